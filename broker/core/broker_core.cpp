@@ -1,0 +1,189 @@
+#include "broker/core/broker_core.h"
+
+#include <algorithm>
+
+#include "broker/core/jobs.h"
+#include "broker/core/requests.h"
+#include "broker/core/rounds.h"
+#include "broker/core/sessions.h"
+#include "broker/core/tasks.h"
+#include "common/base/check.h"
+#include "common/domain/layers.h"
+
+namespace entente::broker {
+namespace {
+
+// Hands an event to the file that decides about it.
+class Dispatch {
+ public:
+  explicit Dispatch(Step& step) : step_(step) {}
+
+  void operator()(const SessionOpened& opened) { on_session_opened(step_, opened); }
+  void operator()(const SessionClosed& closed) { on_session_closed(step_, closed.session); }
+  void operator()(const UpdateArrived& arrived) { on_update_arrived(step_, arrived); }
+  void operator()(const TransferMoved& moved) { on_transfer_moved(step_, moved); }
+  void operator()(const MergeFinished& merge) { on_merge_finished(step_, merge); }
+
+  void operator()(const Tick&) {
+    for (auto& [id, job] : step_.state.jobs) {
+      if (!job.ended() && step_.now.monotonic >= job.deadline) {
+        fail(step_, job, "its deadline has passed");
+      }
+      look_for_sites(step_, job);
+      advance(step_, job);
+    }
+    push_progress(step_);
+  }
+
+  void operator()(const MessageRejected& rejected) {
+    const auto session = step_.state.sessions.find(rejected.session);
+    // A kind of message that is not known here comes from a newer peer and may be ignored.
+    if (session == step_.state.sessions.end() || rejected.reason.code == "message_unknown") {
+      return;
+    }
+    violated(session->second, rejected.reason);
+  }
+
+  void operator()(const MessageReceived& received) {
+    const auto found = step_.state.sessions.find(received.session);
+    if (found == step_.state.sessions.end()) {
+      return;
+    }
+    auto& session = found->second;
+    if (const auto* hello = std::get_if<msg::Hello>(&received.message)) {
+      on_hello(step_, session, *hello);
+    } else if (!session.greeted) {
+      violated(session, {"protocol_violated", "the first message was not Hello", "", Scope::site});
+    } else if (const auto* request = std::get_if<msg::Request>(&received.message)) {
+      on_request(step_, session, *request, received.spec_digest);
+    } else if (!from_site(session, received.message)) {
+      violated(session, {"protocol_violated", "a message that this peer has no business to send",
+                         "", Scope::site});
+    }
+  }
+
+ private:
+  // False when the message is not one that a site sends, or the peer is no site.
+  bool from_site(const Session& session, const msg::Control& message) {
+    if (session.identity.role != Role::site) {
+      return false;
+    }
+    const auto site = SiteId::parse(session.identity.name);
+    ENTENTE_CHECK(site.has_value());
+    if (const auto* advert = std::get_if<msg::Advert>(&message)) {
+      on_advert(step_, *site, *advert);
+    } else if (const auto* reply = std::get_if<msg::JobReply>(&message)) {
+      on_job_reply(step_, *site, *reply);
+    } else if (const auto* report = std::get_if<msg::TaskReport>(&message)) {
+      on_task_report(step_, *site, *report);
+    } else if (const auto* announce = std::get_if<msg::ResultAnnounce>(&message)) {
+      on_result_announce(step_, *site, *announce);
+    } else if (const auto* failed = std::get_if<msg::TaskFailed>(&message)) {
+      on_task_failed(step_, *site, *failed);
+    } else {
+      return false;
+    }
+    return true;
+  }
+
+  void violated(const Session& session, Refusal reason) {
+    const auto id = session.id;
+    const auto why = reason.message;
+    step_.audit(session.identity.path(), "session.violate", "broker", why);
+    step_.send(id, msg::Refused{std::move(reason)});
+    step_.act(CloseSession{id, why});
+  }
+
+  Step& step_;
+};
+
+std::optional<Monotonic> earliest_after(const State& state, Monotonic last_tick) {
+  auto next = next_push(state);
+  const auto consider = [&](Monotonic due) {
+    if (due > last_tick) {
+      next = next ? std::min(*next, due) : due;
+    }
+  };
+  for (const auto& [id, job] : state.jobs) {
+    if (job.ended()) {
+      continue;
+    }
+    consider(job.deadline);
+    for (const auto& [site, part] : job.parts) {
+      if (part.row.enrolment == Enrolment::offered) {
+        consider(part.offered_at + job.spec().stall_window);
+      }
+    }
+    for (const auto& [key, task] : job.tasks) {
+      if (is_open(task)) {
+        consider(task.last_progress + job.spec().stall_window);
+      }
+    }
+  }
+  return next;
+}
+
+}  // namespace
+
+BrokerCore::BrokerCore(BrokerInfo info, Snapshot snapshot, Now now) {
+  state_.broker_name = std::move(info.name);
+  state_.version = std::move(info.version);
+  for (auto& row : snapshot.sites) {
+    state_.sites[row.site].row = std::move(row);
+  }
+  for (auto& row : snapshot.jobs) {
+    auto& job = state_.jobs[row.job];
+    auto model = resolve_model(row.spec.model);
+    ENTENTE_CHECK(model.has_value());  // it was checked before the row was written
+    job.layout = std::make_shared<const TensorLayout>(std::move(model->layout));
+    job.deadline =
+        now.monotonic + Millis(std::max<std::int64_t>(
+                            0, row.submitted_unix_ms + row.spec.deadline.count() - now.unix_ms));
+    job.row = std::move(row);
+  }
+  for (auto& row : snapshot.parts) {
+    auto& part = state_.jobs.at(row.job).parts[row.site];
+    part.offered_at = now.monotonic;
+    part.row = std::move(row);
+  }
+  for (auto& row : snapshot.rounds) {
+    const auto number = row.round;
+    state_.jobs.at(row.job).rounds[number] = std::move(row);
+  }
+  for (auto& row : snapshot.tasks) {
+    auto& job = state_.jobs.at(row.key.job);
+    const auto current = job.rounds.empty() ? 0 : job.rounds.rbegin()->first;
+    Task task{std::move(row), now.monotonic, false, {}, std::nullopt, false};
+    if (is_open(task) || task.row.key.round == current) {
+      const auto key = task.row.key;
+      job.tasks.insert_or_assign(key, std::move(task));
+    }
+  }
+}
+
+Effects BrokerCore::resume(Now now) {
+  Effects effects;
+  Step step(state_, now, effects);
+  for (auto& [id, job] : state_.jobs) {
+    restart_merges(step, job);
+  }
+  last_tick_ = now.monotonic;
+  std::visit(Dispatch(step), Event(Tick{}));
+  return effects;
+}
+
+Effects BrokerCore::step(const Event& event, Now now) {
+  Effects effects;
+  Step step(state_, now, effects);
+  if (std::holds_alternative<Tick>(event)) {
+    last_tick_ = now.monotonic;
+  }
+  std::visit(Dispatch(step), event);
+  return effects;
+}
+
+std::optional<Monotonic> BrokerCore::next_wakeup() const {
+  return earliest_after(state_, last_tick_);
+}
+
+}  // namespace entente::broker

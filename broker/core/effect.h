@@ -1,0 +1,93 @@
+// What the core wants done. Rows are committed first, in one transaction; only then are the actions
+// carried out, in order ("commit, then speak").
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "broker/core/rows.h"
+#include "common/base/blob_id.h"
+#include "common/base/ids.h"
+#include "common/domain/messages.h"
+#include "common/domain/tensor_layout.h"
+
+namespace entente::broker {
+
+struct Send {
+  SessionId session = 0;
+  msg::Control message;
+};
+
+// Closes after what was sent before has gone out.
+struct CloseSession {
+  SessionId session = 0;
+  std::string reason;  // for the log
+};
+
+// Lets a peer put a blob on the data plane; with its checks (data_plane/data_plane.h).
+struct GrantPut {
+  std::string peer;
+  BlobId blob;
+  std::uint64_t bytes = 0;
+  std::shared_ptr<const TensorLayout> layout;
+};
+
+struct GrantGet {
+  std::string peer;
+  BlobId blob;
+};
+
+struct Revoke {
+  std::string peer;
+  BlobId blob;
+};
+
+struct MergeInput {
+  SiteId site;
+  BlobId update;
+  double weight = 0;
+};
+
+struct StartMerge {
+  JobId job;
+  Round round = 0;
+  std::string strategy;
+  Digest spec_digest;
+  BlobId model;
+  std::vector<MergeInput> updates;  // by site id
+  std::shared_ptr<const TensorLayout> layout;
+};
+
+// No row names this blob any more.
+struct DropBlob {
+  BlobId blob;
+};
+
+// Reads the store and sends what it finds, as a JobUpdate or a Reply with this request's id.
+struct SendEvents {
+  SessionId session = 0;
+  std::uint64_t request = 0;
+  JobSummary summary;
+  std::uint64_t after_seq = 0;
+  std::uint64_t up_to_seq = 0;  // later ones reach the watcher as they happen
+};
+struct SendModels {
+  SessionId session = 0;
+  std::uint64_t request = 0;
+  std::optional<JobId> job;      // none: every job's
+  std::optional<Round> version;  // set: exactly this one, as a single ModelView
+  std::string coordinator;       // not empty: only models of this coordinator's jobs
+};
+
+using Action = std::variant<Send, CloseSession, GrantPut, GrantGet, Revoke, StartMerge, DropBlob,
+                            SendEvents, SendModels>;
+
+struct Effects {
+  std::vector<Row> rows;
+  std::vector<Action> actions;
+};
+
+}  // namespace entente::broker

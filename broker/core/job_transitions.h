@@ -1,0 +1,61 @@
+// Which state a job may go to, and when.
+#pragma once
+
+#include <array>
+#include <optional>
+
+#include "common/domain/job_state.h"
+
+namespace entente::broker {
+
+enum class JobTrigger : std::uint8_t {
+  admitted,         // checked and stored: look for sites
+  sites_found,      // enough sites have accepted
+  rounds_finished,  // the last model is published and evaluated
+  cannot_go_on,     // deadline, too few sites, a failed merge
+  abort_requested,
+};
+
+struct JobTransition {
+  JobState from;
+  JobTrigger trigger;
+  JobState to;
+};
+
+constexpr std::array kJobTransitions{
+    JobTransition{JobState::queued, JobTrigger::admitted, JobState::matching},
+    JobTransition{JobState::queued, JobTrigger::cannot_go_on, JobState::failed},
+    JobTransition{JobState::queued, JobTrigger::abort_requested, JobState::aborted},
+    JobTransition{JobState::matching, JobTrigger::sites_found, JobState::running},
+    JobTransition{JobState::matching, JobTrigger::cannot_go_on, JobState::failed},
+    JobTransition{JobState::matching, JobTrigger::abort_requested, JobState::aborted},
+    JobTransition{JobState::running, JobTrigger::rounds_finished, JobState::completed},
+    JobTransition{JobState::running, JobTrigger::cannot_go_on, JobState::failed},
+    JobTransition{JobState::running, JobTrigger::abort_requested, JobState::aborted},
+};
+
+// The state that `trigger` leads to; nothing when the table has no such row.
+[[nodiscard]] constexpr std::optional<JobState> next(JobState from, JobTrigger trigger) {
+  for (const auto& row : kJobTransitions) {
+    if (row.from == from && row.trigger == trigger) {
+      return row.to;
+    }
+  }
+  return std::nullopt;
+}
+
+static_assert(
+    [] {
+      for (const auto& row : kJobTransitions) {
+        if (is_terminal(row.from)) {
+          return false;
+        }
+      }
+      return true;
+    }(),
+    "terminal states have no exits");
+static_assert(next(JobState::matching, JobTrigger::sites_found) == JobState::running);
+static_assert(!next(JobState::matching, JobTrigger::rounds_finished),
+              "no job completes without having run");
+
+}  // namespace entente::broker

@@ -1,0 +1,41 @@
+// Decides which sites a job may ask, and says why not for every other one.
+//
+//  - A rule is a predicate together with the sentence that explains its refusal, so that what
+//  people
+//    read can never drift from what was decided.
+//  - Rules look at what a site has told about itself; whether the site wants the job is the site's
+//    own decision, made at the site.
+//  - Being connected is no rule: a site that is away is still a candidate, and is asked on return.
+//
+// Pure. Complexity: sites x rules per call.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "broker/core/state.h"
+#include "common/domain/job_spec.h"
+
+namespace entente::broker {
+
+struct Exclusion {
+  SiteId site;
+  std::string sentence;  // of the first rule the site fails
+};
+
+struct Match {
+  std::vector<SiteId> eligible;  // mandatory sites first, then by id
+  std::vector<Exclusion> excluded;
+};
+
+[[nodiscard]] Match match(const JobSpec& spec, const std::map<SiteId, Site>& sites);
+
+// What a coordinator must change before the job can be admitted: names that nobody knows, a dataset
+// that fits nowhere. Nothing when the job may wait for sites.
+[[nodiscard]] std::optional<Refusal> find_impossibility(const JobSpec& spec,
+                                                        const std::map<SiteId, Site>& sites);
+
+// "excluded  south: has no dataset ..." one line each.
+[[nodiscard]] std::string describe(const std::vector<Exclusion>& exclusions);
+
+}  // namespace entente::broker

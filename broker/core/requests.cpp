@@ -1,0 +1,232 @@
+#include "broker/core/requests.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <tuple>
+
+#include "broker/core/jobs.h"
+#include "broker/core/matchmaker.h"
+#include "broker/core/views.h"
+#include "common/base/nearest.h"
+
+namespace entente::broker {
+namespace {
+
+constexpr Millis kPushEvery{200};
+
+bool may_read(const Identity& who, const Job& job) {
+  return who.role == Role::operator_ || who.role == Role::auditor ||
+         (who.role == Role::coordinator && who.name == job.row.coordinator);
+}
+
+bool may_change(const Identity& who, const Job& job) {
+  return may_read(who, job) && who.role != Role::auditor;
+}
+
+Refusal not_authorised(const Identity& who, std::string_view what) {
+  return {"not_authorised", fmt::format("{} may not {}", who.path(), what),
+          "use the kit of a coordinator or an operator of this consortium", Scope::job};
+}
+
+// Answers one request; one overload per kind.
+class Answer {
+ public:
+  Answer(Step& step, const Session& session, std::uint64_t request)
+      : step_(step), session_(session), request_(request) {}
+
+  void operator()(const msg::SubmitJob&) {}  // handled by submit(), which needs the digest
+
+  void submit(const msg::SubmitJob& submit, const Digest& digest) {
+    const auto& who = session_.identity;
+    if (who.role != Role::coordinator && who.role != Role::operator_) {
+      step_.audit(who.path(), "request.deny", "job", "submit");
+      return reply(not_authorised(who, "submit jobs"));
+    }
+    auto model = validate(submit.spec);
+    if (!model) {
+      return reply(model.error());
+    }
+    if (auto refusal = find_impossibility(submit.spec, step_.state.sites)) {
+      return reply(std::move(*refusal));
+    }
+    auto& job = admit(step_, who, submit.spec, digest,
+                      std::make_shared<const TensorLayout>(std::move(model->layout)));
+    look_for_sites(step_, job);
+    reply(summarise(job));
+  }
+
+  void operator()(const msg::ListJobs&) {
+    std::vector<JobSummary> jobs;
+    for (const auto& [id, job] : step_.state.jobs) {
+      if (may_read(session_.identity, job)) {
+        jobs.push_back(summarise(job));
+      }
+    }
+    std::sort(jobs.begin(), jobs.end(), [](const JobSummary& a, const JobSummary& b) {
+      return std::tie(a.submitted_unix_ms, a.id) < std::tie(b.submitted_unix_ms, b.id);
+    });
+    reply(std::move(jobs));
+  }
+
+  void operator()(const msg::ShowJob& show) {
+    if (const auto* job = find(show.job)) {
+      reply(view(step_.state, *job));
+    }
+  }
+
+  void operator()(const msg::WatchJob& watch) {
+    const auto* job = find(watch.job);
+    if (job == nullptr) {
+      return;
+    }
+    reply(msg::Done{});
+    step_.act(SendEvents{session_.id, request_, summarise(*job), watch.after_seq,
+                         job->row.last_event_seq});
+    std::erase_if(step_.state.watchers, [&](const Watcher& watcher) {
+      return watcher.session == session_.id && watcher.job == watch.job;
+    });
+    if (!job->ended()) {
+      step_.state.watchers.push_back({session_.id, request_, watch.job, {}, true});
+    }
+  }
+
+  void operator()(const msg::AbortJob& abort_job) {
+    auto* job = find(abort_job.job);
+    if (job == nullptr) {
+      return;
+    }
+    const auto& who = session_.identity;
+    if (!may_change(who, *job)) {
+      step_.audit(who.path(), "request.deny", "job/" + job->id().str(), "abort");
+      return reply(not_authorised(who, "abort " + job->id().str()));
+    }
+    if (job->ended()) {
+      return reply(Refusal{
+          "job_ended",
+          fmt::format("{} has ended already: {}", job->id().str(), to_string(job->row.state)), ""});
+    }
+    abort(step_, *job, who.path(), abort_job.reason);
+    reply(msg::Done{});
+  }
+
+  void operator()(const msg::ListSites&) {
+    std::vector<SiteView> sites;
+    for (const auto& [id, site] : step_.state.sites) {
+      sites.push_back(view(step_.state, site));
+    }
+    reply(std::move(sites));
+  }
+
+  void operator()(const msg::ListModels&) {
+    const auto& who = session_.identity;
+    step_.act(SendModels{session_.id, request_, std::nullopt, std::nullopt,
+                         who.role == Role::coordinator ? who.name : ""});
+  }
+
+  void operator()(const msg::ShowModel& show) {
+    const auto* job = find(show.job);
+    if (job == nullptr) {
+      return;
+    }
+    const auto* round = model_of(*job, show.version);
+    if (round == nullptr) {
+      return reply(Refusal{
+          "model_unknown",
+          show.version ? fmt::format("{} has no model version {}", job->id().str(), *show.version)
+                       : fmt::format("{} has no model yet", job->id().str()),
+          "see its progress with: entente job show " + job->id().str()});
+    }
+    step_.act(GrantGet{session_.identity.path(), *round->model});
+    step_.act(SendModels{session_.id, request_, job->id(), round->round, ""});
+  }
+
+ private:
+  void reply(msg::ReplyBody body) {
+    step_.send(session_.id, msg::Reply{request_, std::move(body)});
+  }
+
+  // Answers with the refusal itself when there is no such job for this peer. A job of somebody else
+  // is as unknown as one that does not exist.
+  Job* find(const JobId& id) {
+    const auto found = step_.state.jobs.find(id);
+    if (found != step_.state.jobs.end() && may_read(session_.identity, found->second)) {
+      return &found->second;
+    }
+    std::vector<std::string> names;
+    for (const auto& [other, job] : step_.state.jobs) {
+      if (may_read(session_.identity, job)) {
+        names.push_back(other.str());
+      }
+    }
+    const auto near = nearest(id.str(), names);
+    reply(Refusal{"job_unknown", fmt::format("there is no job \"{}\"", id.str()),
+                  near ? fmt::format("did you mean \"{}\"?", *near)
+                       : "list your jobs with: entente job list"});
+    return nullptr;
+  }
+
+  static const RoundRow* model_of(const Job& job, std::optional<Round> version) {
+    const RoundRow* newest = nullptr;
+    for (const auto& [number, round] : job.rounds) {
+      if (round.model && (!version || *version == number)) {
+        newest = &round;
+      }
+    }
+    return newest;
+  }
+
+  Step& step_;
+  const Session& session_;
+  std::uint64_t request_;
+};
+
+}  // namespace
+
+void on_request(Step& step, const Session& session, const msg::Request& request,
+                const Digest& spec_digest) {
+  Answer answer(step, session, request.id);
+  if (session.identity.role == Role::site) {
+    step.audit(session.identity.path(), "request.deny", "broker");
+    step.send(session.id,
+              msg::Reply{request.id, not_authorised(session.identity, "ask as a coordinator")});
+    return;
+  }
+  if (const auto* submit = std::get_if<msg::SubmitJob>(&request.body)) {
+    answer.submit(*submit, spec_digest);
+    return;
+  }
+  std::visit(answer, request.body);
+}
+
+void push_progress(Step& step) {
+  for (auto& watcher : step.state.watchers) {
+    if (!watcher.progress_waits || step.now.monotonic - watcher.last_progress_sent < kPushEvery) {
+      continue;
+    }
+    const auto& job = step.state.jobs.at(watcher.job);
+    step.send(watcher.session,
+              msg::JobUpdate{watcher.request, summarise(job), {}, site_views(step.state, job)});
+    watcher.last_progress_sent = step.now.monotonic;
+    watcher.progress_waits = false;
+  }
+}
+
+void note_progress(Step& step, const JobId& job) {
+  for (auto& watcher : step.state.watchers) {
+    watcher.progress_waits = watcher.progress_waits || watcher.job == job;
+  }
+}
+
+std::optional<Monotonic> next_push(const State& state) {
+  std::optional<Monotonic> next;
+  for (const auto& watcher : state.watchers) {
+    if (watcher.progress_waits) {
+      const auto due = watcher.last_progress_sent + kPushEvery;
+      next = next ? std::min(*next, due) : due;
+    }
+  }
+  return next;
+}
+
+}  // namespace entente::broker

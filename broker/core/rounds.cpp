@@ -1,0 +1,396 @@
+#include "broker/core/rounds.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "broker/core/jobs.h"
+#include "broker/core/requests.h"
+#include "broker/core/tasks.h"
+#include "common/base/check.h"
+
+namespace entente::broker {
+namespace {
+
+RoundRow& current_round(Job& job) {
+  ENTENTE_CHECK(!job.rounds.empty());
+  return job.rounds.rbegin()->second;
+}
+
+std::vector<SiteId> accepted_sites(const Job& job) {
+  std::vector<SiteId> sites;
+  for (const auto& [id, part] : job.parts) {
+    if (part.row.enrolment == Enrolment::accepted) {
+      sites.push_back(id);
+    }
+  }
+  return sites;
+}
+
+bool is_stalled(const Step& step, const Job& job, const Task& task) {
+  return step.now.monotonic - task.last_progress >= job.spec().stall_window;
+}
+
+std::vector<Task*> tasks_of(Job& job, Round round, TaskKind kind) {
+  std::vector<Task*> tasks;
+  for (auto& [key, task] : job.tasks) {
+    if (key.round == round && key.kind == kind) {
+      tasks.push_back(&task);
+    }
+  }
+  return tasks;
+}
+
+std::string stalled_for(const Job& job) {
+  const auto window = std::chrono::duration_cast<std::chrono::seconds>(job.spec().stall_window);
+  return fmt::format("no progress for {} s", window.count());
+}
+
+// A task that any one site can do: the first candidate that has not failed at it yet.
+std::optional<SiteId> next_candidate(Job& job, Round round, TaskKind kind,
+                                     const std::vector<SiteId>& candidates) {
+  const auto tried = tasks_of(job, round, kind);
+  for (const auto& site : candidates) {
+    if (std::none_of(tried.begin(), tried.end(),
+                     [&site](const Task* task) { return task->row.key.site == site; })) {
+      return site;
+    }
+  }
+  return std::nullopt;
+}
+
+std::vector<SiteId> sites_with_dataset(const State& state, const Job& job,
+                                       const std::string& dataset) {
+  auto sites = accepted_sites(job);
+  std::erase_if(sites, [&](const SiteId& site) {
+    return state.sites.at(site).row.advert.find(dataset) == nullptr;
+  });
+  return sites;
+}
+
+enum class Relay : std::uint8_t { busy, done, exhausted };
+
+// Keeps a task that any one of `candidates` can do going: from a site that failed or stalled to the
+// next.
+Relay relay(Step& step, Job& job, Round round, TaskKind kind,
+            const std::vector<SiteId>& candidates) {
+  for (auto* task : tasks_of(job, round, kind)) {
+    if (task->row.state == TaskState::done) {
+      return Relay::done;
+    }
+    if (is_open(*task)) {
+      if (!is_stalled(step, job, *task)) {
+        return Relay::busy;
+      }
+      lose_task(step, job, *task, stalled_for(job));
+    }
+  }
+  const auto site = next_candidate(job, round, kind, candidates);
+  if (!site) {
+    return Relay::exhausted;
+  }
+  open_task(step, job, {job.id(), round, kind, *site, 1});
+  return Relay::busy;
+}
+
+void start_round(Step& step, Job& job, Round number) {
+  auto& round = job.rounds[number];
+  round.job = job.id();
+  round.round = number;
+  round.state = RoundState::training;
+  step.save(round);
+  std::erase_if(job.tasks, [](const auto& entry) {
+    return entry.first.kind != TaskKind::evaluate && !is_open(entry.second);
+  });
+  if (number == 0) {
+    return;
+  }
+  const auto sites = accepted_sites(job);
+  JobEvent event;
+  event.kind = JobEventKind::round_started;
+  event.round = number;
+  event.text =
+      fmt::format("round {} of {}: training at {} sites", number, job.spec().rounds, sites.size());
+  step.tell(job, std::move(event));
+  for (const auto& site : sites) {
+    open_task(step, job, {job.id(), number, TaskKind::train, site, 1});
+  }
+}
+
+// Means over the sites' metrics, weighted by examples; only metrics that every update has.
+Metrics mean_metrics(const std::vector<Task*>& done) {
+  Metrics means;
+  if (done.empty()) {
+    return means;
+  }
+  for (const auto& [name, unused] : done.front()->row.result.metrics) {
+    double sum = 0;
+    double weight = 0;
+    bool everywhere = true;
+    for (const auto* task : done) {
+      const auto metric = task->row.result.metrics.find(name);
+      everywhere = everywhere && metric != task->row.result.metrics.end();
+      if (everywhere) {
+        sum += metric->second * static_cast<double>(task->row.result.examples);
+        weight += static_cast<double>(task->row.result.examples);
+      }
+    }
+    // Two huge values of hostile sites add up to infinity, which no row can hold.
+    if (everywhere && weight > 0 && std::isfinite(sum)) {
+      means[name] = sum / weight;
+    }
+  }
+  return means;
+}
+
+void start_merge(Step& step, Job& job, const RoundRow& round) {
+  StartMerge merge;
+  merge.job = job.id();
+  merge.round = round.round;
+  merge.strategy = job.spec().strategy.kind;
+  merge.spec_digest = job.row.spec_digest;
+  merge.model = *job.rounds.at(round.round - 1).model;
+  merge.layout = job.layout;
+  for (const auto* task : tasks_of(job, round.round, TaskKind::train)) {
+    if (task->row.state == TaskState::done) {
+      merge.updates.push_back({task->row.key.site, *task->row.result.blob,
+                               static_cast<double>(task->row.result.examples)});
+    }
+  }
+  step.act(std::move(merge));
+}
+
+void close_round(Step& step, Job& job, RoundRow& round, const std::vector<Task*>& done) {
+  round.state = RoundState::merging;
+  round.updates = static_cast<std::uint32_t>(done.size());
+  round.train_metrics = mean_metrics(done);
+  step.save(round);
+  start_merge(step, job, round);
+}
+
+// What the sites said that failed at this, a line each.
+std::string failures(const Job& job, Round round, TaskKind kind) {
+  std::string text;
+  for (const auto& [key, task] : job.tasks) {
+    if (key.round == round && key.kind == kind && !task.row.reason.empty()) {
+      text += fmt::format("\n  {}: {}", key.site.str(), task.row.reason);
+    }
+  }
+  return text;
+}
+
+// Says once that a round below its quorum waits for a silent site.
+void report_stall(Step& step, Job& job, Task& task) {
+  if (task.stall_reported) {
+    return;
+  }
+  task.stall_reported = true;
+  JobEvent event;
+  event.kind = JobEventKind::task_lost;
+  event.round = task.row.key.round;
+  event.site = task.row.key.site.str();
+  event.text = fmt::format("{}: {}; the round waits for it, its quorum is {}", event.site,
+                           stalled_for(job), job.spec().sites.effective_quorum());
+  step.tell(job, std::move(event));
+}
+
+void try_close_round(Step& step, Job& job, RoundRow& round) {
+  std::vector<Task*> done;
+  std::vector<Task*> open;
+  bool all_open_stall = true;
+  for (auto* task : tasks_of(job, round.round, TaskKind::train)) {
+    if (task->row.state == TaskState::done) {
+      done.push_back(task);
+    } else if (is_open(*task)) {
+      open.push_back(task);
+      all_open_stall = all_open_stall && is_stalled(step, job, *task);
+    }
+  }
+  const auto quorum = job.spec().sites.effective_quorum();
+  if (done.size() + open.size() < quorum) {
+    fail(step, job,
+         fmt::format("round {} has {} of the {} updates it needs{}", round.round, done.size(),
+                     quorum, failures(job, round.round, TaskKind::train)));
+    return;
+  }
+  if (done.size() < quorum) {
+    for (auto* task : open) {
+      if (is_stalled(step, job, *task)) {
+        report_stall(step, job, *task);
+      }
+    }
+    return;
+  }
+  if (!open.empty() && !all_open_stall) {
+    return;
+  }
+  for (auto* task : open) {
+    lose_task(step, job, *task, stalled_for(job));
+  }
+  close_round(step, job, round, done);
+}
+
+bool is_evaluated_after(const Job& job, Round round) {
+  const auto& evaluate = job.spec().evaluate;
+  return evaluate && round > 0 && (round == job.spec().rounds || round % evaluate->every == 0);
+}
+
+// True while an evaluation of some round is under way.
+bool advance_evaluations(Step& step, Job& job) {
+  if (!job.spec().evaluate) {
+    return false;
+  }
+  const auto sites = sites_with_dataset(step.state, job, job.spec().evaluate->dataset);
+  bool busy = false;
+  for (auto& [number, round] : job.rounds) {
+    if (round.state != RoundState::done || !is_evaluated_after(job, number) ||
+        !round.evaluate_metrics.empty()) {
+      continue;
+    }
+    busy = relay(step, job, number, TaskKind::evaluate, sites) == Relay::busy || busy;
+  }
+  return busy;
+}
+
+// Updates that were merged and are named by nothing else.
+void drop_updates(Step& step, const Job& merged, Round round) {
+  for (const auto& [key, task] : merged.tasks) {
+    if (key.round != round || key.kind != TaskKind::train || !task.row.result.blob ||
+        task.row.state != TaskState::done) {
+      continue;
+    }
+    const auto& blob = *task.row.result.blob;
+    const bool named_elsewhere =
+        std::any_of(step.state.jobs.begin(), step.state.jobs.end(), [&](const auto& entry) {
+          const Job& job = entry.second;
+          const bool is_model = std::any_of(job.rounds.begin(), job.rounds.end(),
+                                            [&](const auto& r) { return r.second.model == blob; });
+          return is_model ||
+                 std::any_of(job.tasks.begin(), job.tasks.end(), [&](const auto& other) {
+                   return &other.second != &task &&
+                          (other.second.row.result.blob == blob ||
+                           (other.second.announced && other.second.announced->blob == blob));
+                 });
+        });
+    if (!named_elsewhere) {
+      step.act(DropBlob{blob});
+    }
+  }
+}
+
+ModelView receipt(const Job& job, const RoundRow& round, Now now) {
+  ModelView model;
+  model.job = job.id();
+  model.version = round.round;
+  model.blob = *round.model;
+  model.bytes = round.model_bytes;
+  model.published_unix_ms = now.unix_ms;
+  model.spec_digest = job.row.spec_digest;
+  model.strategy = round.round == 0 ? "initialize" : job.spec().strategy.kind;
+  if (round.round > 0) {
+    model.parent = job.rounds.at(round.round - 1).model;
+  }
+  double total = 0;
+  for (const auto& [key, task] : job.tasks) {
+    if (key.round == round.round && key.kind == TaskKind::train &&
+        task.row.state == TaskState::done) {
+      const auto examples = task.row.result.examples;
+      model.contributions.push_back({key.site, *task.row.result.blob, examples, 0});
+      total += static_cast<double>(examples);
+    }
+  }
+  for (auto& contribution : model.contributions) {
+    contribution.weight = static_cast<double>(contribution.examples) / total;
+  }
+  return model;
+}
+
+void publish(Step& step, Job& job, RoundRow& round, const BlobId& blob, std::uint64_t bytes) {
+  round.model = blob;
+  round.model_bytes = bytes;
+  round.state = RoundState::done;
+  step.save(round);
+  const auto model = receipt(job, round, step.now);
+  step.save(ModelRow{model});
+  step.audit("broker", "model.publish", fmt::format("model/{}@{}", job.id().str(), round.round),
+             blob.hex());
+}
+
+}  // namespace
+
+void start_rounds(Step& step, Job& job) {
+  start_round(step, job, 0);
+  advance(step, job);
+}
+
+void on_initial_model(Step& step, Job& job, const Task& task) {
+  auto& round = job.rounds.at(0);
+  if (round.state != RoundState::training) {
+    return;
+  }
+  publish(step, job, round, *task.row.result.blob, task.row.result.blob_bytes);
+  start_round(step, job, 1);
+}
+
+void on_merge_finished(Step& step, const MergeFinished& merge) {
+  const auto found = step.state.jobs.find(merge.job);
+  if (found == step.state.jobs.end() || found->second.row.state != JobState::running) {
+    return;
+  }
+  Job& job = found->second;
+  auto& round = current_round(job);
+  if (round.round != merge.round || round.state != RoundState::merging) {
+    return;
+  }
+  if (!merge.model) {
+    fail(step, job,
+         fmt::format("round {} could not be merged: {}", round.round, merge.model.error().message));
+    return;
+  }
+  publish(step, job, round, merge.model->blob, merge.model->bytes);
+  drop_updates(step, job, round.round);
+  JobEvent event;
+  event.kind = JobEventKind::round_merged;
+  event.round = round.round;
+  event.metrics = round.train_metrics;
+  event.bytes = round.model_bytes;
+  event.text = fmt::format("round {} merged from {} updates: model {}", round.round, round.updates,
+                           round.model->short_hex());
+  step.tell(job, std::move(event));
+  // The evaluation first: at a site with one slot it then runs before the next round's training.
+  advance_evaluations(step, job);
+  if (merge.round < job.spec().rounds) {
+    start_round(step, job, merge.round + 1);
+  }
+  advance(step, job);
+}
+
+void advance(Step& step, Job& job) {
+  if (job.row.state != JobState::running) {
+    return;
+  }
+  auto& round = current_round(job);
+  if (round.round == 0 && round.state == RoundState::training) {
+    if (relay(step, job, 0, TaskKind::initialize, accepted_sites(job)) == Relay::exhausted) {
+      fail(step, job,
+           "no site could make the initial model" + failures(job, 0, TaskKind::initialize));
+    }
+    return;
+  }
+  const bool evaluating = advance_evaluations(step, job);
+  if (round.state == RoundState::training) {
+    try_close_round(step, job, round);
+  } else if (round.state == RoundState::done && round.round == job.spec().rounds && !evaluating) {
+    complete(step, job);
+  }
+}
+
+void restart_merges(Step& step, Job& job) {
+  if (job.row.state == JobState::running && !job.rounds.empty() &&
+      current_round(job).state == RoundState::merging) {
+    start_merge(step, job, current_round(job));
+  }
+}
+
+}  // namespace entente::broker

@@ -1,0 +1,36 @@
+// The rounds of a running job.
+//
+//   round 0: initialize at the lowest accepted site id -> model version 0
+//   round r: train at every accepted site -> updates -> merge -> model version r
+//
+//  - A round closes when every selected site has answered, or when the quorum is met and no site
+//    that is still open has made progress within the stall window. Below its quorum it never
+//    closes.
+//  - A site that is away when a round starts is selected all the same: it gets its task when it is
+//    back, and its stall window counts meanwhile.
+//  - Evaluations run beside the next round, at the lowest accepted site id that has the dataset;
+//    one that fails or stalls moves on to the next such site, and never fails the job.
+//  - The job completes when the last round is merged and no evaluation is open.
+#pragma once
+
+#include "broker/core/event.h"
+#include "broker/core/step.h"
+
+namespace entente::broker {
+
+// Round 0 of a job that has just started.
+void start_rounds(Step& step, Job& job);
+
+// Closes the round, moves evaluations on and completes the job where the rules above say so. Called
+// whenever a task was settled or time has passed.
+void advance(Step& step, Job& job);
+
+// Version 0: a site has made the initial model.
+void on_initial_model(Step& step, Job& job, const Task& task);
+
+void on_merge_finished(Step& step, const MergeFinished& merge);
+
+// Starts the merges that were under way when the process ended.
+void restart_merges(Step& step, Job& job);
+
+}  // namespace entente::broker

@@ -1,0 +1,104 @@
+// What the broker remembers across a restart: one struct per table of the database
+// (store/schema.h).
+//
+// The core emits rows; the store writes them (insert or replace by key) in one transaction per
+// batch, before any action of the batch is carried out. At start the store reads them back as a
+// Snapshot. Progress and sessions are not remembered.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "common/base/blob_id.h"
+#include "common/base/ids.h"
+#include "common/base/time.h"
+#include "common/domain/job_spec.h"
+#include "common/domain/job_state.h"
+#include "common/domain/job_view.h"
+#include "common/domain/site.h"
+#include "common/domain/task.h"
+
+namespace entente::broker {
+
+struct SiteRow {
+  SiteId site;
+  std::uint64_t instance = 0;  // of the installation that connected last
+  SiteAdvert advert;
+  UnixMillis last_seen_unix_ms = 0;
+};
+
+struct JobRow {
+  JobId job;
+  std::string coordinator;
+  JobSpec spec;
+  Digest spec_digest;
+  JobState state = JobState::queued;
+  std::string reason;  // why it waits or how it ended
+  UnixMillis submitted_unix_ms = 0;
+  std::uint64_t last_event_seq = 0;
+};
+
+// A site's part in a job.
+struct PartRow {
+  JobId job;
+  SiteId site;
+  Enrolment enrolment = Enrolment::offered;
+  std::string reason;  // of a decline or of the last failure
+  std::uint32_t updates_accepted = 0;
+  std::uint64_t bytes_out = 0;
+  std::uint64_t tensors_out = 0;
+  std::uint64_t examples = 0;  // of its last update
+  bool told_closed = false;    // JobClosed was sent
+};
+
+struct RoundRow {
+  JobId job;
+  Round round = 0;
+  RoundState state = RoundState::selecting;
+  std::uint32_t updates = 0;
+  Metrics train_metrics;
+  Metrics evaluate_metrics;
+  std::optional<BlobId> model;  // of this round, once published
+  std::uint64_t model_bytes = 0;
+};
+
+struct TaskRow {
+  TaskKey key;
+  TaskState state = TaskState::pending;
+  TaskResult result;   // once done
+  std::string reason;  // once failed or lost
+};
+
+struct ModelRow {
+  ModelView model;
+};
+
+struct EventRow {
+  JobId job;
+  JobEvent event;
+};
+
+// The store adds sequence number, previous hash and hash.
+struct AuditRow {
+  UnixMillis unix_ms = 0;
+  std::string actor;   // "coordinator/alice", "broker"
+  std::string action;  // "job.submit", "update.accept"
+  std::string object;  // "job/lung-3"
+  std::string detail;
+};
+
+using Row = std::variant<SiteRow, JobRow, PartRow, RoundRow, TaskRow, ModelRow, EventRow, AuditRow>;
+
+// Everything the core needs to go on. Tasks: those of jobs that have not ended.
+struct Snapshot {
+  std::vector<SiteRow> sites;
+  std::vector<JobRow> jobs;
+  std::vector<PartRow> parts;
+  std::vector<RoundRow> rounds;
+  std::vector<TaskRow> tasks;
+};
+
+}  // namespace entente::broker

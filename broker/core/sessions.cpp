@@ -1,0 +1,132 @@
+#include "broker/core/sessions.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "broker/core/jobs.h"
+#include "broker/core/tasks.h"
+#include "common/base/check.h"
+
+namespace entente::broker {
+namespace {
+
+void refuse_session(Step& step, const Session& session, Refusal reason) {
+  step.audit(session.identity.path(), "session.refuse", "broker", reason.message);
+  const auto why = reason.message;
+  step.send(session.id, msg::Refused{std::move(reason)});
+  step.act(CloseSession{session.id, why});
+}
+
+SiteId site_of(const Identity& identity) {
+  const auto site = SiteId::parse(identity.name);
+  ENTENTE_CHECK(site.has_value());  // the front hands over legal names only
+  return *site;
+}
+
+// False when another installation already answers for this site.
+bool take_over(Step& step, Session& session, const msg::Hello& hello) {
+  const auto id = site_of(session.identity);
+  auto& site = step.state.sites[id];
+  site.row.site = id;
+  if (site.session && *site.session != session.id) {
+    if (site.row.instance != hello.instance) {
+      refuse_session(
+          step, session,
+          {"site_already_connected",
+           fmt::format("another installation is connected as \"{}\"", id.str()),
+           "stop the other agent, or give this one a certificate of its own", Scope::site});
+      return false;
+    }
+    step.act(CloseSession{*site.session, "superseded by a new session of the same installation"});
+    step.state.sessions.erase(*site.session);
+  }
+  site.session = session.id;
+  site.advertised = false;
+  site.row.instance = hello.instance;
+  site.row.last_seen_unix_ms = step.now.unix_ms;
+  step.save(site);
+  return true;
+}
+
+}  // namespace
+
+void on_session_opened(Step& step, const SessionOpened& opened) {
+  step.state.sessions[opened.session] = Session{opened.session, opened.identity, false};
+}
+
+void on_session_closed(Step& step, SessionId id) {
+  const auto found = step.state.sessions.find(id);
+  if (found == step.state.sessions.end()) {
+    return;
+  }
+  const auto session = found->second;
+  step.state.sessions.erase(found);
+  std::erase_if(step.state.watchers, [id](const Watcher& w) { return w.session == id; });
+  if (session.identity.role != Role::site || !session.greeted) {
+    return;
+  }
+  auto& site = step.state.sites.at(site_of(session.identity));
+  if (site.session == id) {
+    site.session.reset();
+    site.advertised = false;
+    site.row.last_seen_unix_ms = step.now.unix_ms;
+    step.save(site);
+  }
+}
+
+void on_hello(Step& step, Session& session, const msg::Hello& hello) {
+  if (hello.protocol_min > msg::kProtocolMax || hello.protocol_max < msg::kProtocolMin) {
+    refuse_session(step, session,
+                   {"protocol_unsupported",
+                    fmt::format("this broker ({}) speaks protocol {} to {}, the peer ({}) {} to {}",
+                                step.state.version, msg::kProtocolMin, msg::kProtocolMax,
+                                hello.version, hello.protocol_min, hello.protocol_max),
+                    "bring the older of the two up to date", Scope::site});
+    return;
+  }
+  if (session.greeted) {
+    refuse_session(step, session,
+                   {"protocol_violated", "a second Hello in one session", "", Scope::site});
+    return;
+  }
+  if (session.identity.role == Role::site && !take_over(step, session, hello)) {
+    return;
+  }
+  session.greeted = true;
+  msg::Welcome welcome;
+  welcome.protocol = std::min(hello.protocol_max, msg::kProtocolMax);
+  welcome.session = session.id;
+  welcome.broker = step.state.broker_name;
+  welcome.version = step.state.version;
+  step.send(session.id, std::move(welcome));
+}
+
+void on_advert(Step& step, const SiteId& id, const msg::Advert& advert) {
+  auto& site = step.state.sites.at(id);
+  site.row.advert = advert.advert;
+  site.row.last_seen_unix_ms = step.now.unix_ms;
+  site.advertised = true;
+  step.save(site);
+  for (auto& [job_id, job] : step.state.jobs) {
+    const auto part = job.parts.find(id);
+    if (part != job.parts.end()) {
+      auto& row = part->second.row;
+      if (job.ended()) {
+        if (!row.told_closed && row.enrolment != Enrolment::declined) {
+          row.told_closed = step.send(id, msg::JobClosed{job_id, job.row.reason});
+          step.save(part->second);
+        }
+        continue;
+      }
+      if (row.enrolment == Enrolment::offered) {
+        step.send(id, msg::JobOffer{job_id, job.row.coordinator, job.spec(), job.row.spec_digest});
+      } else if (row.enrolment == Enrolment::accepted) {
+        offer_open_tasks(step, job, id);
+      }
+    }
+    look_for_sites(step, job);
+  }
+}
+
+}  // namespace entente::broker

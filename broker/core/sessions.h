@@ -1,0 +1,18 @@
+// Sessions: greeting, superseding, parting.
+//
+// The same installation that connects again supersedes its older, perhaps half-open session;
+// another installation with the same site certificate is refused, because two agents that answer
+// for one site would count its data twice.
+#pragma once
+
+#include "broker/core/event.h"
+#include "broker/core/step.h"
+
+namespace entente::broker {
+
+void on_session_opened(Step& step, const SessionOpened& opened);
+void on_session_closed(Step& step, SessionId session);
+void on_hello(Step& step, Session& session, const msg::Hello& hello);
+void on_advert(Step& step, const SiteId& site, const msg::Advert& advert);
+
+}  // namespace entente::broker

@@ -1,0 +1,45 @@
+#include "broker/core/step.h"
+
+#include "broker/core/views.h"
+#include "common/base/check.h"
+
+namespace entente::broker {
+
+bool Step::send(const SiteId& site, msg::Control message) {
+  const auto found = state.sites.find(site);
+  if (found == state.sites.end() || !found->second.session || !found->second.advertised) {
+    return false;
+  }
+  send(*found->second.session, std::move(message));
+  return true;
+}
+
+void Step::tell(Job& job, JobEvent event) {
+  event.seq = ++job.row.last_event_seq;
+  event.unix_ms = now.unix_ms;
+  effects_.rows.emplace_back(EventRow{job.id(), event});
+  save(job);
+  for (auto& watcher : state.watchers) {
+    if (watcher.job == job.id()) {
+      send(watcher.session,
+           msg::JobUpdate{watcher.request, summarise(job), {event}, site_views(state, job)});
+      watcher.last_progress_sent = now.monotonic;
+      watcher.progress_waits = false;
+    }
+  }
+}
+
+void Step::audit(std::string actor, std::string action, std::string object, std::string detail) {
+  effects_.rows.emplace_back(AuditRow{now.unix_ms, std::move(actor), std::move(action),
+                                      std::move(object), std::move(detail)});
+}
+
+void Step::move(Job& job, JobTrigger trigger, std::string reason) {
+  const auto to = next(job.row.state, trigger);
+  ENTENTE_CHECK(to.has_value());
+  job.row.state = *to;
+  job.row.reason = std::move(reason);
+  save(job);
+}
+
+}  // namespace entente::broker

@@ -1,0 +1,356 @@
+#include "broker/core/tasks.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "broker/core/requests.h"
+#include "broker/core/rounds.h"
+#include "common/base/limits.h"
+#include "common/domain/seeds.h"
+
+namespace entente::broker {
+namespace {
+
+std::string peer_of(const SiteId& site) { return "site/" + site.str(); }
+
+// The model a task reads, with its size; nothing for the one that makes the first model.
+const RoundRow* model_round(const Job& job, const TaskKey& key) {
+  switch (key.kind) {
+    case TaskKind::initialize:
+      return nullptr;
+    case TaskKind::train:
+      return &job.rounds.at(key.round - 1);
+    case TaskKind::evaluate:
+      return &job.rounds.at(key.round);
+  }
+  return nullptr;
+}
+
+TaskOrder order_of(const Job& job, const TaskKey& key) {
+  TaskOrder order;
+  order.key = key;
+  // The initial model must not depend on which site makes it.
+  const auto site = key.kind == TaskKind::initialize ? std::string() : key.site.str();
+  order.seed = task_seed(job_seed(job.spec(), job.row.spec_digest), key.round, site);
+  if (const auto* round = model_round(job, key)) {
+    order.model = round->model;
+    order.model_bytes = round->model_bytes;
+  }
+  return order;
+}
+
+void offer(Step& step, const Job& job, const Task& task) {
+  const auto order = order_of(job, task.row.key);
+  if (order.model) {
+    step.act(GrantGet{peer_of(task.row.key.site), *order.model});
+  }
+  step.send(task.row.key.site, msg::TaskOffer{order});
+}
+
+Job* find_running(Step& step, const JobId& id) {
+  const auto found = step.state.jobs.find(id);
+  return found != step.state.jobs.end() && found->second.row.state == JobState::running
+             ? &found->second
+             : nullptr;
+}
+
+Task* find_task(Job& job, const TaskKey& key) {
+  const auto found = job.tasks.find(key);
+  return found == job.tasks.end() ? nullptr : &found->second;
+}
+
+void touch(Step& step, Task& task) {
+  task.last_progress = step.now.monotonic;
+  task.running = true;
+  task.stall_reported = false;
+}
+
+std::string describe(const TaskKey& key) {
+  switch (key.kind) {
+    case TaskKind::initialize:
+      return "making the initial model";
+    case TaskKind::train:
+      return fmt::format("training round {}", key.round);
+    case TaskKind::evaluate:
+      return fmt::format("evaluating round {}", key.round);
+  }
+  return {};
+}
+
+// What is wrong with the numbers of a result, before any byte of its blob is accepted.
+std::optional<Refusal> check_result(const Job& job, const TaskKey& key, const TaskResult& result) {
+  if (result.examples == 0 || result.examples > limits::kExamplesMax) {
+    if (key.kind != TaskKind::initialize) {
+      return Refusal{"examples_invalid",
+                     fmt::format("claims {} examples; 1 to {} are possible", result.examples,
+                                 limits::kExamplesMax),
+                     "", Scope::task};
+    }
+  }
+  const bool needs_blob = key.kind != TaskKind::evaluate;
+  if (needs_blob != result.blob.has_value()) {
+    return Refusal{"result_invalid",
+                   needs_blob ? "the result has no tensors" : "an evaluation has no tensors", "",
+                   Scope::task};
+  }
+  if (key.kind == TaskKind::evaluate && result.metrics.empty()) {
+    return Refusal{"result_invalid", "an evaluation without a single metric", "", Scope::task};
+  }
+  const auto bytes_max = job.layout->elements() * sizeof(float) + limits::kTensorHeaderBytesMax;
+  if (result.blob_bytes > bytes_max) {
+    return Refusal{"result_too_large",
+                   fmt::format("{} bytes are more than this model's tensors can need ({})",
+                               result.blob_bytes, bytes_max),
+                   "", Scope::task};
+  }
+  return std::nullopt;
+}
+
+// Forgets what the site has announced, and the grant with it: unless the same bytes are under way
+// for another task too, as with two jobs of one spec.
+void withdraw_announcement(Step& step, Task& task) {
+  const auto announced = std::exchange(task.announced, std::nullopt);
+  if (!announced || !announced->blob) {
+    return;
+  }
+  const auto& site = task.row.key.site;
+  const bool is_needed =
+      std::any_of(step.state.jobs.begin(), step.state.jobs.end(), [&](const auto& job) {
+        return std::any_of(job.second.tasks.begin(), job.second.tasks.end(),
+                           [&](const auto& other) {
+                             return other.first.site == site && other.second.announced &&
+                                    other.second.announced->blob == announced->blob;
+                           });
+      });
+  if (!is_needed) {
+    step.act(Revoke{peer_of(site), *announced->blob});
+  }
+}
+
+void end_task(Step& step, Job& job, Task& task, TaskState state, std::string reason) {
+  withdraw_announcement(step, task);
+  task.row.state = state;
+  task.row.reason = std::move(reason);
+  step.save(task);
+  note_progress(step, job.id());
+}
+
+void note_failure(Step& step, Job& job, const TaskKey& key, JobEventKind kind,
+                  const std::string& reason) {
+  auto& part = job.parts.at(key.site);
+  part.row.reason = reason;
+  step.save(part);
+  JobEvent event;
+  event.kind = kind;
+  event.round = key.round;
+  event.site = key.site.str();
+  event.text = fmt::format("{}, {}: {}", key.site.str(), describe(key), reason);
+  step.tell(job, std::move(event));
+}
+
+void refuse_result(Step& step, Job& job, Task& task, const Refusal& refusal) {
+  const auto key = task.row.key;
+  end_task(step, job, task, TaskState::failed, refusal.message);
+  note_failure(step, job, key, JobEventKind::update_refused, "refused: " + refusal.message);
+  step.audit("broker", "update.refuse", fmt::format("job/{}/{}", job.id().str(), key.round),
+             fmt::format("site/{} {}", key.site.str(), refusal.code));
+  step.send(key.site, msg::ResultVerdict{key, refusal});
+}
+
+void tell_accepted(Step& step, Job& job, const Task& task) {
+  const auto& key = task.row.key;
+  const auto& result = task.row.result;
+  JobEvent event;
+  event.round = key.round;
+  event.site = key.site.str();
+  event.metrics = result.metrics;
+  event.examples = result.examples;
+  event.bytes = result.blob_bytes;
+  if (key.kind == TaskKind::evaluate) {
+    event.kind = JobEventKind::evaluated;
+    event.text = fmt::format("round {} evaluated at {} on {} examples", key.round, key.site.str(),
+                             result.examples);
+  } else {
+    event.kind = JobEventKind::update_accepted;
+    event.text = key.kind == TaskKind::initialize
+                     ? fmt::format("{} made the initial model", key.site.str())
+                     : fmt::format("{} sent its update for round {}: {} examples", key.site.str(),
+                                   key.round, result.examples);
+  }
+  step.tell(job, std::move(event));
+}
+
+void accept_result(Step& step, Job& job, Task& task, const TaskResult& result) {
+  const auto key = task.row.key;
+  task.row.result = result;
+  end_task(step, job, task, TaskState::done, "");
+  auto& part = job.parts.at(key.site);
+  part.row.reason.clear();
+  part.row.bytes_out += result.blob_bytes;
+  part.row.tensors_out += result.blob ? job.layout->tensors.size() : 0;
+  if (key.kind == TaskKind::train) {
+    part.row.updates_accepted += 1;
+    part.row.examples = result.examples;
+  }
+  step.save(part);
+  step.audit("broker", "update.accept", fmt::format("job/{}/{}", job.id().str(), key.round),
+             fmt::format("site/{} {} {}", key.site.str(), to_string(key.kind),
+                         result.blob ? result.blob->hex() : ""));
+  step.send(key.site, msg::ResultVerdict{key, std::nullopt});
+  if (key.kind == TaskKind::evaluate) {
+    auto& round = job.rounds.at(key.round);
+    round.evaluate_metrics = result.metrics;
+    step.save(round);
+  }
+  tell_accepted(step, job, task);
+  if (key.kind == TaskKind::initialize) {
+    on_initial_model(step, job, task);
+  }
+  if (key.kind == TaskKind::evaluate) {
+    job.tasks.erase(key);
+  }
+  advance(step, job);
+}
+
+}  // namespace
+
+void open_task(Step& step, Job& job, TaskKey key) {
+  Task task;
+  task.row.key = key;
+  task.last_progress = step.now.monotonic;
+  step.save(task);
+  const auto [position, inserted] = job.tasks.insert_or_assign(key, std::move(task));
+  offer(step, job, position->second);
+}
+
+void offer_open_tasks(Step& step, Job& job, const SiteId& site) {
+  for (const auto& [key, task] : job.tasks) {
+    if (key.site == site && is_open(task)) {
+      offer(step, job, task);
+    }
+  }
+}
+
+void lose_task(Step& step, Job& job, Task& task, std::string reason) {
+  const auto key = task.row.key;
+  end_task(step, job, task, TaskState::lost, std::move(reason));
+  if (!job.ended()) {
+    note_failure(step, job, key, JobEventKind::task_lost, task.row.reason);
+  }
+}
+
+void on_task_report(Step& step, const SiteId& site, const msg::TaskReport& report) {
+  auto* job = find_running(step, report.key.job);
+  auto* task = job != nullptr && report.key.site == site ? find_task(*job, report.key) : nullptr;
+  if (task == nullptr || !is_open(*task)) {
+    return;
+  }
+  touch(step, *task);
+  task->progress = report.progress;
+  note_progress(step, job->id());
+}
+
+void on_result_announce(Step& step, const SiteId& site, const msg::ResultAnnounce& announce) {
+  const auto& key = announce.key;
+  auto* job = find_running(step, key.job);
+  auto* task = job != nullptr && key.site == site ? find_task(*job, key) : nullptr;
+  if (task == nullptr || task->row.state == TaskState::failed ||
+      task->row.state == TaskState::lost) {
+    step.send(site, msg::ResultVerdict{key, Refusal{"stale", "the job went on without this result",
+                                                    "", Scope::task}});
+    return;
+  }
+  if (task->row.state == TaskState::done) {
+    const bool is_same = task->row.result.blob == announce.result.blob;
+    step.send(site, msg::ResultVerdict{
+                        key, is_same ? std::nullopt
+                                     : std::optional(Refusal{
+                                           "conflict", "another result of this task was accepted",
+                                           "", Scope::task})});
+    return;
+  }
+  touch(step, *task);
+  if (auto refusal = check_result(*job, key, announce.result)) {
+    refuse_result(step, *job, *task, *refusal);
+    advance(step, *job);
+    return;
+  }
+  if (!announce.result.blob) {
+    accept_result(step, *job, *task, announce.result);
+    return;
+  }
+  if (task->announced && task->announced->blob != announce.result.blob) {
+    withdraw_announcement(step, *task);
+  }
+  task->row.state = TaskState::uploading;
+  task->announced = announce.result;
+  task->progress = {0, announce.result.blob_bytes, "bytes up"};
+  step.act(GrantPut{peer_of(site), *announce.result.blob, announce.result.blob_bytes, job->layout});
+  step.send(site, msg::ResultGrant{key, *announce.result.blob});
+  note_progress(step, job->id());
+}
+
+void on_task_failed(Step& step, const SiteId& site, const msg::TaskFailed& failed) {
+  auto* job = find_running(step, failed.key.job);
+  auto* task = job != nullptr && failed.key.site == site ? find_task(*job, failed.key) : nullptr;
+  if (task == nullptr || !is_open(*task)) {
+    return;
+  }
+  const auto key = failed.key;
+  end_task(step, *job, *task, TaskState::failed, failed.failure.reason.message);
+  note_failure(step, *job, key, JobEventKind::task_failed, failed.failure.reason.message);
+  if (failed.failure.transient && key.attempt < limits::kAttemptsMax) {
+    auto again = key;
+    ++again.attempt;
+    open_task(step, *job, again);
+  }
+  advance(step, *job);
+}
+
+void on_update_arrived(Step& step, const UpdateArrived& arrived) {
+  for (auto& [id, job] : step.state.jobs) {
+    // Accepting a result may open and close tasks of the job: collect the keys first.
+    std::vector<TaskKey> keys;
+    for (const auto& [key, task] : job.tasks) {
+      if (task.announced && task.announced->blob == arrived.blob &&
+          peer_of(key.site) == arrived.peer) {
+        keys.push_back(key);
+      }
+    }
+    for (const auto& key : keys) {
+      auto* task = find_task(job, key);
+      if (task == nullptr || !task->announced) {
+        continue;
+      }
+      if (arrived.l2_norm) {
+        const auto result = *task->announced;
+        accept_result(step, job, *task, result);
+      } else {
+        refuse_result(step, job, *task, arrived.l2_norm.error());
+        advance(step, job);
+      }
+    }
+  }
+}
+
+void on_transfer_moved(Step& step, const TransferMoved& moved) {
+  for (auto& [id, job] : step.state.jobs) {
+    for (auto& [key, task] : job.tasks) {
+      if (!is_open(task) || peer_of(key.site) != moved.peer) {
+        continue;
+      }
+      const bool is_upload = task.announced && task.announced->blob == moved.blob;
+      const auto* round = model_round(job, key);
+      const bool is_download = !task.announced && round != nullptr && round->model == moved.blob;
+      if (is_upload || is_download) {
+        touch(step, task);
+        task.progress = {moved.done, moved.total, is_upload ? "bytes up" : "bytes down"};
+        note_progress(step, job.id());
+      }
+    }
+  }
+}
+
+}  // namespace entente::broker

@@ -1,0 +1,30 @@
+// Tasks: handing them out, hearing of them, taking their results.
+//
+//  - A task is named by (job, round, kind, site, attempt). Repeating a message changes nothing.
+//  - A result counts once its blob is stored, checked and its row committed; only then does the
+//    site get its verdict. The same key with the same blob is acknowledged again, with another blob
+//    it is refused as a conflict, and a key that is no longer current as stale.
+//  - A transient failure is tried again at the same site, limits::kAttemptsMax times in all.
+#pragma once
+
+#include "broker/core/event.h"
+#include "broker/core/step.h"
+
+namespace entente::broker {
+
+// Makes the task, saves it, and offers it if the site is connected.
+void open_task(Step& step, Job& job, TaskKey key);
+
+// Offers every open task of the site again: it has just connected.
+void offer_open_tasks(Step& step, Job& job, const SiteId& site);
+
+// Takes an open task away: the job has ended or the round went on without it.
+void lose_task(Step& step, Job& job, Task& task, std::string reason);
+
+void on_task_report(Step& step, const SiteId& site, const msg::TaskReport& report);
+void on_result_announce(Step& step, const SiteId& site, const msg::ResultAnnounce& announce);
+void on_task_failed(Step& step, const SiteId& site, const msg::TaskFailed& failed);
+void on_update_arrived(Step& step, const UpdateArrived& arrived);
+void on_transfer_moved(Step& step, const TransferMoved& moved);
+
+}  // namespace entente::broker

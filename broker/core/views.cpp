@@ -1,0 +1,91 @@
+#include "broker/core/views.h"
+
+#include <algorithm>
+
+namespace entente::broker {
+namespace {
+
+// The task a site is busy with, else the one it finished last in this round.
+const Task* current_task(const Job& job, const SiteId& site) {
+  const Task* current = nullptr;
+  for (const auto& [key, task] : job.tasks) {
+    if (key.site == site && (current == nullptr || is_open(task) || !is_open(*current))) {
+      current = &task;
+    }
+  }
+  return current;
+}
+
+}  // namespace
+
+JobSummary summarise(const Job& job) {
+  JobSummary summary;
+  summary.id = job.id();
+  summary.state = job.row.state;
+  summary.coordinator = job.row.coordinator;
+  summary.rounds = job.spec().rounds;
+  summary.submitted_unix_ms = job.row.submitted_unix_ms;
+  summary.reason = job.row.reason;
+  for (const auto& [number, round] : job.rounds) {
+    if (round.state == RoundState::done) {
+      summary.round = number;
+    }
+  }
+  return summary;
+}
+
+std::vector<JobSiteView> site_views(const State& state, const Job& job) {
+  std::vector<JobSiteView> views;
+  views.reserve(job.parts.size());
+  for (const auto& [id, part] : job.parts) {
+    JobSiteView site;
+    site.site = id;
+    site.enrolment = part.row.enrolment;
+    site.reason = part.row.reason;
+    const auto found = state.sites.find(id);
+    site.connected = found != state.sites.end() && found->second.session.has_value();
+    site.updates_accepted = part.row.updates_accepted;
+    site.bytes_out = part.row.bytes_out;
+    site.tensors_out = part.row.tensors_out;
+    site.examples = part.row.examples;
+    if (const auto* task = current_task(job, id)) {
+      site.task = task->row.key.kind;
+      const bool is_pending = task->row.state == TaskState::pending;
+      site.task_state = is_pending && task->running ? TaskState::running : task->row.state;
+      site.progress = task->progress;
+    }
+    views.push_back(std::move(site));
+  }
+  return views;
+}
+
+JobView view(const State& state, const Job& job) {
+  JobView view;
+  view.summary = summarise(job);
+  view.spec = job.spec();
+  view.spec_digest = job.row.spec_digest;
+  view.sites = site_views(state, job);
+  for (const auto& [number, round] : job.rounds) {
+    view.rounds.push_back({number, round.state, round.updates, round.train_metrics,
+                           round.evaluate_metrics, round.model});
+  }
+  return view;
+}
+
+SiteView view(const State& state, const Site& site) {
+  SiteView view;
+  view.site = site.row.site;
+  view.connected = site.session.has_value();
+  view.last_seen_unix_ms = site.row.last_seen_unix_ms;
+  view.advert = site.row.advert;
+  for (const auto& [id, job] : state.jobs) {
+    const auto part = job.parts.find(site.row.site);
+    if (!job.ended() && part != job.parts.end() &&
+        part->second.row.enrolment == Enrolment::accepted) {
+      view.jobs.push_back(id);
+    }
+  }
+  return view;
+}
+
+}  // namespace entente::broker

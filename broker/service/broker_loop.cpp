@@ -1,0 +1,195 @@
+#include "broker/service/broker_loop.h"
+
+#include <algorithm>
+#include <array>
+
+#include "common/base/check.h"
+#include "common/base/limits.h"
+#include "common/runtime/log.h"
+#include "common/runtime/system_clock.h"
+#include "common/wire/control_codec.h"
+#include "common/wire/job_codec.h"
+
+namespace entente::broker {
+namespace {
+
+// Messages taken from the socket in one turn, so that one talkative peer does not delay the rest.
+constexpr int kMessagesPerTurn = 256;
+
+// How long a refused session stays open for its last message to leave.
+constexpr Millis kFarewell{250};
+
+// Without anything to do the loop still looks around this often.
+constexpr Millis kWaitMax{60'000};
+
+std::span<const std::byte> bytes_of(const zmq::message_t& message) {
+  return {static_cast<const std::byte*>(message.data()), message.size()};
+}
+
+Event event_of(SessionId session, const net::Frames& frames) {
+  if (frames.payload) {
+    return MessageRejected{session,
+                           {"message_invalid", "a control message has one frame", "", Scope::site}};
+  }
+  auto message = wire::decode_control(bytes_of(frames.envelope));
+  if (!message) {
+    return MessageRejected{session, std::move(message.error())};
+  }
+  Digest digest{};
+  if (const auto* request = std::get_if<msg::Request>(&*message)) {
+    if (const auto* submit = std::get_if<msg::SubmitJob>(&request->body)) {
+      digest = wire::spec_digest(submit->spec);
+    }
+  }
+  return MessageReceived{session, *std::move(message), digest};
+}
+
+}  // namespace
+
+BrokerLoop::BrokerLoop(BrokerCore core, LoopInbox& inbox, LoopParts parts)
+    : core_(std::move(core)), inbox_(inbox), parts_(parts) {}
+
+std::optional<std::string> BrokerLoop::run(StopSignal& stop) {
+  hand_over(core_.resume(system_now()));
+  while (!failure_) {
+    wait(stop);
+    if (stop.take() != 0) {
+      log::info("stopping", "asked to stop; jobs go on when the broker is back");
+      return std::nullopt;
+    }
+    take_inbox();
+    take_messages();
+    take_time();
+    close_due_sessions();
+  }
+  return failure_;
+}
+
+void BrokerLoop::wait(StopSignal& stop) {
+  const auto now = system_now().monotonic;
+  auto due = now + kWaitMax;
+  if (const auto wakeup = core_.next_wakeup()) {
+    due = std::min(due, *wakeup);
+  }
+  for (const auto& [session, when] : closing_) {
+    due = std::min(due, when);
+  }
+  const auto timeout = std::max(Millis(0), due - now);
+  const bool may_take_messages = uncommitted_ < StoreThread::kBatchesMax / 2;
+  std::array items{zmq::pollitem_t{nullptr, inbox_.fd(), ZMQ_POLLIN, 0},
+                   zmq::pollitem_t{nullptr, stop.fd(), ZMQ_POLLIN, 0},
+                   zmq::pollitem_t{parts_.router.socket().handle(), 0, ZMQ_POLLIN, 0}};
+  zmq::poll(items.data(), may_take_messages ? items.size() : items.size() - 1, timeout);
+}
+
+void BrokerLoop::take_inbox() {
+  for (auto& message : inbox_.drain()) {
+    std::visit([this](auto& one) { handle(std::move(one)); }, message);
+  }
+}
+
+void BrokerLoop::take_messages() {
+  for (int taken = 0; taken < kMessagesPerTurn && uncommitted_ < StoreThread::kBatchesMax / 2;
+       ++taken) {
+    auto received = parts_.router.receive();
+    if (!received) {
+      return;
+    }
+    if (!closing_.contains(received->session)) {
+      decide(event_of(received->session, received->frames));
+    }
+  }
+}
+
+void BrokerLoop::take_time() {
+  const auto wakeup = core_.next_wakeup();
+  if (wakeup && *wakeup <= system_now().monotonic) {
+    decide(Tick{});
+  }
+}
+
+void BrokerLoop::decide(const Event& event) { hand_over(core_.step(event, system_now())); }
+
+void BrokerLoop::hand_over(Effects effects) {
+  if (effects.rows.empty() && effects.actions.empty()) {
+    return;
+  }
+  const bool needs_store =
+      !effects.rows.empty() ||
+      std::any_of(effects.actions.begin(), effects.actions.end(), [](const Action& action) {
+        return std::holds_alternative<SendEvents>(action) ||
+               std::holds_alternative<SendModels>(action);
+      });
+  if (!needs_store && uncommitted_ == 0) {
+    for (auto& action : effects.actions) {
+      std::visit([this](auto& one) { carry_out(one); }, action);
+    }
+    return;
+  }
+  ++uncommitted_;
+  parts_.store.push(std::move(effects));
+}
+
+void BrokerLoop::handle(net::SessionUp up) {
+  parts_.router.attach(up);
+  decide(SessionOpened{up.session, up.identity});
+  log::info("session_up", up.identity.path() + " has connected",
+            {{"session", std::to_string(up.session)}, {"remote", up.remote}});
+}
+
+void BrokerLoop::handle(const net::SessionDown& down) {
+  parts_.router.detach(down.session);
+  closing_.erase(down.session);
+  decide(SessionClosed{down.session});
+  log::info("session_down", down.reason.empty() ? "closed by the peer" : down.reason,
+            {{"session", std::to_string(down.session)}});
+}
+
+void BrokerLoop::handle(const net::HandshakeRefused& refused) {
+  log::warning("handshake_refused", refused.reason.message,
+               {{"remote", refused.remote}, {"code", refused.reason.code}});
+}
+
+void BrokerLoop::handle(Committed committed) {
+  ENTENTE_CHECK(uncommitted_ > 0);
+  --uncommitted_;
+  for (auto& action : committed.actions) {
+    std::visit([this](auto& one) { carry_out(one); }, action);
+  }
+}
+
+void BrokerLoop::carry_out(Send& send) {
+  const auto bytes = wire::encode(send.message);
+  if (!parts_.router.send(send.session, {zmq::message_t(bytes.data(), bytes.size()), {}})) {
+    close_soon(send.session, "does not take its messages");
+  }
+}
+
+void BrokerLoop::carry_out(const GrantPut& grant) {
+  parts_.data_plane.grant(
+      PutGrant{grant.peer, grant.blob, grant.bytes, grant.layout, limits::kUpdateNormMax});
+}
+
+// The store has turned these into Send.
+void BrokerLoop::carry_out(const SendEvents&) { ENTENTE_CHECK(false); }
+void BrokerLoop::carry_out(const SendModels&) { ENTENTE_CHECK(false); }
+
+void BrokerLoop::close_soon(SessionId session, const std::string& reason) {
+  const auto [position, is_new] = closing_.try_emplace(session, system_now().monotonic + kFarewell);
+  if (is_new) {
+    log::warning("session_closed", reason, {{"session", std::to_string(session)}});
+  }
+}
+
+void BrokerLoop::close_due_sessions() {
+  const auto now = system_now().monotonic;
+  std::erase_if(closing_, [&](const auto& entry) {
+    if (entry.second > now) {
+      return false;
+    }
+    parts_.front.close(entry.first);
+    return true;
+  });
+}
+
+}  // namespace entente::broker

@@ -1,0 +1,91 @@
+#include "broker/service/store_thread.h"
+
+#include <algorithm>
+#include <exception>
+#include <iterator>
+
+#include "common/base/limits.h"
+#include "common/domain/messages.h"
+
+namespace entente::broker {
+namespace {
+
+// Events in one message: some hundred bytes each, well below a control message's bound.
+constexpr std::size_t kEventsPerMessage = 500;
+
+void send_events(BrokerStore& store, const SendEvents& query, std::vector<Action>& out) {
+  auto after = query.after_seq;
+  do {
+    // Rows of later steps may be in the store already; their events are sent by those steps.
+    const auto left = query.up_to_seq > after ? query.up_to_seq - after : 0;
+    auto events =
+        store.events(query.summary.id, after, std::min<std::size_t>(left, kEventsPerMessage));
+    after = events.empty() ? query.up_to_seq : events.back().seq;
+    out.emplace_back(
+        Send{query.session, msg::JobUpdate{query.request, query.summary, std::move(events), {}}});
+  } while (after < query.up_to_seq);
+}
+
+void send_models(BrokerStore& store, const SendModels& query, std::vector<Action>& out) {
+  auto models = store.models(query.job, query.version, query.coordinator);
+  msg::Reply reply{query.request, {}};
+  if (!query.version) {
+    reply.body = std::move(models);
+  } else if (models.empty()) {
+    reply.body = Refusal{"model_unknown", "there is no such model version", "", Scope::job};
+  } else {
+    reply.body = std::move(models.front());
+  }
+  out.emplace_back(Send{query.session, std::move(reply)});
+}
+
+}  // namespace
+
+StoreThread::StoreThread(BrokerStore store, StoreHandlers handlers)
+    : store_(std::move(store)),
+      handlers_(std::move(handlers)),
+      inbox_(kBatchesMax),
+      thread_([this] { run(); }) {}
+
+StoreThread::~StoreThread() {
+  inbox_.close();
+  thread_.join();
+}
+
+void StoreThread::run() {
+  try {
+    for (auto batches = inbox_.wait_and_drain(); !batches.empty();
+         batches = inbox_.wait_and_drain()) {
+      std::vector<Row> rows;
+      for (auto& batch : batches) {
+        rows.insert(rows.end(), std::make_move_iterator(batch.rows.begin()),
+                    std::make_move_iterator(batch.rows.end()));
+      }
+      if (!rows.empty()) {
+        store_.write(rows);
+      }
+      for (auto& batch : batches) {
+        handlers_.on_committed(answer(std::move(batch.actions)));
+      }
+    }
+  } catch (const std::exception& error) {
+    handlers_.on_failure(error.what());
+  }
+}
+
+std::vector<Action> StoreThread::answer(std::vector<Action> actions) {
+  std::vector<Action> out;
+  out.reserve(actions.size());
+  for (auto& action : actions) {
+    if (const auto* events = std::get_if<SendEvents>(&action)) {
+      send_events(store_, *events, out);
+    } else if (const auto* models = std::get_if<SendModels>(&action)) {
+      send_models(store_, *models, out);
+    } else {
+      out.push_back(std::move(action));
+    }
+  }
+  return out;
+}
+
+}  // namespace entente::broker

@@ -1,0 +1,422 @@
+#include "broker/store/broker_store.h"
+
+#include <stdexcept>
+#include <utility>
+
+#include "broker/store/audit_chain.h"
+#include "broker/store/schema.h"
+#include "broker/store/statements.h"
+#include "common/storage/database.h"
+#include "common/wire/job_codec.h"
+
+namespace entente::broker {
+namespace {
+
+template <class Id>
+Id name(std::string_view text) {
+  const auto id = Id::parse(text);
+  if (!id) {
+    throw std::runtime_error("a name that is none: " + std::string(text));
+  }
+  return *id;
+}
+
+std::span<const std::byte> as_bytes(const std::string& text) {
+  return std::as_bytes(std::span(text));
+}
+
+template <class T>
+T decoded(Expected<T> value) {
+  if (!value) {
+    throw std::runtime_error(value.error().message);
+  }
+  return *std::move(value);
+}
+
+}  // namespace
+
+class BrokerStore::Impl {
+ public:
+  explicit Impl(Database database)
+      : database_(std::move(database)), statements_(database_.sql()), audit_(statements_) {}
+
+  void write(std::span<const Row> rows) {
+    WriteTransaction transaction(database_);
+    for (const auto& row : rows) {
+      std::visit([this](const auto& one) { save(one); }, row);
+    }
+    transaction.commit();
+  }
+
+  Snapshot load() {
+    Snapshot snapshot;
+    load_sites(snapshot);
+    load_jobs(snapshot);
+    load_parts(snapshot);
+    load_rounds(snapshot);
+    load_tasks(snapshot);
+    return snapshot;
+  }
+
+  std::vector<JobEvent> events(const JobId& job, std::uint64_t after_seq, std::size_t limit) {
+    auto& query = statements_.prepare(
+        "SELECT seq, unix_ms, kind, round, site, text, metrics, examples, bytes FROM events"
+        " WHERE job = ? AND seq > ? ORDER BY seq LIMIT ?");
+    Binder(query).text(job.str()).integer(after_seq).integer(limit);
+    std::vector<JobEvent> events;
+    while (query.executeStep()) {
+      RowReader row(query);
+      JobEvent event;
+      event.seq = row.integer();
+      event.unix_ms = static_cast<UnixMillis>(row.integer());
+      event.kind = row.word(parse_job_event_kind);
+      event.round = static_cast<Round>(row.integer());
+      event.site = row.text();
+      event.text = row.text();
+      event.metrics = row.metrics();
+      event.examples = row.integer();
+      event.bytes = row.integer();
+      events.push_back(std::move(event));
+    }
+    return events;
+  }
+
+  std::vector<ModelView> models(const std::optional<JobId>& job, std::optional<Round> version,
+                                const std::string& coordinator) {
+    auto& query = statements_.prepare(
+        "SELECT m.job, m.version, m.blob, m.bytes, m.published_unix_ms, m.spec_digest, m.strategy,"
+        " m.parent, r.evaluate_metrics FROM models m"
+        " JOIN rounds r ON r.job = m.job AND r.round = m.version JOIN jobs j ON j.job = m.job"
+        " WHERE (?1 = '' OR m.job = ?1) AND (?2 < 0 OR m.version = ?2)"
+        " AND (?3 = '' OR j.coordinator = ?3)"
+        " ORDER BY m.published_unix_ms, m.job, m.version");
+    Binder(query)
+        .text(job ? job->str() : "")
+        .integer(version ? *version : static_cast<std::uint64_t>(-1))
+        .text(coordinator);
+    std::vector<ModelView> models;
+    while (query.executeStep()) {
+      RowReader row(query);
+      ModelView model;
+      model.job = name<JobId>(row.text());
+      model.version = static_cast<Round>(row.integer());
+      model.blob = row.required_digest();
+      model.bytes = row.integer();
+      model.published_unix_ms = static_cast<UnixMillis>(row.integer());
+      model.spec_digest = row.required_digest();
+      model.strategy = row.text();
+      model.parent = row.digest();
+      model.evaluate_metrics = row.metrics();
+      models.push_back(std::move(model));
+    }
+    for (auto& model : models) {
+      model.contributions = contributions(model.job, model.version);
+    }
+    return models;
+  }
+
+  std::vector<BlobId> named_blobs() {
+    auto& query = statements_.prepare(
+        "SELECT blob FROM models UNION"
+        " SELECT t.blob FROM tasks t JOIN jobs j ON j.job = t.job"
+        " JOIN rounds r ON r.job = t.job AND r.round = t.round"
+        " WHERE t.blob IS NOT NULL AND r.state <> 'done' AND j.state = 'running'");
+    std::vector<BlobId> blobs;
+    while (query.executeStep()) {
+      blobs.push_back(RowReader(query).required_digest());
+    }
+    return blobs;
+  }
+
+  std::optional<std::int64_t> first_broken_audit_row() { return audit_.first_broken(); }
+
+ private:
+  void save(const SiteRow& row) {
+    auto& insert = statements_.prepare(
+        "INSERT INTO sites VALUES (?, ?, ?, ?) ON CONFLICT (site) DO UPDATE SET"
+        " instance = excluded.instance, advert = excluded.advert,"
+        " last_seen_unix_ms = excluded.last_seen_unix_ms");
+    Binder(insert)
+        .text(row.site.str())
+        .integer(row.instance)
+        .bytes(wire::encode(row.advert))
+        .integer(static_cast<std::uint64_t>(row.last_seen_unix_ms));
+    insert.exec();
+  }
+
+  void save(const JobRow& row) {
+    auto& insert = statements_.prepare(
+        "INSERT INTO jobs VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (job) DO UPDATE SET"
+        " state = excluded.state, reason = excluded.reason,"
+        " last_event_seq = excluded.last_event_seq");
+    Binder(insert)
+        .text(row.job.str())
+        .text(row.coordinator)
+        .bytes(wire::encode_canonical(row.spec))
+        .digest(row.spec_digest)
+        .text(to_string(row.state))
+        .text(row.reason)
+        .integer(static_cast<std::uint64_t>(row.submitted_unix_ms))
+        .integer(row.last_event_seq);
+    insert.exec();
+  }
+
+  void save(const PartRow& row) {
+    auto& insert =
+        statements_.prepare("INSERT OR REPLACE INTO parts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)");
+    Binder(insert)
+        .text(row.job.str())
+        .text(row.site.str())
+        .text(to_string(row.enrolment))
+        .text(row.reason)
+        .integer(row.updates_accepted)
+        .integer(row.bytes_out)
+        .integer(row.tensors_out)
+        .integer(row.examples)
+        .integer(row.told_closed ? 1 : 0);
+    insert.exec();
+  }
+
+  void save(const RoundRow& row) {
+    auto& insert =
+        statements_.prepare("INSERT OR REPLACE INTO rounds VALUES (?, ?, ?, ?, ?, ?, ?, ?)");
+    Binder(insert)
+        .text(row.job.str())
+        .integer(row.round)
+        .text(to_string(row.state))
+        .integer(row.updates)
+        .metrics(row.train_metrics)
+        .metrics(row.evaluate_metrics)
+        .digest(row.model)
+        .integer(row.model_bytes);
+    insert.exec();
+  }
+
+  void save(const TaskRow& row) {
+    // A state of the live process only; after a restart the task is offered again.
+    const auto state = is_live_only(row.state) ? TaskState::pending : row.state;
+    auto& insert = statements_.prepare(
+        "INSERT INTO tasks VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        " ON CONFLICT (job, round, kind, site, attempt) DO UPDATE SET"
+        " state = excluded.state, blob = excluded.blob, blob_bytes = excluded.blob_bytes,"
+        " examples = excluded.examples, steps = excluded.steps, metrics = excluded.metrics,"
+        " reason = excluded.reason");
+    Binder(insert)
+        .text(row.key.job.str())
+        .integer(row.key.round)
+        .text(to_string(row.key.kind))
+        .text(row.key.site.str())
+        .integer(row.key.attempt)
+        .text(to_string(state))
+        .digest(row.result.blob)
+        .integer(row.result.blob_bytes)
+        .integer(row.result.examples)
+        .integer(row.result.steps)
+        .metrics(row.result.metrics)
+        .text(row.reason);
+    insert.exec();
+  }
+
+  static bool is_live_only(TaskState state) {
+    return state == TaskState::running || state == TaskState::uploading;
+  }
+
+  void save(const ModelRow& row) {
+    const auto& model = row.model;
+    auto& insert = statements_.prepare("INSERT INTO models VALUES (?, ?, ?, ?, ?, ?, ?, ?)");
+    Binder(insert)
+        .text(model.job.str())
+        .integer(model.version)
+        .digest(model.blob)
+        .integer(model.bytes)
+        .integer(static_cast<std::uint64_t>(model.published_unix_ms))
+        .digest(model.spec_digest)
+        .text(model.strategy)
+        .digest(model.parent);
+    insert.exec();
+    for (const auto& contribution : model.contributions) {
+      auto& part = statements_.prepare("INSERT INTO contributions VALUES (?, ?, ?, ?, ?, ?)");
+      Binder(part)
+          .text(model.job.str())
+          .integer(model.version)
+          .text(contribution.site.str())
+          .digest(contribution.update)
+          .integer(contribution.examples)
+          .real(contribution.weight);
+      part.exec();
+    }
+  }
+
+  void save(const EventRow& row) {
+    const auto& event = row.event;
+    auto& insert = statements_.prepare("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+    Binder(insert)
+        .text(row.job.str())
+        .integer(event.seq)
+        .integer(static_cast<std::uint64_t>(event.unix_ms))
+        .text(to_string(event.kind))
+        .integer(event.round)
+        .text(event.site)
+        .text(event.text)
+        .metrics(event.metrics)
+        .integer(event.examples)
+        .integer(event.bytes);
+    insert.exec();
+  }
+
+  void save(const AuditRow& row) { audit_.append(row); }
+
+  std::vector<Contribution> contributions(const JobId& job, Round version) {
+    auto& query = statements_.prepare(
+        "SELECT site, blob, examples, weight FROM contributions WHERE job = ? AND version = ?"
+        " ORDER BY site");
+    Binder(query).text(job.str()).integer(version);
+    std::vector<Contribution> contributions;
+    while (query.executeStep()) {
+      RowReader row(query);
+      Contribution contribution;
+      contribution.site = name<SiteId>(row.text());
+      contribution.update = row.required_digest();
+      contribution.examples = row.integer();
+      contribution.weight = row.real();
+      contributions.push_back(std::move(contribution));
+    }
+    return contributions;
+  }
+
+  void load_sites(Snapshot& snapshot) {
+    auto& query = statements_.prepare("SELECT * FROM sites");
+    while (query.executeStep()) {
+      RowReader row(query);
+      SiteRow site;
+      site.site = name<SiteId>(row.text());
+      site.instance = row.integer();
+      site.advert = decoded(wire::decode_site_advert(as_bytes(row.bytes())));
+      site.last_seen_unix_ms = static_cast<UnixMillis>(row.integer());
+      snapshot.sites.push_back(std::move(site));
+    }
+  }
+
+  void load_jobs(Snapshot& snapshot) {
+    auto& query = statements_.prepare("SELECT * FROM jobs");
+    while (query.executeStep()) {
+      RowReader row(query);
+      JobRow job;
+      job.job = name<JobId>(row.text());
+      job.coordinator = row.text();
+      job.spec = decoded(wire::decode_job_spec(as_bytes(row.bytes())));
+      job.spec_digest = row.required_digest();
+      job.state = row.word(parse_job_state);
+      job.reason = row.text();
+      job.submitted_unix_ms = static_cast<UnixMillis>(row.integer());
+      job.last_event_seq = row.integer();
+      snapshot.jobs.push_back(std::move(job));
+    }
+  }
+
+  void load_parts(Snapshot& snapshot) {
+    auto& query = statements_.prepare("SELECT * FROM parts");
+    while (query.executeStep()) {
+      RowReader row(query);
+      PartRow part;
+      part.job = name<JobId>(row.text());
+      part.site = name<SiteId>(row.text());
+      part.enrolment = row.word(parse_enrolment);
+      part.reason = row.text();
+      part.updates_accepted = static_cast<std::uint32_t>(row.integer());
+      part.bytes_out = row.integer();
+      part.tensors_out = row.integer();
+      part.examples = row.integer();
+      part.told_closed = row.integer() != 0;
+      snapshot.parts.push_back(std::move(part));
+    }
+  }
+
+  void load_rounds(Snapshot& snapshot) {
+    auto& query = statements_.prepare("SELECT * FROM rounds");
+    while (query.executeStep()) {
+      RowReader row(query);
+      RoundRow round;
+      round.job = name<JobId>(row.text());
+      round.round = static_cast<Round>(row.integer());
+      round.state = row.word(parse_round_state);
+      round.updates = static_cast<std::uint32_t>(row.integer());
+      round.train_metrics = row.metrics();
+      round.evaluate_metrics = row.metrics();
+      round.model = row.digest();
+      round.model_bytes = row.integer();
+      snapshot.rounds.push_back(std::move(round));
+    }
+  }
+
+  void load_tasks(Snapshot& snapshot) {
+    auto& query = statements_.prepare(
+        "SELECT t.* FROM tasks t JOIN jobs j ON j.job = t.job"
+        " WHERE j.state NOT IN ('completed', 'failed', 'aborted')");
+    while (query.executeStep()) {
+      RowReader row(query);
+      TaskRow task;
+      task.key.job = name<JobId>(row.text());
+      task.key.round = static_cast<Round>(row.integer());
+      task.key.kind = row.word(parse_task_kind);
+      task.key.site = name<SiteId>(row.text());
+      task.key.attempt = static_cast<Attempt>(row.integer());
+      task.state = row.word(parse_task_state);
+      task.result.blob = row.digest();
+      task.result.blob_bytes = row.integer();
+      task.result.examples = row.integer();
+      task.result.steps = row.integer();
+      task.result.metrics = row.metrics();
+      task.reason = row.text();
+      snapshot.tasks.push_back(std::move(task));
+    }
+  }
+
+  Database database_;
+  Statements statements_;
+  AuditChain audit_;
+};
+
+BrokerStore::BrokerStore(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+BrokerStore::BrokerStore(BrokerStore&&) noexcept = default;
+BrokerStore& BrokerStore::operator=(BrokerStore&&) noexcept = default;
+BrokerStore::~BrokerStore() = default;
+
+Expected<BrokerStore> BrokerStore::open(const std::filesystem::path& file) {
+  auto database = Database::open(file, kStoreApplicationId, kStoreMigrations);
+  if (!database) {
+    return tl::unexpected(database.error());
+  }
+  return BrokerStore(std::make_unique<Impl>(*std::move(database)));
+}
+
+Expected<Snapshot> BrokerStore::load() {
+  try {
+    return impl_->load();
+  } catch (const std::runtime_error& error) {  // SQLite::Exception is one
+    return refuse("database_corrupt",
+                  std::string("the broker's database cannot be read: ") + error.what(),
+                  "restore the data directory from a backup", Scope::broker);
+  }
+}
+
+void BrokerStore::write(std::span<const Row> rows) { impl_->write(rows); }
+
+std::vector<JobEvent> BrokerStore::events(const JobId& job, std::uint64_t after_seq,
+                                          std::size_t limit) {
+  return impl_->events(job, after_seq, limit);
+}
+
+std::vector<ModelView> BrokerStore::models(const std::optional<JobId>& job,
+                                           std::optional<Round> version,
+                                           const std::string& coordinator) {
+  return impl_->models(job, version, coordinator);
+}
+
+std::vector<BlobId> BrokerStore::named_blobs() { return impl_->named_blobs(); }
+
+std::optional<std::int64_t> BrokerStore::first_broken_audit_row() {
+  return impl_->first_broken_audit_row();
+}
+
+}  // namespace entente::broker

@@ -1,0 +1,56 @@
+// The broker's memory on disk: writes the core's rows, reads them back at start, and answers the
+// few questions whose answers are too large to keep in memory. Owned by the store thread.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "broker/core/rows.h"
+#include "common/base/blob_id.h"
+#include "common/base/refusal.h"
+#include "common/domain/job_view.h"
+
+namespace entente::broker {
+
+class BrokerStore {
+ public:
+  // Opens or makes `file`. Refuses as Database::open does, and with "database_corrupt" when a row
+  // does not decode.
+  [[nodiscard]] static Expected<BrokerStore> open(const std::filesystem::path& file);
+  BrokerStore(BrokerStore&&) noexcept;
+  BrokerStore& operator=(BrokerStore&&) noexcept;
+  ~BrokerStore();
+
+  // Everything the core needs to go on.
+  [[nodiscard]] Expected<Snapshot> load();
+
+  // All rows in one transaction, durable when it returns. Throws SQLite::Exception: the owner must
+  // then stop.
+  void write(std::span<const Row> rows);
+
+  // Events `after_seq` + 1 and on, at most `limit`.
+  [[nodiscard]] std::vector<JobEvent> events(const JobId& job, std::uint64_t after_seq,
+                                             std::size_t limit);
+  // Newest version last. `job`, `version` and a `coordinator` that is not empty narrow the answer.
+  [[nodiscard]] std::vector<ModelView> models(const std::optional<JobId>& job,
+                                              std::optional<Round> version,
+                                              const std::string& coordinator);
+
+  // Blobs that a row still names: every model, and the updates of rounds not yet merged.
+  [[nodiscard]] std::vector<BlobId> named_blobs();
+
+  // The first audit row whose hash does not follow from the row and its predecessor; nothing when
+  // the chain is whole.
+  [[nodiscard]] std::optional<std::int64_t> first_broken_audit_row();
+
+ private:
+  class Impl;
+  explicit BrokerStore(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace entente::broker

@@ -1,0 +1,130 @@
+// The broker's tables. Migration i takes the database from version i to i + 1; a released migration
+// is never edited. Times are milliseconds since 1970; digests are 32 bytes; metrics are JSON
+// objects.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string_view>
+
+namespace entente::broker {
+
+constexpr std::uint32_t kStoreApplicationId = 0x456e7462;  // "Entb"
+
+constexpr std::array<std::string_view, 1> kStoreMigrations{R"sql(
+CREATE TABLE sites (
+  site              TEXT PRIMARY KEY,
+  instance          INTEGER NOT NULL,
+  advert            BLOB NOT NULL,
+  last_seen_unix_ms INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE jobs (
+  job               TEXT PRIMARY KEY,
+  coordinator       TEXT NOT NULL,
+  spec              BLOB NOT NULL,
+  spec_digest       BLOB NOT NULL CHECK (length(spec_digest) = 32),
+  state             TEXT NOT NULL CHECK (state IN
+                      ('queued', 'matching', 'running', 'completed', 'failed', 'aborted')),
+  reason            TEXT NOT NULL,
+  submitted_unix_ms INTEGER NOT NULL,
+  last_event_seq    INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE parts (
+  job              TEXT NOT NULL REFERENCES jobs,
+  site             TEXT NOT NULL REFERENCES sites,
+  enrolment        TEXT NOT NULL CHECK (enrolment IN ('offered', 'accepted', 'declined')),
+  reason           TEXT NOT NULL,
+  updates_accepted INTEGER NOT NULL,
+  bytes_out        INTEGER NOT NULL,
+  tensors_out      INTEGER NOT NULL,
+  examples         INTEGER NOT NULL,
+  told_closed      INTEGER NOT NULL CHECK (told_closed IN (0, 1)),
+  PRIMARY KEY (job, site)
+) STRICT;
+
+CREATE TABLE rounds (
+  job              TEXT NOT NULL REFERENCES jobs,
+  round            INTEGER NOT NULL,
+  state            TEXT NOT NULL CHECK (state IN ('selecting', 'training', 'merging', 'done')),
+  updates          INTEGER NOT NULL,
+  train_metrics    TEXT NOT NULL,
+  evaluate_metrics TEXT NOT NULL,
+  model            BLOB CHECK (length(model) = 32),
+  model_bytes      INTEGER NOT NULL,
+  PRIMARY KEY (job, round),
+  CHECK (state <> 'done' OR model IS NOT NULL)
+) STRICT;
+
+CREATE TABLE tasks (
+  job        TEXT NOT NULL REFERENCES jobs,
+  round      INTEGER NOT NULL,
+  kind       TEXT NOT NULL CHECK (kind IN ('initialize', 'train', 'evaluate')),
+  site       TEXT NOT NULL REFERENCES sites,
+  attempt    INTEGER NOT NULL,
+  state      TEXT NOT NULL CHECK (state IN
+               ('pending', 'running', 'uploading', 'done', 'failed', 'lost')),
+  blob       BLOB CHECK (length(blob) = 32),
+  blob_bytes INTEGER NOT NULL,
+  examples   INTEGER NOT NULL,
+  steps      INTEGER NOT NULL,
+  metrics    TEXT NOT NULL,
+  reason     TEXT NOT NULL,
+  PRIMARY KEY (job, round, kind, site, attempt)
+) STRICT;
+
+-- A site contributes at most once to a round, whatever its attempts.
+CREATE UNIQUE INDEX one_update_per_site ON tasks (job, round, kind, site) WHERE state = 'done';
+
+CREATE TABLE models (
+  job               TEXT NOT NULL REFERENCES jobs,
+  version           INTEGER NOT NULL,
+  blob              BLOB NOT NULL CHECK (length(blob) = 32),
+  bytes             INTEGER NOT NULL,
+  published_unix_ms INTEGER NOT NULL,
+  spec_digest       BLOB NOT NULL,
+  strategy          TEXT NOT NULL,
+  parent            BLOB CHECK (length(parent) = 32),
+  PRIMARY KEY (job, version)
+) STRICT;
+
+CREATE TABLE contributions (
+  job      TEXT NOT NULL,
+  version  INTEGER NOT NULL,
+  site     TEXT NOT NULL REFERENCES sites,
+  blob     BLOB NOT NULL CHECK (length(blob) = 32),
+  examples INTEGER NOT NULL,
+  weight   REAL NOT NULL,
+  PRIMARY KEY (job, version, site),
+  FOREIGN KEY (job, version) REFERENCES models
+) STRICT;
+
+CREATE TABLE events (
+  job      TEXT NOT NULL REFERENCES jobs,
+  seq      INTEGER NOT NULL,
+  unix_ms  INTEGER NOT NULL,
+  kind     TEXT NOT NULL,
+  round    INTEGER NOT NULL,
+  site     TEXT NOT NULL,
+  text     TEXT NOT NULL,
+  metrics  TEXT NOT NULL,
+  examples INTEGER NOT NULL,
+  bytes    INTEGER NOT NULL,
+  PRIMARY KEY (job, seq)
+) STRICT, WITHOUT ROWID;
+
+-- hash = SHA-256 over the previous row's hash and this row's fields, each preceded by its length.
+CREATE TABLE audit (
+  seq      INTEGER PRIMARY KEY,
+  unix_ms  INTEGER NOT NULL,
+  actor    TEXT NOT NULL,
+  action   TEXT NOT NULL,
+  object   TEXT NOT NULL,
+  detail   TEXT NOT NULL,
+  previous BLOB NOT NULL CHECK (length(previous) = 32),
+  hash     BLOB NOT NULL CHECK (length(hash) = 32)
+) STRICT;
+)sql"};
+
+}  // namespace entente::broker

@@ -1,0 +1,104 @@
+#include "broker/store/statements.h"
+
+#include <nlohmann/json.hpp>
+#include <stdexcept>
+
+namespace entente::broker {
+
+SQLite::Statement& Statements::prepare(const char* sql) {
+  auto found = prepared_.find(sql);
+  if (found == prepared_.end()) {
+    found = prepared_.try_emplace(sql, database_, sql).first;
+  }
+  found->second.reset();
+  found->second.clearBindings();
+  return found->second;
+}
+
+Binder& Binder::text(std::string_view value) {
+  statement_.bind(++index_, std::string(value));
+  return *this;
+}
+
+Binder& Binder::integer(std::uint64_t value) {
+  statement_.bind(++index_, static_cast<std::int64_t>(value));
+  return *this;
+}
+
+Binder& Binder::real(double value) {
+  statement_.bind(++index_, value);
+  return *this;
+}
+
+Binder& Binder::bytes(std::string_view value) {
+  statement_.bind(++index_, value.data(), static_cast<int>(value.size()));
+  return *this;
+}
+
+Binder& Binder::digest(const std::optional<BlobId>& value) {
+  ++index_;
+  if (value) {
+    statement_.bind(index_, value->bytes.data(), static_cast<int>(value->bytes.size()));
+  }
+  return *this;
+}
+
+Binder& Binder::metrics(const Metrics& value) { return text(nlohmann::json(value).dump()); }
+
+std::string RowReader::text() { return statement_.getColumn(++index_).getString(); }
+
+std::uint64_t RowReader::integer() {
+  return static_cast<std::uint64_t>(statement_.getColumn(++index_).getInt64());
+}
+
+double RowReader::real() { return statement_.getColumn(++index_).getDouble(); }
+
+std::string RowReader::bytes() {
+  const auto column = statement_.getColumn(++index_);
+  return {static_cast<const char*>(column.getBlob()), static_cast<std::size_t>(column.getBytes())};
+}
+
+std::optional<BlobId> RowReader::digest() {
+  const auto column = statement_.getColumn(++index_);
+  if (column.isNull()) {
+    return std::nullopt;
+  }
+  BlobId id;
+  if (static_cast<std::size_t>(column.getBytes()) != id.bytes.size()) {
+    reject("a digest of another length");
+  }
+  const auto* data = static_cast<const std::uint8_t*>(column.getBlob());
+  std::copy(data, data + id.bytes.size(), id.bytes.begin());
+  return id;
+}
+
+BlobId RowReader::required_digest() {
+  const auto id = digest();
+  if (!id) {
+    reject("no digest");
+  }
+  return *id;
+}
+
+Metrics RowReader::metrics() {
+  const auto value = text();
+  const auto json = nlohmann::json::parse(value, nullptr, false);
+  Metrics metrics;
+  if (!json.is_object()) {
+    reject(value);
+  }
+  for (const auto& [name, number] : json.items()) {
+    if (!number.is_number()) {
+      reject(value);
+    }
+    metrics[name] = number.get<double>();
+  }
+  return metrics;
+}
+
+void RowReader::reject(const std::string& value) const {
+  throw std::runtime_error("column " + std::to_string(index_) + " of \"" + statement_.getQuery() +
+                           "\" holds " + value);
+}
+
+}  // namespace entente::broker

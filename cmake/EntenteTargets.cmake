@@ -1,0 +1,36 @@
+# One CMake target per folder. A folder's CMakeLists.txt names what the folder may link, and with
+# that whom it may include; tests/lint holds the includes against it.
+
+add_library(entente_flags INTERFACE)
+target_include_directories(entente_flags INTERFACE ${PROJECT_SOURCE_DIR})
+target_compile_options(entente_flags INTERFACE
+  -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual -Wimplicit-fallthrough
+  $<$<BOOL:${ENTENTE_WERROR}>:-Werror>)
+
+# The sources of the calling folder, without the programs' main files.
+function(entente_folder_sources out)
+  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cpp)
+  list(FILTER sources EXCLUDE REGEX "main\\.cpp$")
+  set(${out} ${sources} PARENT_SCOPE)
+endfunction()
+
+# entente_library(name LINKS targets...): the static library `entente_<name>` of the calling folder.
+function(entente_library name)
+  cmake_parse_arguments(ARG "" "" "LINKS" ${ARGN})
+  entente_folder_sources(sources)
+  set(target entente_${name})
+  if(sources)
+    add_library(${target} STATIC ${sources})
+    target_link_libraries(${target} PUBLIC entente_flags ${ARG_LINKS})
+  else()
+    add_library(${target} INTERFACE)
+    target_link_libraries(${target} INTERFACE entente_flags ${ARG_LINKS})
+  endif()
+endfunction()
+
+# entente_program(name SOURCE main.cpp LINKS targets...)
+function(entente_program name)
+  cmake_parse_arguments(ARG "" "SOURCE" "LINKS" ${ARGN})
+  add_executable(${name} ${ARG_SOURCE})
+  target_link_libraries(${name} PRIVATE entente_flags ${ARG_LINKS})
+endfunction()

@@ -1,0 +1,73 @@
+// Every bound of the system, with its reason. A peer that exceeds one is refused, never served.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+
+namespace entente::limits {
+
+// One control message: a job with thousands of layers fits, a flood does not.
+constexpr std::size_t kControlMessageBytesMax = 1 << 20;
+
+// Payload of one data chunk: large enough for full speed, small enough to resume cheaply.
+constexpr std::size_t kChunkBytesMax = 1 << 20;
+
+// A data frame is a chunk; its envelope travels in a frame of its own.
+constexpr std::size_t kFrameBytesMax = kChunkBytesMax + (64 << 10);
+
+// Chunks a sender may have in flight: 8 MiB per transfer covers 100 ms at 80 MB/s.
+constexpr std::size_t kCreditChunks = 8;
+
+// Whole messages queued per peer and direction; above kCreditChunks so that credit binds first.
+constexpr int kPeerMessagesMax = 64;
+
+// A TLS and ZMTP handshake that takes longer is closed.
+constexpr std::chrono::seconds kHandshakeMax{5};
+
+// ZMTP heartbeats notice a dead connection within kHeartbeatTimeout.
+constexpr std::chrono::seconds kHeartbeatEvery{10};
+constexpr std::chrono::seconds kHeartbeatTimeout{30};
+
+// How long a closing socket may try to deliver what it holds.
+constexpr std::chrono::seconds kLinger{1};
+
+// Pause of a site before it dials again: full jitter between the two.
+constexpr std::chrono::seconds kBackoffMin{1};
+constexpr std::chrono::seconds kBackoffMax{60};
+
+// Sessions of one certificate: a coordinator with a few terminals, an agent with its two planes.
+constexpr std::size_t kSessionsPerIdentityMax = 64;
+constexpr std::size_t kHandshakesInFlightMax = 1024;
+
+// One model or update; a job's own layout decides far below this.
+constexpr std::uint64_t kBlobBytesMax = std::uint64_t{1} << 40;
+// Bytes of a safetensors header: thousands of tensors fit.
+constexpr std::size_t kTensorHeaderBytesMax = 16 << 20;
+constexpr std::size_t kTensorDimensionsMax = 8;
+
+// What a job may ask for.
+constexpr std::uint32_t kRoundsMax = 100'000;
+constexpr std::size_t kLayersMax = 4096;
+constexpr std::size_t kSitesPerJobMax = 10'000;
+constexpr std::uint64_t kModelParametersMax = std::uint64_t{1} << 36;
+constexpr std::uint64_t kBatchSizeMax = 1 << 20;
+constexpr std::uint32_t kLocalEpochsMax = 10'000;
+
+// What a site may claim: beyond this an example count is a lie or a bug.
+constexpr std::uint64_t kExamplesMax = std::uint64_t{1} << 40;
+// An update whose L2 norm is larger has diverged.
+constexpr double kUpdateNormMax = 1e12;
+constexpr std::size_t kDatasetsPerSiteMax = 1000;
+constexpr std::size_t kMetricsPerResultMax = 64;
+// Free text from a peer (reasons, error messages) is cut at this many bytes.
+constexpr std::size_t kPeerTextBytesMax = 4096;
+
+// Tries of one task at one site: a passing fault deserves a second one.
+constexpr std::uint32_t kAttemptsMax = 2;
+
+// Default of the one stall window and the one deadline.
+constexpr std::chrono::minutes kStallWindowDefault{5};
+constexpr std::chrono::hours kDeadlineDefault{24};
+
+}  // namespace entente::limits

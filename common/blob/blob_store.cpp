@@ -1,0 +1,266 @@
+#include "common/blob/blob_store.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <mutex>
+#include <set>
+#include <system_error>
+#include <utility>
+
+#include "common/base/check.h"
+#include "common/blob/file.h"
+#include "common/crypto/digest.h"
+#include "common/crypto/random.h"
+
+namespace entente {
+namespace fs = std::filesystem;
+namespace {
+
+// Unpaced bulk writes delay everybody else's fsync, the database's first of all.
+constexpr std::uint64_t kPaceBytes = 1 << 20;
+
+// The blobs that are being written; shared with the writers, which may outlive the store.
+class BusySet {
+ public:
+  bool try_add(const BlobId& id) {
+    const std::lock_guard lock(mutex_);
+    return ids_.insert(id).second;
+  }
+  void release(const BlobId& id) {
+    const std::lock_guard lock(mutex_);
+    ids_.erase(id);
+  }
+
+ private:
+  std::mutex mutex_;
+  std::set<BlobId> ids_;
+};
+
+// The right to write one blob, held as long as this object lives.
+class Claim {
+ public:
+  static std::optional<Claim> take(std::shared_ptr<BusySet> busy, const BlobId& id) {
+    if (!busy->try_add(id)) {
+      return std::nullopt;
+    }
+    return Claim(std::move(busy), id);
+  }
+  Claim(Claim&& other) noexcept = default;
+  Claim& operator=(Claim&&) = delete;
+  ~Claim() {
+    if (busy_) {
+      busy_->release(id_);
+    }
+  }
+
+ private:
+  Claim(std::shared_ptr<BusySet> busy, const BlobId& id) : busy_(std::move(busy)), id_(id) {}
+  std::shared_ptr<BusySet> busy_;
+  BlobId id_;
+};
+
+void make_folder(const fs::path& folder) {
+  if (fs::create_directories(folder) && folder.has_parent_path()) {
+    sync_folder(folder.parent_path());
+  }
+}
+
+// The bytes of `file` must be on the disk already.
+void publish(const fs::path& file, const fs::path& target) {
+  make_folder(target.parent_path());
+  fs::rename(file, target);
+  sync_folder(target.parent_path());
+}
+
+class PacedWriter final : public BlobWriter {
+ public:
+  PacedWriter(Claim claim, const BlobId& id, File file, fs::path partial, fs::path target,
+              std::uint64_t size)
+      : claim_(std::move(claim)),
+        id_(id),
+        file_(std::move(file)),
+        partial_(std::move(partial)),
+        target_(std::move(target)),
+        size_(size),
+        offset_(file_.size()),
+        paced_(offset_) {
+    file_.hash_into(hash_, offset_);
+  }
+
+  [[nodiscard]] std::uint64_t offset() const override { return offset_; }
+  [[nodiscard]] std::uint64_t size() const override { return size_; }
+
+  void append(std::span<const std::byte> bytes) override {
+    ENTENTE_CHECK(state_ == State::writing);
+    ENTENTE_CHECK(bytes.size() <= size_ - offset_);
+    state_ = State::broken;  // until everything below has succeeded
+    file_.write_at(offset_, bytes);
+    hash_.update(bytes);
+    offset_ += bytes.size();
+    pace();
+    state_ = State::writing;
+  }
+
+  [[nodiscard]] Expected<void> finish() override {
+    ENTENTE_CHECK(state_ == State::writing);
+    ENTENTE_CHECK(offset_ == size_);
+    state_ = State::broken;
+    const Digest digest = hash_.finish();
+    if (digest != id_) {
+      fs::remove(partial_);
+      return refuse("blob_corrupt",
+                    fmt::format("the bytes received for blob {} have the digest {}",
+                                id_.short_hex(), digest.short_hex()),
+                    "send the blob again from its start", Scope::task);
+    }
+    file_.sync_data();
+    publish(partial_, target_);
+    return {};
+  }
+
+ private:
+  enum class State : std::uint8_t { writing, broken };
+
+  // Keeps at most two paces of dirty pages: the one on its way to the disk and the one that fills.
+  void pace() {
+    while (offset_ - paced_ >= kPaceBytes) {
+      const std::uint64_t begin = paced_;
+      paced_ += kPaceBytes;
+      file_.start_writeback(begin, paced_);
+      file_.await_writeback(begin >= kPaceBytes ? begin - kPaceBytes : 0, begin);
+    }
+  }
+
+  Claim claim_;
+  BlobId id_;
+  File file_;
+  fs::path partial_;
+  fs::path target_;
+  std::uint64_t size_;
+  std::uint64_t offset_;
+  std::uint64_t paced_;  // handed to the disk up to here
+  Sha256 hash_;
+  State state_ = State::writing;
+};
+
+}  // namespace
+
+class BlobStore::Impl {
+ public:
+  explicit Impl(fs::path folder) : folder_(std::move(folder)) {
+    make_folder(folder_);
+    make_folder(folder_ / "partial");
+    fs::remove_all(folder_ / "scratch");
+    make_folder(folder_ / "scratch");
+  }
+
+  [[nodiscard]] fs::path finished(const BlobId& id) const {
+    const std::string hex = id.hex();
+    return folder_ / hex.substr(0, 2) / hex;
+  }
+  [[nodiscard]] fs::path partial(const BlobId& id) const { return folder_ / "partial" / id.hex(); }
+
+  const fs::path folder_;
+  const std::shared_ptr<BusySet> busy_ = std::make_shared<BusySet>();
+};
+
+BlobStore::BlobStore(fs::path folder) : impl_(std::make_unique<Impl>(std::move(folder))) {}
+BlobStore::~BlobStore() = default;
+
+bool BlobStore::has(const BlobId& id) const { return fs::is_regular_file(path(id)); }
+
+std::optional<std::uint64_t> BlobStore::size(const BlobId& id) const {
+  const std::optional<File> file = File::open_existing(path(id));
+  return file ? std::optional(file->size()) : std::nullopt;
+}
+
+fs::path BlobStore::path(const BlobId& id) const { return impl_->finished(id); }
+
+Expected<std::unique_ptr<BlobWriter>> BlobStore::open_writer(const BlobId& id,
+                                                             std::uint64_t bytes) {
+  std::optional<Claim> claim = Claim::take(impl_->busy_, id);
+  if (!claim) {
+    return refuse("blob_busy",
+                  fmt::format("blob {} is being written by another transfer", id.short_hex()),
+                  "try again when that has ended", Scope::task);
+  }
+  const fs::path partial = impl_->partial(id);
+  File file = File::open(partial, O_RDWR | O_CREAT);
+  if (file.size() > bytes) {
+    file.truncate(0);
+  }
+  if (!file.reserve(bytes)) {
+    if (file.size() == 0) {
+      fs::remove(partial);
+    }
+    return refuse("disk_full",
+                  fmt::format("no room for the {} bytes of blob {} in {}", bytes, id.short_hex(),
+                              impl_->folder_.string()),
+                  "free some space there and try again", Scope::task);
+  }
+  return std::make_unique<PacedWriter>(std::move(*claim), id, std::move(file), partial,
+                                       impl_->finished(id), bytes);
+}
+
+BlobId BlobStore::adopt(const fs::path& file) {
+  File source = File::open(file, O_RDWR);
+  const BlobId id = source.digest();
+  source.sync();
+  publish(file, path(id));
+  return id;
+}
+
+bool BlobStore::verify(const BlobId& id) const {
+  const std::optional<File> file = File::open_existing(path(id));
+  return file && file->digest() == id;
+}
+
+void BlobStore::remove(const BlobId& id) {
+  fs::remove(path(id));
+  if (const std::optional<Claim> claim = Claim::take(impl_->busy_, id)) {
+    fs::remove(impl_->partial(id));
+  }
+}
+
+std::vector<BlobId> BlobStore::list() const {
+  std::vector<BlobId> blobs;
+  for (const auto& shelf : fs::directory_iterator(impl_->folder_)) {
+    if (!shelf.is_directory() || shelf.path().filename().string().size() != 2) {
+      continue;
+    }
+    for (const auto& entry : fs::directory_iterator(shelf)) {
+      const auto id = BlobId::parse(entry.path().filename().string());
+      if (id && entry.is_regular_file() && entry.path() == path(*id)) {
+        blobs.push_back(*id);
+      }
+    }
+  }
+  std::sort(blobs.begin(), blobs.end());
+  return blobs;
+}
+
+fs::path BlobStore::scratch_path(const std::string& name) const {
+  ENTENTE_CHECK(!name.empty() && name != "." && name != ".." &&
+                name.find('/') == std::string::npos);
+  return impl_->folder_ / "scratch" / name;
+}
+
+void write_file_durably(const fs::path& path, std::span<const std::byte> bytes) {
+  const fs::path temporary = path.string() + "." + random_hex(8) + ".new";
+  try {
+    File file = File::open(temporary, O_WRONLY | O_CREAT | O_EXCL);
+    file.write_at(0, bytes);
+    file.sync();
+    fs::rename(temporary, path);
+  } catch (...) {
+    std::error_code ignored;
+    fs::remove(temporary, ignored);
+    throw;
+  }
+  sync_folder(path.has_parent_path() ? path.parent_path() : fs::path("."));
+}
+
+}  // namespace entente

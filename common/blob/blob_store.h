@@ -1,0 +1,71 @@
+// A folder of blobs, each named by the SHA-256 of its bytes.
+//
+//   <folder>/ab/abcdef...        a finished blob: complete, verified, fsynced
+//   <folder>/partial/abcdef...   an upload or download under way; its length is the resume point
+//
+// Finished blobs never change. A writer reserves its space first, so that a full disk is a clean
+// refusal at the start; paces its writes; verifies the digest; fsyncs, renames and fsyncs the
+// folder before `finish` returns. A failed fsync is never retried: it throws. May be used from
+// several threads as long as no two write the same blob (`open_writer` refuses the second).
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "common/base/blob_id.h"
+#include "common/base/refusal.h"
+
+namespace entente {
+
+class BlobWriter {
+ public:
+  virtual ~BlobWriter() = default;  // keeps what was written for a later resume
+  // Where the next byte goes: the resume point after opening.
+  [[nodiscard]] virtual std::uint64_t offset() const = 0;
+  [[nodiscard]] virtual std::uint64_t size() const = 0;
+  // Throws std::system_error when the disk fails. Never past `size`: that is the caller's bug.
+  virtual void append(std::span<const std::byte> bytes) = 0;
+  // Verifies and publishes. Refuses with "blob_corrupt" (and discards the bytes) when the digest is
+  // another one.
+  [[nodiscard]] virtual Expected<void> finish() = 0;
+};
+
+class BlobStore {
+ public:
+  // Makes the folder when it is missing. Throws std::system_error when it can't.
+  explicit BlobStore(std::filesystem::path folder);
+  ~BlobStore();
+
+  [[nodiscard]] bool has(const BlobId& id) const;
+  [[nodiscard]] std::optional<std::uint64_t> size(const BlobId& id) const;
+  // Path of a finished blob, whether it exists or not.
+  [[nodiscard]] std::filesystem::path path(const BlobId& id) const;
+
+  // Refuses with "blob_busy" (being written by another) or "disk_full".
+  [[nodiscard]] Expected<std::unique_ptr<BlobWriter>> open_writer(const BlobId& id,
+                                                                  std::uint64_t bytes);
+  // Takes over a finished file on the same file system: hashes, fsyncs, renames. Returns its name.
+  [[nodiscard]] BlobId adopt(const std::filesystem::path& file);
+
+  // Reads a finished blob again: false when its digest is no longer its name.
+  [[nodiscard]] bool verify(const BlobId& id) const;
+  void remove(const BlobId& id);
+  [[nodiscard]] std::vector<BlobId> list() const;
+  // A path in this store's file system for a file to be adopted later.
+  [[nodiscard]] std::filesystem::path scratch_path(const std::string& name) const;
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+// Writes `bytes` to `path` so that a crash leaves the old file or the new one: temporary name,
+// fsync, rename, fsync of the folder. Throws std::system_error.
+void write_file_durably(const std::filesystem::path& path, std::span<const std::byte> bytes);
+
+}  // namespace entente

@@ -1,0 +1,140 @@
+#include "common/config/job_file.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <limits>
+
+#include "common/base/limits.h"
+#include "common/base/quote.h"
+#include "common/config/toml_table.h"
+
+namespace entente {
+namespace {
+
+constexpr const char* kHint = "docs/job-file.md explains every key";
+
+std::uint32_t count(TomlReader& table, std::string_view key, std::uint64_t min, std::uint64_t max,
+                    std::uint32_t fallback) {
+  return static_cast<std::uint32_t>(
+      table.integer(key, static_cast<std::int64_t>(min), static_cast<std::int64_t>(max), fallback));
+}
+
+std::vector<SiteId> read_site_names(TomlReader& table, std::string_view key) {
+  std::vector<SiteId> sites;
+  for (const auto& name : table.strings(key)) {
+    if (const auto site = SiteId::parse(name)) {
+      sites.push_back(*site);
+    } else {
+      table.problem(key, fmt::format("{} in sites.{} is not a legal site name", quote(name), key));
+    }
+  }
+  return sites;
+}
+
+SiteSelection read_sites(TomlReader table) {
+  SiteSelection sites;
+  sites.min = count(table, "min", 1, limits::kSitesPerJobMax, sites.min);
+  sites.max = count(table, "max", 0, limits::kSitesPerJobMax, sites.max);
+  sites.quorum = count(table, "quorum", 0, limits::kSitesPerJobMax, sites.quorum);
+  sites.mandatory = read_site_names(table, "mandatory");
+  sites.exclude = read_site_names(table, "exclude");
+  return sites;
+}
+
+ModelSpec read_model(TomlReader table) {
+  ModelSpec model;
+  model.input = table.integers("input");
+  for (auto& layer : table.tables("layers")) {
+    LayerSpec spec;
+    spec.kind = layer.string("type");
+    spec.name = layer.string("name", {});
+    spec.attributes = layer.rest();
+    model.layers.push_back(std::move(spec));
+  }
+  return model;
+}
+
+OptimizerSpec read_optimizer(TomlReader table) {
+  OptimizerSpec optimizer;
+  optimizer.kind = table.string("type", optimizer.kind);
+  optimizer.lr = table.number("lr", optimizer.lr);
+  optimizer.momentum = table.number("momentum", optimizer.momentum);
+  optimizer.weight_decay = table.number("weight_decay", optimizer.weight_decay);
+  return optimizer;
+}
+
+TrainSpec read_train(TomlReader table) {
+  TrainSpec train;
+  train.dataset = table.string("dataset");
+  train.local_epochs = count(table, "local_epochs", 1, limits::kLocalEpochsMax, train.local_epochs);
+  train.batch_size = count(table, "batch_size", 1, limits::kBatchSizeMax, train.batch_size);
+  const auto loss = table.string("loss", "cross_entropy");
+  if (loss != "cross_entropy") {
+    table.problem("loss", fmt::format("train.loss is {}, which is unknown{}", quote(loss),
+                                      suggestion(loss, {"cross_entropy"})));
+  }
+  train.optimizer = read_optimizer(table.table("optimizer"));
+  return train;
+}
+
+std::optional<EvaluateSpec> read_evaluate(TomlReader& root) {
+  if (!root.has("evaluate")) {
+    return std::nullopt;
+  }
+  TomlReader table = root.table("evaluate");
+  EvaluateSpec evaluate;
+  evaluate.dataset = table.string("dataset");
+  evaluate.every = count(table, "every", 1, limits::kRoundsMax, evaluate.every);
+  return evaluate;
+}
+
+JobSpec read_job(TomlReader root) {
+  JobSpec spec;
+  spec.name = root.string("name");
+  spec.rounds = static_cast<std::uint32_t>(root.integer("rounds", 1, limits::kRoundsMax));
+  if (root.has("seed")) {
+    spec.seed = static_cast<std::uint64_t>(
+        root.integer("seed", 0, std::numeric_limits<std::int64_t>::max()));
+  }
+  spec.deadline = root.duration("deadline", limits::kDeadlineDefault);
+  spec.stall_window =
+      root.duration("stall_window", std::min<Millis>(limits::kStallWindowDefault, spec.deadline));
+  spec.sites = read_sites(root.table("sites"));
+  spec.model = read_model(root.table("model"));
+  spec.train = read_train(root.table("train"));
+  spec.strategy.kind = root.table("aggregate").string("strategy", spec.strategy.kind);
+  spec.evaluate = read_evaluate(root);
+  return spec;
+}
+
+Expected<JobSpec> read_document(Expected<TomlFile> file, const std::string& name) {
+  if (!file) {
+    return tl::unexpected(file.error());
+  }
+  JobSpec spec = read_job(file->root());
+  if (auto problems = file->problems()) {
+    problems->hint = kHint;
+    return tl::unexpected(std::move(*problems));
+  }
+  if (auto model = validate(spec); !model) {
+    Refusal refusal = std::move(model.error());
+    refusal.message = fmt::format("{}: {}", name, refusal.message);
+    return tl::unexpected(std::move(refusal));
+  }
+  return spec;
+}
+
+}  // namespace
+
+Expected<JobSpec> read_job_file(const std::filesystem::path& path,
+                                const std::vector<std::string>& overrides) {
+  return read_document(TomlFile::parse_file(path, overrides), path.string());
+}
+
+Expected<JobSpec> parse_job_file(std::string_view text, const std::string& name,
+                                 const std::vector<std::string>& overrides) {
+  return read_document(TomlFile::parse(text, name, overrides), name);
+}
+
+}  // namespace entente

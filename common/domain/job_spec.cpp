@@ -1,0 +1,222 @@
+#include "common/domain/job_spec.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+
+#include "common/base/limits.h"
+#include "common/base/nearest.h"
+#include "common/base/quote.h"
+
+namespace entente {
+namespace {
+
+// A job id is the job's name, a dash and a number, and is a Name of at most 63 bytes itself.
+constexpr std::size_t kJobNameBytesMax = 48;
+
+// Beyond a year a deadline is a mistake; within it no sum of times overflows.
+constexpr Millis kDurationMax = std::chrono::hours{365 * 24};
+
+constexpr const char* kNameHint =
+    "use a-z, 0-9, dot and dash, starting and ending with a letter or a digit";
+
+using Problem = std::optional<Refusal>;
+
+Problem invalid(std::string message, std::string hint) {
+  return Refusal{"job_invalid", std::move(message), std::move(hint), Scope::job};
+}
+
+Problem check_count(std::string_view key, std::uint64_t value, std::uint64_t min,
+                    std::uint64_t max) {
+  if (value >= min && value <= max) {
+    return std::nullopt;
+  }
+  return invalid(fmt::format("{} is {}, must be from {} to {}", key, value, min, max),
+                 fmt::format("set {} to a value in that range", key));
+}
+
+Problem check_dataset(std::string_view key, const std::string& dataset) {
+  if (is_name(dataset)) {
+    return std::nullopt;
+  }
+  return invalid(fmt::format("{} is {}, which is not a legal name", key, quote(dataset)),
+                 kNameHint);
+}
+
+// `kind` must be one of the words in `known`.
+Problem check_kind(std::string_view key, const std::string& kind,
+                   const std::vector<std::string>& known) {
+  if (std::find(known.begin(), known.end(), kind) != known.end()) {
+    return std::nullopt;
+  }
+  return invalid(
+      fmt::format("{} is {}, which is unknown{}", key, quote(kind), suggestion(kind, known)),
+      fmt::format("set {} to \"{}\"", key, nearest(kind, known).value_or(known.front())));
+}
+
+Problem check_job(const JobSpec& spec) {
+  if (!is_name(spec.name)) {
+    return invalid(fmt::format("name is {}, which is not a legal name", quote(spec.name)),
+                   kNameHint);
+  }
+  if (spec.name.size() > kJobNameBytesMax) {
+    return invalid(
+        fmt::format("name has {} bytes, may have {}", spec.name.size(), kJobNameBytesMax),
+        "choose a shorter name");
+  }
+  if (auto wrong = check_count("rounds", spec.rounds, 1, limits::kRoundsMax)) {
+    return wrong;
+  }
+  if (spec.deadline <= Millis{0} || spec.deadline > kDurationMax) {
+    return invalid(fmt::format("deadline is {} ms, must be more than 0 and at most 365 days",
+                               spec.deadline.count()),
+                   "set deadline to the time that the whole job may take, for example \"24h\"");
+  }
+  if (spec.stall_window <= Millis{0} || spec.stall_window > spec.deadline) {
+    return invalid(
+        fmt::format("stall_window is {} ms, must be more than 0 and at most deadline, {} ms",
+                    spec.stall_window.count(), spec.deadline.count()),
+        "set stall_window to the time that a task may go without progress, for example \"5m\"");
+  }
+  return std::nullopt;
+}
+
+Problem check_site_names(const SiteSelection& sites) {
+  struct List {
+    std::string_view key;
+    const std::vector<SiteId>& names;
+  };
+  std::set<SiteId> seen;
+  for (const auto& [key, names] :
+       {List{"sites.mandatory", sites.mandatory}, List{"sites.exclude", sites.exclude}}) {
+    if (auto wrong = check_count(fmt::format("the length of {}", key), names.size(), 0,
+                                 limits::kSitesPerJobMax)) {
+      return wrong;
+    }
+    std::set<SiteId> in_this_list;
+    for (const auto& site : names) {
+      if (site.empty()) {
+        return invalid(fmt::format("{} has an empty name", key), kNameHint);
+      }
+      if (!in_this_list.insert(site).second) {
+        return invalid(fmt::format("{} names \"{}\" twice", key, site.str()), "name it once");
+      }
+      if (!seen.insert(site).second) {
+        return invalid(fmt::format("\"{}\" is in sites.mandatory and in sites.exclude", site.str()),
+                       "remove it from one of the two");
+      }
+    }
+  }
+  return std::nullopt;
+}
+
+Problem check_sites(const SiteSelection& sites) {
+  if (auto wrong = check_count("sites.min", sites.min, 1, limits::kSitesPerJobMax)) {
+    return wrong;
+  }
+  if (auto wrong = check_count("sites.max", sites.max, 0, limits::kSitesPerJobMax)) {
+    return wrong;
+  }
+  if (sites.max != 0 && sites.min > sites.max) {
+    return invalid(fmt::format("sites.min is {}, more than sites.max, {}", sites.min, sites.max),
+                   "raise sites.max, or leave it out to take every eligible site");
+  }
+  // The job may start with sites.min sites and have no more for all its life.
+  if (sites.quorum > sites.min) {
+    return invalid(
+        fmt::format("sites.quorum is {}, more than sites.min, {}: no round could close with the "
+                    "sites that the job may start with",
+                    sites.quorum, sites.min),
+        fmt::format("raise sites.min to {}, or lower sites.quorum", sites.quorum));
+  }
+  if (sites.max != 0 && sites.mandatory.size() > sites.max) {
+    return invalid(fmt::format("sites.mandatory names {} sites, more than sites.max, {}",
+                               sites.mandatory.size(), sites.max),
+                   fmt::format("raise sites.max to {}", sites.mandatory.size()));
+  }
+  return check_site_names(sites);
+}
+
+Problem check_optimizer(const OptimizerSpec& optimizer) {
+  if (auto wrong = check_kind("train.optimizer.type", optimizer.kind, {"sgd"})) {
+    return wrong;
+  }
+  // Each condition is written so that a NaN fails it.
+  if (!(optimizer.lr > 0 && std::isfinite(optimizer.lr))) {
+    return invalid(fmt::format("train.optimizer.lr is {}, must be a number above 0", optimizer.lr),
+                   "0.01 is a common start");
+  }
+  if (!(optimizer.momentum >= 0 && optimizer.momentum < 1)) {
+    return invalid(fmt::format("train.optimizer.momentum is {}, must be at least 0 and below 1",
+                               optimizer.momentum),
+                   "0.9 is common, 0 turns it off");
+  }
+  if (!(optimizer.weight_decay >= 0 && std::isfinite(optimizer.weight_decay))) {
+    return invalid(fmt::format("train.optimizer.weight_decay is {}, must be a number from 0",
+                               optimizer.weight_decay),
+                   "0 turns it off");
+  }
+  return std::nullopt;
+}
+
+Problem check_train(const TrainSpec& train) {
+  if (auto wrong = check_dataset("train.dataset", train.dataset)) {
+    return wrong;
+  }
+  if (auto wrong =
+          check_count("train.local_epochs", train.local_epochs, 1, limits::kLocalEpochsMax)) {
+    return wrong;
+  }
+  if (auto wrong = check_count("train.batch_size", train.batch_size, 1, limits::kBatchSizeMax)) {
+    return wrong;
+  }
+  return check_optimizer(train.optimizer);
+}
+
+Problem check_evaluate(const std::optional<EvaluateSpec>& evaluate) {
+  if (!evaluate) {
+    return std::nullopt;
+  }
+  if (auto wrong = check_dataset("evaluate.dataset", evaluate->dataset)) {
+    return wrong;
+  }
+  return check_count("evaluate.every", evaluate->every, 1, limits::kRoundsMax);
+}
+
+Problem check_output(const TrainSpec& train, const ResolvedModel& model) {
+  switch (train.loss) {
+    case Loss::cross_entropy:
+      if (model.output.size() == 1) {
+        return std::nullopt;
+      }
+      return Refusal{"model_invalid",
+                     fmt::format("train.loss \"cross_entropy\" needs one score for each class, the "
+                                 "last layer gives {}",
+                                 to_string(model.output)),
+                     "end the model with a flatten and a linear layer", Scope::job};
+  }
+  return invalid("train.loss is unknown", "set train.loss to \"cross_entropy\"");
+}
+
+}  // namespace
+
+Expected<ResolvedModel> validate(const JobSpec& spec) {
+  for (const auto& problem : {check_job(spec), check_sites(spec.sites), check_train(spec.train),
+                              check_kind("aggregate.strategy", spec.strategy.kind, {"fedavg"}),
+                              check_evaluate(spec.evaluate)}) {
+    if (problem) {
+      return tl::unexpected(*problem);
+    }
+  }
+  auto model = resolve_model(spec.model);
+  if (model) {
+    if (auto problem = check_output(spec.train, *model)) {
+      return tl::unexpected(std::move(*problem));
+    }
+  }
+  return model;
+}
+
+}  // namespace entente

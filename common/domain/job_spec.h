@@ -1,0 +1,81 @@
+// What a coordinator asks for. A job file (TOML) becomes a JobSpec; the spec's digest is the
+// SHA-256 of its canonical wire form (wire/job_codec.h), and names the job's content everywhere.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/base/ids.h"
+#include "common/base/refusal.h"
+#include "common/base/time.h"
+#include "common/domain/layers.h"
+#include "common/domain/model_spec.h"
+
+namespace entente {
+
+// Which sites take part, and how many of them a round needs.
+struct SiteSelection {
+  std::uint32_t min = 1;          // the job starts when this many have accepted it
+  std::uint32_t max = 0;          // 0: every eligible site
+  std::uint32_t quorum = 0;       // updates a round needs to close; 0: the same as min
+  std::vector<SiteId> mandatory;  // the job does not start without them
+  std::vector<SiteId> exclude;    // never asked
+
+  [[nodiscard]] std::uint32_t effective_quorum() const { return quorum != 0 ? quorum : min; }
+  bool operator==(const SiteSelection&) const = default;
+};
+
+enum class Loss : std::uint8_t { cross_entropy };
+
+struct OptimizerSpec {
+  std::string kind = "sgd";  // torch's own name; so far "sgd"
+  double lr = 0.01;
+  double momentum = 0.0;
+  double weight_decay = 0.0;
+  bool operator==(const OptimizerSpec&) const = default;
+};
+
+// One site's work in one round.
+struct TrainSpec {
+  std::string dataset;
+  std::uint32_t local_epochs = 1;
+  std::uint32_t batch_size = 32;
+  Loss loss = Loss::cross_entropy;
+  OptimizerSpec optimizer;
+  bool operator==(const TrainSpec&) const = default;
+};
+
+struct EvaluateSpec {
+  std::string dataset;
+  std::uint32_t every = 1;  // rounds between evaluations; the last round is always evaluated
+  bool operator==(const EvaluateSpec&) const = default;
+};
+
+struct StrategySpec {
+  std::string kind = "fedavg";
+  bool operator==(const StrategySpec&) const = default;
+};
+
+struct JobSpec {
+  std::string name;  // a legal Name; the job id is this name and a number
+  std::uint32_t rounds = 1;
+  std::optional<std::uint64_t> seed;  // by default derived from the spec's digest
+  Millis deadline{};                  // from submission to the end
+  Millis stall_window{};              // a task without progress for this long is lost
+  SiteSelection sites;
+  ModelSpec model;
+  TrainSpec train;
+  std::optional<EvaluateSpec> evaluate;
+  StrategySpec strategy;
+
+  bool operator==(const JobSpec&) const = default;
+};
+
+// Checks everything that can be judged without knowing the sites: ranges, names, the model's
+// shapes. Refuses with code "job_invalid" or "model_invalid", naming the key at fault by its path in
+// a job file ("sites.min is 4, more than sites.max, 3").
+[[nodiscard]] Expected<ResolvedModel> validate(const JobSpec& spec);
+
+}  // namespace entente

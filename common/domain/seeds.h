@@ -1,0 +1,21 @@
+// Seeds: every random choice at a site follows from the job's spec, the round and the site, never
+// from an id, an attempt or a clock, so that the same inputs give the same bits.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+#include "common/base/blob_id.h"
+#include "common/base/ids.h"
+#include "common/domain/job_spec.h"
+
+namespace entente {
+
+// The job's seed: spec.seed, or the first eight bytes of the spec's digest.
+[[nodiscard]] std::uint64_t job_seed(const JobSpec& spec, const Digest& spec_digest);
+
+// Mixes the job's seed, the round and the site's name with FNV-1a over their bytes and the
+// SplitMix64 finaliser. Not a secret; only has to be well spread and stable.
+[[nodiscard]] std::uint64_t task_seed(std::uint64_t job_seed, Round round, std::string_view site);
+
+}  // namespace entente

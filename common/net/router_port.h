@@ -1,0 +1,47 @@
+// The broker's side of one plane: a ROUTER whose peers are attached by the broker, never by
+// themselves.
+//
+// `attach` connects to a session's unix socket with the routing id "<identity path>#<session>", so
+// that the id comes from the certificate and can't be chosen by the peer. Not thread-safe: one
+// thread owns a port. No call blocks.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+
+#include "common/net/frames.h"
+#include "common/net/tls_front.h"
+
+namespace entente::net {
+
+class RouterPort {
+ public:
+  explicit RouterPort(zmq::context_t& context);
+
+  void attach(const SessionUp& up);
+  // Forgets the session; messages of it that are still queued are dropped.
+  void detach(SessionId session);
+
+  struct Received {
+    SessionId session = 0;
+    Frames frames;
+  };
+  // The next message of an attached session; nothing when none waits.
+  [[nodiscard]] std::optional<Received> receive();
+
+  // False when the session is gone or its queue is full; the caller then closes the session.
+  [[nodiscard]] bool send(SessionId session, Frames frames);
+
+  [[nodiscard]] zmq::socket_ref socket() { return socket_; }
+
+ private:
+  struct Peer {
+    std::string routing_id;
+    std::string endpoint;
+  };
+  zmq::socket_t socket_;
+  std::map<SessionId, Peer> peers_;
+};
+
+}  // namespace entente::net

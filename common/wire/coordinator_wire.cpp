@@ -1,0 +1,185 @@
+#include "common/wire/coordinator_wire.h"
+
+#include <fmt/format.h>
+
+#include "common/base/limits.h"
+#include "common/wire/job_wire.h"
+#include "common/wire/values.h"
+#include "common/wire/view_wire.h"
+
+namespace entente::wire {
+namespace {
+
+struct RequestWriter {
+  schema::Request::Body::Builder to;
+
+  void operator()(const msg::SubmitJob& submit) {
+    write(submit.spec, to.initSubmitJob().initSpec());
+  }
+  void operator()(const msg::ListJobs&) { to.initListJobs(); }
+  void operator()(const msg::ShowJob& show) { to.initShowJob().setJob(text(show.job.str())); }
+  void operator()(const msg::WatchJob& watch) {
+    auto job = to.initWatchJob();
+    job.setJob(text(watch.job.str()));
+    job.setAfterSeq(watch.after_seq);
+  }
+  void operator()(const msg::AbortJob& abort) {
+    auto job = to.initAbortJob();
+    job.setJob(text(abort.job.str()));
+    job.setReason(text(prose(abort.reason)));
+  }
+  void operator()(const msg::ListSites&) { to.initListSites(); }
+  void operator()(const msg::ListModels&) { to.initListModels(); }
+  void operator()(const msg::ShowModel& show) {
+    auto model = to.initShowModel();
+    model.setJob(text(show.job.str()));
+    if (show.version) {
+      model.initVersion().setRound(*show.version);
+    }
+  }
+};
+
+}  // namespace
+
+// Static: see job_wire.cpp.
+static std::optional<Round> read(schema::ShowModel::Version::Reader from) {
+  switch (from.which()) {
+    case schema::ShowModel::Version::NEWEST:
+      return std::nullopt;
+    case schema::ShowModel::Version::ROUND:
+      return at_most_32(from.getRound(), limits::kRoundsMax, "showModel.round");
+  }
+  illegal("showModel.version", "is of an unknown kind");
+}
+
+static msg::RequestBody read(schema::Request::Body::Reader from) {
+  using Body = schema::Request::Body;
+  switch (from.which()) {
+    case Body::UNSET:
+      illegal("request.body", "is missing");
+    case Body::SUBMIT_JOB:
+      return msg::SubmitJob{read(from.getSubmitJob().getSpec())};
+    case Body::LIST_JOBS:
+      return msg::ListJobs{};
+    case Body::SHOW_JOB:
+      return msg::ShowJob{read_name<JobId>(view(from.getShowJob().getJob()), "showJob.job")};
+    case Body::WATCH_JOB: {
+      const auto watch = from.getWatchJob();
+      return msg::WatchJob{.job = read_name<JobId>(view(watch.getJob()), "watchJob.job"),
+                           .after_seq = watch.getAfterSeq()};
+    }
+    case Body::ABORT_JOB: {
+      const auto abort = from.getAbortJob();
+      return msg::AbortJob{.job = read_name<JobId>(view(abort.getJob()), "abortJob.job"),
+                           .reason = prose(view(abort.getReason()))};
+    }
+    case Body::LIST_SITES:
+      return msg::ListSites{};
+    case Body::LIST_MODELS:
+      return msg::ListModels{};
+    case Body::SHOW_MODEL: {
+      const auto show = from.getShowModel();
+      return msg::ShowModel{.job = read_name<JobId>(view(show.getJob()), "showModel.job"),
+                            .version = read(show.getVersion())};
+    }
+  }
+  throw Unknown{fmt::format("a request is of the unknown kind {}", unsigned{from.which()})};
+}
+
+namespace {
+
+struct ReplyWriter {
+  schema::Reply::Body::Builder to;
+
+  void operator()(const msg::Done&) { to.initDone(); }
+  void operator()(const Refusal& refusal) { write(refusal, to.initRefusal()); }
+  void operator()(const JobSummary& job) { write(job, to.initJob()); }
+  void operator()(const std::vector<JobSummary>& jobs) {
+    fill(jobs, to.initJobs(static_cast<unsigned>(jobs.size())));
+  }
+  void operator()(const JobView& job) { write(job, to.initJobView()); }
+  void operator()(const std::vector<SiteView>& sites) {
+    fill(sites, to.initSites(static_cast<unsigned>(sites.size())));
+  }
+  void operator()(const std::vector<ModelView>& models) {
+    fill(models, to.initModels(static_cast<unsigned>(models.size())));
+  }
+  void operator()(const ModelView& model) { write(model, to.initModel()); }
+
+  template <class Items, class List>
+  static void fill(const Items& items, List list) {
+    for (unsigned i = 0; i < list.size(); ++i) {
+      write(items[i], list[i]);
+    }
+  }
+};
+
+}  // namespace
+
+static msg::ReplyBody read(schema::Reply::Body::Reader from) {
+  using Body = schema::Reply::Body;
+  const auto row = [](auto item) { return read(item); };
+  switch (from.which()) {
+    case Body::UNSET:
+      illegal("reply.body", "is missing");
+    case Body::DONE:
+      return msg::Done{};
+    case Body::REFUSAL:
+      return read(from.getRefusal());
+    case Body::JOB:
+      return read(from.getJob());
+    case Body::JOBS:
+      return read_list<JobSummary>(from.getJobs(), kRowsMax, "reply.jobs", row);
+    case Body::JOB_VIEW:
+      return read(from.getJobView());
+    case Body::SITES:
+      return read_list<SiteView>(from.getSites(), kRowsMax, "reply.sites", row);
+    case Body::MODELS:
+      return read_list<ModelView>(from.getModels(), kRowsMax, "reply.models", row);
+    case Body::MODEL:
+      return read(from.getModel());
+  }
+  throw Unknown{fmt::format("a reply is of the unknown kind {}", unsigned{from.which()})};
+}
+
+void write(const msg::Request& request, schema::Request::Builder to) {
+  to.setId(request.id);
+  std::visit(RequestWriter{to.initBody()}, request.body);
+}
+
+msg::Request read(schema::Request::Reader from) {
+  return msg::Request{.id = from.getId(), .body = read(from.getBody())};
+}
+
+void write(const msg::Reply& reply, schema::Reply::Builder to) {
+  to.setId(reply.id);
+  std::visit(ReplyWriter{to.initBody()}, reply.body);
+}
+
+msg::Reply read(schema::Reply::Reader from) {
+  return msg::Reply{.id = from.getId(), .body = read(from.getBody())};
+}
+
+void write(const msg::JobUpdate& update, schema::JobUpdate::Builder to) {
+  to.setId(update.id);
+  write(update.summary, to.initSummary());
+  write_list(
+      update.events, [&](unsigned count) { return to.initEvents(count); },
+      [](const auto& event, auto item) { write(event, item); });
+  write_list(
+      update.sites, [&](unsigned count) { return to.initSites(count); },
+      [](const auto& site, auto item) { write(site, item); });
+}
+
+msg::JobUpdate read(schema::JobUpdate::Reader from) {
+  const auto row = [](auto item) { return read(item); };
+  return msg::JobUpdate{
+      .id = from.getId(),
+      .summary = read(from.getSummary()),
+      .events = read_list<JobEvent>(from.getEvents(), kRowsMax, "jobUpdate.events", row),
+      .sites =
+          read_list<JobSiteView>(from.getSites(), limits::kSitesPerJobMax, "jobUpdate.sites", row),
+  };
+}
+
+}  // namespace entente::wire

@@ -1,0 +1,260 @@
+// The canonical form's own rules (see schemas/job.capnp) are kept here: lists and optional texts
+// are null when empty, and no zero is negative.
+#include "common/wire/job_wire.h"
+
+#include <fmt/format.h>
+
+#include <type_traits>
+
+#include "common/base/limits.h"
+#include "common/wire/enumerations.h"
+#include "common/wire/values.h"
+
+namespace entente::wire {
+
+// Static, since in an unnamed namespace these overloads would hide those of the headers.
+
+// -0.0 == 0.0, and equal specs have equal bytes.
+static double unsigned_zero(double value) { return value == 0.0 ? 0.0 : value; }
+
+static void write(const SiteSelection& sites, schema::SiteSelection::Builder to) {
+  to.setMin(sites.min);
+  to.setMax(sites.max);
+  to.setQuorum(sites.quorum);
+  if (!sites.mandatory.empty()) {
+    write_names(sites.mandatory, to.initMandatory(static_cast<unsigned>(sites.mandatory.size())));
+  }
+  if (!sites.exclude.empty()) {
+    write_names(sites.exclude, to.initExclude(static_cast<unsigned>(sites.exclude.size())));
+  }
+}
+
+static SiteSelection read(schema::SiteSelection::Reader from) {
+  return SiteSelection{
+      .min = at_most_32(from.getMin(), limits::kSitesPerJobMax, "sites.min"),
+      .max = at_most_32(from.getMax(), limits::kSitesPerJobMax, "sites.max"),
+      .quorum = at_most_32(from.getQuorum(), limits::kSitesPerJobMax, "sites.quorum"),
+      .mandatory =
+          read_names<SiteId>(from.getMandatory(), limits::kSitesPerJobMax, "sites.mandatory"),
+      .exclude = read_names<SiteId>(from.getExclude(), limits::kSitesPerJobMax, "sites.exclude"),
+  };
+}
+
+static void write(const std::string& name, const Attribute& attribute,
+                  schema::Attribute::Builder to) {
+  to.setName(text(name));
+  auto value = to.initValue();
+  std::visit(
+      [&](const auto& content) {
+        using Content = std::decay_t<decltype(content)>;
+        if constexpr (std::is_same_v<Content, bool>) {
+          value.setFlag(content);
+        } else if constexpr (std::is_same_v<Content, std::int64_t>) {
+          value.setInteger(content);
+        } else if constexpr (std::is_same_v<Content, double>) {
+          value.setReal(unsigned_zero(content));
+        } else {
+          value.setText(text(content));
+        }
+      },
+      attribute);
+}
+
+static Attribute read(schema::Attribute::Value::Reader from) {
+  switch (from.which()) {
+    case schema::Attribute::Value::FLAG:
+      return from.getFlag();
+    case schema::Attribute::Value::INTEGER:
+      return from.getInteger();
+    case schema::Attribute::Value::REAL:
+      return finite(from.getReal(), "attribute.real");
+    case schema::Attribute::Value::TEXT:
+      return label_or_empty(view(from.getText()), "attribute.text");
+  }
+  illegal("attribute.value", "is of an unknown type");
+}
+
+static void write(const LayerSpec& layer, schema::LayerSpec::Builder to) {
+  to.setKind(text(layer.kind));
+  if (!layer.name.empty()) {
+    to.setName(text(layer.name));
+  }
+  write_list(
+      layer.attributes, [&](unsigned count) { return to.initAttributes(count); },
+      [](const auto& attribute, auto item) { write(attribute.first, attribute.second, item); });
+}
+
+static LayerSpec read(schema::LayerSpec::Reader from) {
+  LayerSpec layer{
+      .kind = label(view(from.getKind()), "layer.kind"),
+      .name = label_or_empty(view(from.getName()), "layer.name"),
+      .attributes = {},
+  };
+  const auto attributes = from.getAttributes();
+  check_count(attributes.size(), kAttributesPerLayerMax, "layer.attributes");
+  for (const auto attribute : attributes) {
+    const auto [place, inserted] = layer.attributes.emplace(
+        label(view(attribute.getName()), "attribute.name"), read(attribute.getValue()));
+    if (!inserted) {
+      illegal("layer.attributes", fmt::format("name \"{}\" twice", place->first));
+    }
+  }
+  return layer;
+}
+
+static void write(const ModelSpec& model, schema::ModelSpec::Builder to) {
+  if (!model.input.empty()) {
+    write_shape(model.input, to.initInput(static_cast<unsigned>(model.input.size())));
+  }
+  write_list(
+      model.layers, [&](unsigned count) { return to.initLayers(count); },
+      [](const auto& layer, auto item) { write(layer, item); });
+}
+
+static ModelSpec read(schema::ModelSpec::Reader from) {
+  return ModelSpec{
+      .input = read_shape(from.getInput(), "model.input"),
+      .layers = read_list<LayerSpec>(from.getLayers(), limits::kLayersMax, "model.layers",
+                                     [](auto item) { return read(item); }),
+  };
+}
+
+static void write(const OptimizerSpec& optimizer, schema::OptimizerSpec::Builder to) {
+  to.setKind(text(optimizer.kind));
+  to.setLr(unsigned_zero(optimizer.lr));
+  to.setMomentum(unsigned_zero(optimizer.momentum));
+  to.setWeightDecay(unsigned_zero(optimizer.weight_decay));
+}
+
+static OptimizerSpec read(schema::OptimizerSpec::Reader from) {
+  return OptimizerSpec{
+      .kind = label(view(from.getKind()), "optimizer.kind"),
+      .lr = finite(from.getLr(), "optimizer.lr"),
+      .momentum = finite(from.getMomentum(), "optimizer.momentum"),
+      .weight_decay = finite(from.getWeightDecay(), "optimizer.weightDecay"),
+  };
+}
+
+static void write(const TrainSpec& train, schema::TrainSpec::Builder to) {
+  to.setDataset(text(train.dataset));
+  to.setLocalEpochs(train.local_epochs);
+  to.setBatchSize(train.batch_size);
+  to.setLoss(write_enum(train.loss));
+  write(train.optimizer, to.initOptimizer());
+}
+
+static TrainSpec read(schema::TrainSpec::Reader from) {
+  return TrainSpec{
+      .dataset = label(view(from.getDataset()), "train.dataset"),
+      .local_epochs =
+          at_most_32(from.getLocalEpochs(), limits::kLocalEpochsMax, "train.localEpochs"),
+      .batch_size = at_most_32(from.getBatchSize(), limits::kBatchSizeMax, "train.batchSize"),
+      .loss = read_enum<Loss>(from.getLoss(), "train.loss"),
+      .optimizer = read(from.getOptimizer()),
+  };
+}
+
+static EvaluateSpec read(schema::EvaluateSpec::Reader from) {
+  return EvaluateSpec{
+      .dataset = label(view(from.getDataset()), "evaluate.dataset"),
+      .every = at_most_32(from.getEvery(), limits::kRoundsMax, "evaluate.every"),
+  };
+}
+
+static std::optional<std::uint64_t> read(schema::JobSpec::Seed::Reader from) {
+  switch (from.which()) {
+    case schema::JobSpec::Seed::DERIVED:
+      return std::nullopt;
+    case schema::JobSpec::Seed::FIXED:
+      return from.getFixed();
+  }
+  illegal("job.seed", "is of an unknown kind");
+}
+
+void write(const JobSpec& spec, schema::JobSpec::Builder to) {
+  to.setName(text(spec.name));
+  to.setRounds(spec.rounds);
+  if (spec.seed) {
+    to.initSeed().setFixed(*spec.seed);
+  }
+  to.setDeadlineMs(spec.deadline.count());
+  to.setStallWindowMs(spec.stall_window.count());
+  write(spec.sites, to.initSites());
+  write(spec.model, to.initModel());
+  write(spec.train, to.initTrain());
+  if (spec.evaluate) {
+    auto evaluate = to.initEvaluate();
+    evaluate.setDataset(text(spec.evaluate->dataset));
+    evaluate.setEvery(spec.evaluate->every);
+  }
+  to.initStrategy().setKind(text(spec.strategy.kind));
+}
+
+JobSpec read(schema::JobSpec::Reader from) {
+  JobSpec spec{
+      .name = name_text(view(from.getName()), "job.name"),
+      .rounds = at_most_32(from.getRounds(), limits::kRoundsMax, "job.rounds"),
+      .seed = read(from.getSeed()),
+      .deadline = Millis(duration_ms(from.getDeadlineMs(), "job.deadlineMs")),
+      .stall_window = Millis(duration_ms(from.getStallWindowMs(), "job.stallWindowMs")),
+      .sites = read(from.getSites()),
+      .model = read(from.getModel()),
+      .train = read(from.getTrain()),
+      .evaluate = std::nullopt,
+      .strategy = {label(view(from.getStrategy().getKind()), "strategy.kind")},
+  };
+  if (from.hasEvaluate()) {
+    spec.evaluate = read(from.getEvaluate());
+  }
+  return spec;
+}
+
+void write(const msg::JobOffer& offer, schema::JobOffer::Builder to) {
+  to.setJob(text(offer.job.str()));
+  to.setCoordinator(text(offer.coordinator));
+  write(offer.spec, to.initSpec());
+  to.setSpecDigest(data(offer.spec_digest));
+}
+
+msg::JobOffer read(schema::JobOffer::Reader from) {
+  return msg::JobOffer{
+      .job = read_name<JobId>(view(from.getJob()), "jobOffer.job"),
+      .coordinator = name_text_or_empty(view(from.getCoordinator()), "jobOffer.coordinator"),
+      .spec = read(from.getSpec()),
+      .spec_digest = read_digest(from.getSpecDigest(), "jobOffer.specDigest"),
+  };
+}
+
+void write(const msg::JobReply& reply, schema::JobReply::Builder to) {
+  to.setJob(text(reply.job.str()));
+  to.setSpecDigest(data(reply.spec_digest));
+  if (reply.decline) {
+    write(*reply.decline, to.initDecline());
+  }
+}
+
+msg::JobReply read(schema::JobReply::Reader from) {
+  msg::JobReply reply{
+      .job = read_name<JobId>(view(from.getJob()), "jobReply.job"),
+      .spec_digest = read_digest(from.getSpecDigest(), "jobReply.specDigest"),
+      .decline = std::nullopt,
+  };
+  if (from.hasDecline()) {
+    reply.decline = read(from.getDecline());
+  }
+  return reply;
+}
+
+void write(const msg::JobClosed& closed, schema::JobClosed::Builder to) {
+  to.setJob(text(closed.job.str()));
+  to.setReason(text(prose(closed.reason)));
+}
+
+msg::JobClosed read(schema::JobClosed::Reader from) {
+  return msg::JobClosed{
+      .job = read_name<JobId>(view(from.getJob()), "jobClosed.job"),
+      .reason = prose(view(from.getReason())),
+  };
+}
+
+}  // namespace entente::wire

@@ -1,0 +1,121 @@
+#include "coordinator/json_views.h"
+
+#include <nlohmann/json.hpp>
+
+namespace entente::cli {
+namespace {
+
+nlohmann::json hex_or_null(const std::optional<BlobId>& blob) {
+  return blob ? nlohmann::json(blob->hex()) : nlohmann::json(nullptr);
+}
+
+nlohmann::json to_json(const RoundView& round) {
+  return {{"round", round.round},
+          {"state", to_string(round.state)},
+          {"updates", round.updates},
+          {"train_metrics", round.train_metrics},
+          {"evaluate_metrics", round.evaluate_metrics},
+          {"model", hex_or_null(round.model)}};
+}
+
+nlohmann::json to_json(const DatasetAdvert& dataset) {
+  return {{"name", dataset.name},
+          {"kind", dataset.kind},
+          {"examples", dataset.examples},
+          {"example_shape", dataset.example_shape},
+          {"classes", dataset.classes}};
+}
+
+}  // namespace
+
+nlohmann::json to_json(const JobSummary& job) {
+  return {{"job", job.id.str()},
+          {"state", to_string(job.state)},
+          {"coordinator", job.coordinator},
+          {"round", job.round},
+          {"rounds", job.rounds},
+          {"submitted_unix_ms", job.submitted_unix_ms},
+          {"reason", job.reason}};
+}
+
+nlohmann::json to_json(const JobSiteView& site) {
+  nlohmann::json json{{"site", site.site.str()},
+                      {"enrolment", to_string(site.enrolment)},
+                      {"reason", site.reason},
+                      {"connected", site.connected},
+                      {"updates_accepted", site.updates_accepted},
+                      {"bytes_out", site.bytes_out},
+                      {"tensors_out", site.tensors_out},
+                      {"examples", site.examples},
+                      {"task", nullptr}};
+  if (site.task) {
+    json["task"] = {{"kind", to_string(*site.task)},
+                    {"state", to_string(site.task_state)},
+                    {"done", site.progress.done},
+                    {"total", site.progress.total},
+                    {"unit", site.progress.unit}};
+  }
+  return json;
+}
+
+nlohmann::json to_json(const JobView& job) {
+  auto json = to_json(job.summary);
+  json["spec_digest"] = job.spec_digest.hex();
+  json["dataset"] = job.spec.train.dataset;
+  json["strategy"] = job.spec.strategy.kind;
+  json["sites"] = nlohmann::json::array();
+  for (const auto& site : job.sites) {
+    json["sites"].push_back(to_json(site));
+  }
+  json["rounds_done"] = nlohmann::json::array();
+  for (const auto& round : job.rounds) {
+    json["rounds_done"].push_back(to_json(round));
+  }
+  return json;
+}
+
+nlohmann::json to_json(const JobEvent& event) {
+  return {{"seq", event.seq},         {"unix_ms", event.unix_ms},   {"kind", to_string(event.kind)},
+          {"round", event.round},     {"site", event.site},         {"text", event.text},
+          {"metrics", event.metrics}, {"examples", event.examples}, {"bytes", event.bytes}};
+}
+
+nlohmann::json to_json(const SiteView& site) {
+  nlohmann::json json{{"site", site.site.str()},
+                      {"connected", site.connected},
+                      {"last_seen_unix_ms", site.last_seen_unix_ms},
+                      {"version", site.advert.version},
+                      {"slots", site.advert.slots},
+                      {"threads_per_slot", site.advert.threads_per_slot},
+                      {"datasets", nlohmann::json::array()},
+                      {"jobs", nlohmann::json::array()}};
+  for (const auto& dataset : site.advert.datasets) {
+    json["datasets"].push_back(to_json(dataset));
+  }
+  for (const auto& job : site.jobs) {
+    json["jobs"].push_back(job.str());
+  }
+  return json;
+}
+
+nlohmann::json to_json(const ModelView& model) {
+  nlohmann::json json{{"model", model.job.str()},
+                      {"version", model.version},
+                      {"blob", model.blob.hex()},
+                      {"bytes", model.bytes},
+                      {"published_unix_ms", model.published_unix_ms},
+                      {"spec_digest", model.spec_digest.hex()},
+                      {"strategy", model.strategy},
+                      {"parent", hex_or_null(model.parent)},
+                      {"evaluate_metrics", model.evaluate_metrics},
+                      {"contributions", nlohmann::json::array()}};
+  for (const auto& part : model.contributions) {
+    json["contributions"].push_back({{"site", part.site.str()},
+                                     {"update", part.update.hex()},
+                                     {"examples", part.examples},
+                                     {"weight", part.weight}});
+  }
+  return json;
+}
+
+}  // namespace entente::cli

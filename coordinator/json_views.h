@@ -1,0 +1,19 @@
+// The broker's answers as JSON, for --json. Keys are the field names of schemas/coordinator.capnp
+// in snake_case; digests are hex, times milliseconds since 1970.
+#pragma once
+
+#include <nlohmann/json_fwd.hpp>
+
+#include "common/domain/job_view.h"
+#include "common/domain/messages.h"
+
+namespace entente::cli {
+
+[[nodiscard]] nlohmann::json to_json(const JobSummary& job);
+[[nodiscard]] nlohmann::json to_json(const JobView& job);
+[[nodiscard]] nlohmann::json to_json(const JobEvent& event);
+[[nodiscard]] nlohmann::json to_json(const JobSiteView& site);
+[[nodiscard]] nlohmann::json to_json(const SiteView& site);
+[[nodiscard]] nlohmann::json to_json(const ModelView& model);
+
+}  // namespace entente::cli

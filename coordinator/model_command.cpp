@@ -1,0 +1,166 @@
+#include "coordinator/model_command.h"
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <charconv>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "common/runtime/system_clock.h"
+#include "coordinator/broker_client.h"
+#include "coordinator/json_views.h"
+#include "coordinator/text.h"
+
+namespace entente::cli {
+namespace {
+
+struct ModelArguments {
+  std::string model;
+  std::filesystem::path output;
+};
+
+// "fashion-mnist-1" is the newest version, "fashion-mnist-1@3" that of round 3.
+Expected<msg::ShowModel> parse_model(const std::string& text) {
+  const auto at = text.find('@');
+  const auto job = JobId::parse(text.substr(0, at));
+  std::optional<Round> version;
+  bool is_legal = job.has_value();
+  if (at != std::string::npos) {
+    Round number = 0;
+    const auto* end = text.data() + text.size();
+    const auto parsed = std::from_chars(text.data() + at + 1, end, number);
+    is_legal = is_legal && parsed.ec == std::errc() && parsed.ptr == end;
+    version = number;
+  }
+  if (!is_legal) {
+    return refuse("model_unknown", fmt::format("\"{}\" is no model", text),
+                  "write the job's id, or job@round; list them with: entente model list");
+  }
+  return msg::ShowModel{*job, version};
+}
+
+ExitCode list(const Options& options) {
+  auto client = BrokerClient::connect(options);
+  if (!client) {
+    return print_refusal(options, client.error());
+  }
+  const auto models = client->ask<std::vector<ModelView>>(msg::ListModels{});
+  if (!models) {
+    return print_refusal(options, models.error());
+  }
+  if (options.json) {
+    auto json = nlohmann::json::array();
+    for (const auto& model : *models) {
+      json.push_back(to_json(model));
+    }
+    print_json(json);
+    return ExitCode::done;
+  }
+  std::vector<std::vector<std::string>> rows{
+      {"MODEL", "PUBLISHED", "UPDATES", "SIZE", "EVALUATION", "SHA-256"}};
+  for (const auto& model : *models) {
+    rows.push_back({fmt::format("{}@{}", model.job.str(), model.version),
+                    format_utc(model.published_unix_ms), std::to_string(model.contributions.size()),
+                    human_bytes(model.bytes), describe(model.evaluate_metrics),
+                    model.blob.short_hex()});
+  }
+  print_table(rows);
+  return ExitCode::done;
+}
+
+void print_receipt(const ModelView& model) {
+  fmt::print("{}@{}\n", model.job.str(), model.version);
+  print_fields({{"sha-256", model.blob.hex()},
+                {"size", human_bytes(model.bytes)},
+                {"published", format_utc(model.published_unix_ms)},
+                {"strategy", model.strategy},
+                {"spec", model.spec_digest.hex()},
+                {"parent", model.parent ? model.parent->hex() : ""},
+                {"evaluation", describe(model.evaluate_metrics)}});
+  if (model.contributions.empty()) {
+    return;
+  }
+  std::vector<std::vector<std::string>> rows{{"SITE", "EXAMPLES", "WEIGHT", "UPDATE"}};
+  for (const auto& part : model.contributions) {
+    rows.push_back({part.site.str(), with_commas(part.examples), fmt::format("{:.4f}", part.weight),
+                    part.update.hex()});
+  }
+  fmt::print("\n");
+  print_table(rows);
+}
+
+ExitCode show(const Options& options, const ModelArguments& arguments) {
+  const auto query = parse_model(arguments.model);
+  if (!query) {
+    return print_refusal(options, query.error());
+  }
+  auto client = BrokerClient::connect(options);
+  if (!client) {
+    return print_refusal(options, client.error());
+  }
+  const auto model = client->ask<ModelView>(*query);
+  if (!model) {
+    return print_refusal(options, model.error());
+  }
+  if (options.json) {
+    print_json(to_json(*model));
+  } else {
+    print_receipt(*model);
+  }
+  return ExitCode::done;
+}
+
+ExitCode pull(const Options& options, const ModelArguments& arguments) {
+  const auto query = parse_model(arguments.model);
+  if (!query) {
+    return print_refusal(options, query.error());
+  }
+  auto client = BrokerClient::connect(options);
+  if (!client) {
+    return print_refusal(options, client.error());
+  }
+  const auto model = client->ask<ModelView>(*query);
+  if (!model) {
+    return print_refusal(options, model.error());
+  }
+  if (const auto pulled = client->download(*model, arguments.output); !pulled) {
+    return print_refusal(options, pulled.error());
+  }
+  if (options.json) {
+    auto json = to_json(*model);
+    json["file"] = arguments.output.string();
+    print_json(json);
+  } else {
+    fmt::print("{}@{} -> {} ({}, SHA-256 {})\n", model->job.str(), model->version,
+               arguments.output.string(), human_bytes(model->bytes), model->blob.hex());
+  }
+  return ExitCode::done;
+}
+
+}  // namespace
+
+void add_model_command(CLI::App& app, const Options& options, Action& chosen) {
+  auto* model = app.add_subcommand("model", "The models that jobs have published");
+  model->require_subcommand(1);
+  const auto arguments = std::make_shared<ModelArguments>();
+
+  model->add_subcommand("list", "List every version of every model")->callback([&options, &chosen] {
+    chosen = [&options] { return list(options); };
+  });
+
+  auto* show_command = model->add_subcommand("show", "Show a model's receipt");
+  show_command->add_option("MODEL", arguments->model, "job id, or job@round")->required();
+  show_command->callback([&options, &chosen, arguments] {
+    chosen = [&options, arguments] { return show(options, *arguments); };
+  });
+
+  auto* pull_command = model->add_subcommand("pull", "Download a model as a safetensors file");
+  pull_command->add_option("MODEL", arguments->model, "job id, or job@round")->required();
+  pull_command->add_option("-o,--output", arguments->output, "the file to write")->required();
+  pull_command->callback([&options, &chosen, arguments] {
+    chosen = [&options, arguments] { return pull(options, *arguments); };
+  });
+}
+
+}  // namespace entente::cli

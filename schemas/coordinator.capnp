@@ -1,0 +1,341 @@
+@0xc73aab70d9bf7a00;
+# What coordinators ask the broker, and what they see of jobs, sites and models.
+#
+#   coordinator -> Request     one question or order
+#   broker      -> Reply       exactly one for each request, with the request's id
+#   broker      -> JobUpdate   any number after the reply to a WatchJob, with that request's id,
+#                              until the job has ended or the session is over
+#
+# Replies may overtake each other. Who may ask what follows from the role in the certificate.
+#
+# Ids and their lifetimes
+#
+#   id     of a request, chosen by the sender. It names the request within its session and nothing
+#          beyond it; a sender does not use one twice.
+#   seq    of a job's event: durable, per job, from 1, without gaps. A watcher that comes back asks
+#          with the last `seq` that it has seen and misses nothing.
+#
+# Repeating a request. Everything but SubmitJob may be repeated freely: questions change nothing,
+# and a job ends once. SubmitJob is not idempotent: each one makes a job. A coordinator whose
+# session ends between request and reply lists its jobs before it submits again.
+#
+# A view is what the broker knew when it answered. It changes nothing and promises nothing.
+
+using Cxx = import "/capnp/c++.capnp";
+$Cxx.namespace("entente::schema");
+
+using JobSpec = import "job.capnp".JobSpec;
+using Metric = import "task.capnp".Metric;
+using Refusal = import "refusal.capnp".Refusal;
+using SiteAdvert = import "site.capnp".SiteAdvert;
+using TaskKind = import "task.capnp".TaskKind;
+using TaskProgress = import "task.capnp".TaskProgress;
+
+# ======================================================================================
+# Views. Times are milliseconds since 1970-01-01 UTC; sizes are in bytes; digests and blobs are
+# 32 bytes; a list has at most as many entries as fit into a message of 1 MiB.
+
+enum JobState {
+  queued @0;
+  matching @1;   # looking for sites
+  running @2;
+  completed @3;  # this and what follows is final
+  failed @4;
+  aborted @5;
+}
+
+enum RoundState {
+  selecting @0;
+  training @1;
+  merging @2;
+  done @3;
+}
+
+enum Enrolment {
+  # A site's part in a job: asked, then in or out.
+
+  offered @0;
+  accepted @1;
+  declined @2;
+}
+
+enum TaskState {
+  pending @0;    # to be sent when the site is connected
+  running @1;    # the site has it
+  uploading @2;  # the result is announced and its blob is on the way
+  done @3;
+  failed @4;
+  lost @5;       # no progress for the stall window
+}
+
+enum JobEventKind {
+  submitted @0;
+  siteAccepted @1;
+  siteDeclined @2;
+  started @3;
+  roundStarted @4;
+  updateAccepted @5;
+  updateRefused @6;
+  taskFailed @7;
+  taskLost @8;
+  roundMerged @9;
+  evaluated @10;
+  completed @11;
+  failed @12;
+  aborted @13;
+}
+
+struct JobEvent {
+  seq @0 :UInt64;
+  unixMs @1 :Int64;
+  kind @2 :JobEventKind;
+
+  round @3 :UInt32;
+  # 0 when no round is meant.
+
+  site @4 :Text;
+  # Empty when no one site is meant.
+
+  text @5 :Text;
+  # The whole event as one sentence for people, at most 4096 bytes.
+
+  metrics @6 :List(Metric);
+  # At most 64.
+
+  examples @7 :UInt64;
+  bytes @8 :UInt64;
+}
+
+struct JobSummary {
+  id @0 :Text;
+  state @1 :JobState;
+
+  coordinator @2 :Text;
+  # The name of who submitted it.
+
+  round @3 :UInt32;
+  # Rounds finished.
+
+  rounds @4 :UInt32;
+  # Rounds asked for.
+
+  submittedUnixMs @5 :Int64;
+
+  reason @6 :Text;
+  # Why it waits, or how it ended: for people, at most 4096 bytes.
+}
+
+struct JobSiteView {
+  # A site's part in a job, and what has left that site for it so far.
+
+  site @0 :Text;
+  enrolment @1 :Enrolment;
+
+  reason @2 :Text;
+  # Of a decline or of the last failure: for people, at most 4096 bytes.
+
+  connected @3 :Bool;
+  updatesAccepted @4 :UInt32;
+
+  bytesOut @5 :UInt64;
+  # Of models and updates received from the site.
+
+  tensorsOut @6 :UInt64;
+  # Tensors in them.
+
+  examples @7 :UInt64;
+  # Of its last update, at most 2^40.
+
+  task :union {
+    none @8 :Void;
+    kind @9 :TaskKind;
+  }
+  # What it is doing now.
+
+  taskState @10 :TaskState;
+  progress @11 :TaskProgress;
+}
+
+struct RoundView {
+  round @0 :UInt32;
+  state @1 :RoundState;
+
+  updates @2 :UInt32;
+  # Accepted so far.
+
+  trainMetrics @3 :List(Metric);
+  # Means over sites, weighted by examples.
+
+  evaluateMetrics @4 :List(Metric);
+  # Of the round's model. Empty until it is evaluated.
+
+  model @5 :Data;
+  # The merged model. Null until the round is done.
+}
+
+struct JobView {
+  summary @0 :JobSummary;
+  spec @1 :JobSpec;
+  specDigest @2 :Data;
+
+  sites @3 :List(JobSiteView);
+  # In order of their names, at most 10,000.
+
+  rounds @4 :List(RoundView);
+  # From round 0 on.
+}
+
+struct SiteView {
+  site @0 :Text;
+  connected @1 :Bool;
+  lastSeenUnixMs @2 :Int64;
+  advert @3 :SiteAdvert;
+
+  jobs @4 :List(Text);
+  # Ids of the jobs that it takes part in now.
+}
+
+struct Contribution {
+  # One accepted update in a model's receipt.
+
+  site @0 :Text;
+  update @1 :Data;
+
+  examples @2 :UInt64;
+  # At most 2^40.
+
+  weight @3 :Float64;
+  # Share in the merge; the weights of a receipt add up to 1. Finite.
+}
+
+struct ModelView {
+  # The receipt of one model version: who holds the updates can compute the model again.
+
+  job @0 :Text;
+  # Also the model's name.
+
+  version @1 :UInt32;
+  # The round that made it; 0 is the initial model.
+
+  blob @2 :Data;
+
+  bytes @3 :UInt64;
+  # At most 2^40.
+
+  publishedUnixMs @4 :Int64;
+  specDigest @5 :Data;
+
+  strategy @6 :Text;
+  # That merged it, at most 255 bytes.
+
+  parent @7 :Data;
+  # The model that the updates started from. Null for version 0.
+
+  contributions @8 :List(Contribution);
+  # In order of the sites' names, at most 10,000. Empty for version 0.
+
+  evaluateMetrics @9 :List(Metric);
+}
+
+# ======================================================================================
+# Requests
+
+struct SubmitJob {
+  # Answered with the new job's summary once the job is durable.
+  spec @0 :JobSpec;
+}
+
+struct ListJobs {}
+# Answered with the jobs that the broker keeps.
+
+struct ShowJob {
+  # Answered with the job's view.
+  job @0 :Text;
+}
+
+struct WatchJob {
+  # Answered with done; JobUpdate messages follow.
+  job @0 :Text;
+
+  afterSeq @1 :UInt64;
+  # The first event wanted is the one after it. 0: from the beginning.
+}
+
+struct AbortJob {
+  # Answered with done once the end is durable.
+  job @0 :Text;
+
+  reason @1 :Text;
+  # For people, at most 4096 bytes.
+}
+
+struct ListSites {}
+# Answered with all sites that the broker has ever seen.
+
+struct ListModels {}
+# Answered with the models that the broker keeps.
+
+struct ShowModel {
+  # Answered with the model's receipt. With the reply this coordinator may get the model's blob on
+  # the data plane.
+
+  job @0 :Text;
+
+  version :union {
+    newest @1 :Void;
+    round @2 :UInt32;
+  }
+}
+
+struct Request {
+  id @0 :UInt64;
+
+  body :union {
+    unset @1 :Void;
+    # What an empty message looks like; never sent.
+
+    submitJob @2 :SubmitJob;
+    listJobs @3 :ListJobs;
+    showJob @4 :ShowJob;
+    watchJob @5 :WatchJob;
+    abortJob @6 :AbortJob;
+    listSites @7 :ListSites;
+    listModels @8 :ListModels;
+    showModel @9 :ShowModel;
+  }
+}
+
+struct Done {}
+# It has been done, and there is nothing to show for it.
+
+struct Reply {
+  id @0 :UInt64;
+  # Of the request.
+
+  body :union {
+    unset @1 :Void;
+    # What an empty message looks like; never sent.
+
+    done @2 :Done;                 # to AbortJob and WatchJob
+    refusal @3 :Refusal;           # to any request
+    job @4 :JobSummary;            # to SubmitJob
+    jobs @5 :List(JobSummary);     # to ListJobs
+    jobView @6 :JobView;           # to ShowJob
+    sites @7 :List(SiteView);      # to ListSites
+    models @8 :List(ModelView);    # to ListModels
+    model @9 :ModelView;           # to ShowModel
+  }
+}
+
+struct JobUpdate {
+  id @0 :UInt64;
+  # Of the WatchJob request.
+
+  summary @1 :JobSummary;
+
+  events @2 :List(JobEvent);
+  # Each once, in order of `seq`, following those of the update before.
+
+  sites @3 :List(JobSiteView);
+  # As they are now; sent beside the events and not kept. At most 10,000.
+}

@@ -1,0 +1,195 @@
+@0x9eb4c3fdd61d1e2b;
+# A job's spec, and how a site is asked to take part.
+#
+#   broker  -> JobOffer       to each eligible site, when the job looks for sites
+#   site    -> JobReply       accepted, or declined with a reason
+#   broker  -> JobClosed      the job has ended, or no longer wants this site
+#
+# A site answers an offer after its policy has allowed it, after people have approved it where the
+# policy asks for that, and after a trainer has checked that the data fits. That may take days; the
+# offer stays open until the job is closed.
+#
+# Ids and their lifetimes
+#
+#   job         the spec's name, a dash and a number ("lung-3"), given by the broker when the job is
+#               submitted. Unique within the consortium for ever; never reused.
+#   specDigest  SHA-256 of the spec's canonical form (below). It says what was agreed to: a site's
+#               promise holds for exactly this digest.
+#
+# Duplicates. The key is the job, at one site. After a reconnect the broker repeats its open offers;
+# an offer that has been answered gets the same answer again, from the site's journal. A JobReply
+# that repeats what is known changes nothing, and one with another digest than the job's counts for
+# nothing. JobClosed for a job that the site does not know, or has closed already, is ignored.
+#
+# The canonical form of a spec is Cap'n Proto's own canonical encoding of JobSpec: one segment
+# without a segment table, objects in preorder, trailing zeros cut. Beyond that these rules hold:
+#   - attributes are in ascending order of their names, compared byte by byte;
+#   - an empty list, and an empty LayerSpec.name, is a null pointer; every other text and every
+#     struct that is not optional is written even when empty;
+#   - a zero is never negative.
+# The digest is computed from the spec that a reader has understood. A site that is older than a
+# field which a spec makes use of drops it, finds another digest than the offer's, and declines:
+# nobody trains something else than what was asked for.
+
+using Cxx = import "/capnp/c++.capnp";
+$Cxx.namespace("entente::schema");
+
+using Refusal = import "refusal.capnp".Refusal;
+
+struct SiteSelection {
+  # Which sites take part, and how many of them a round needs.
+
+  min @0 :UInt32;
+  # The job starts when this many sites have accepted it. At most 10,000.
+
+  max @1 :UInt32;
+  # At most this many take part. 0: every eligible site. At most 10,000.
+
+  quorum @2 :UInt32;
+  # Updates that a round needs to close. 0: the same as `min`. At most 10,000.
+
+  mandatory @3 :List(Text);
+  # Sites without which the job does not start. At most 10,000 names.
+
+  exclude @4 :List(Text);
+  # Sites that are never asked. At most 10,000 names.
+}
+
+struct Attribute {
+  # One named attribute of a layer. Which attributes a kind of layer has, and what they mean, is not
+  # part of the protocol: a layer kind that is added needs no change here.
+
+  name @0 :Text;
+  # 1 to 255 bytes, unique within its layer.
+
+  value :union {
+    flag @1 :Bool;
+    integer @2 :Int64;
+    real @3 :Float64;  # finite
+    text @4 :Text;     # at most 255 bytes
+  }
+}
+
+struct LayerSpec {
+  kind @0 :Text;
+  # Lower case, the field's own name: "linear", "conv2d", "relu". 1 to 255 bytes.
+
+  name @1 :Text;
+  # Prefix of the layer's tensors, unique in the model, at most 255 bytes. Empty: named after the
+  # layer's kind and position.
+
+  attributes @2 :List(Attribute);
+  # At most 64, in ascending order of their names.
+}
+
+struct ModelSpec {
+  input @0 :List(Int64);
+  # Dimensions of one example, without the batch dimension. At most 8, each at least 1.
+
+  layers @1 :List(LayerSpec);
+  # In the order in which data passes through them. At most 4096.
+}
+
+enum Loss {
+  crossEntropy @0;
+}
+
+struct OptimizerSpec {
+  kind @0 :Text;
+  # LibTorch's own name in lower case: "sgd". 1 to 255 bytes.
+
+  lr @1 :Float64;
+  momentum @2 :Float64;
+  weightDecay @3 :Float64;
+  # Finite; no units.
+}
+
+struct TrainSpec {
+  # One site's work in one round.
+
+  dataset @0 :Text;
+  # By the name in the site's advert. 1 to 255 bytes.
+
+  localEpochs @1 :UInt32;
+  # Passes over the site's data in one round, at most 10,000.
+
+  batchSize @2 :UInt32;
+  # Examples in one optimiser step, at most 2^20.
+
+  loss @3 :Loss;
+  optimizer @4 :OptimizerSpec;
+}
+
+struct EvaluateSpec {
+  dataset @0 :Text;
+  # By the name in the site's advert. 1 to 255 bytes.
+
+  every @1 :UInt32;
+  # Rounds between two evaluations, at most 100,000. The last round is always evaluated.
+}
+
+struct StrategySpec {
+  kind @0 :Text;
+  # How updates are merged: "fedavg". 1 to 255 bytes.
+}
+
+struct JobSpec {
+  # What a coordinator asks for. Immutable once submitted.
+
+  name @0 :Text;
+  # 1 to 63 bytes of [a-z0-9.-], starting and ending with a letter or digit.
+
+  rounds @1 :UInt32;
+  # Training rounds, at most 100,000.
+
+  seed :union {
+    derived @2 :Void;
+    # From the spec's digest.
+    fixed @3 :UInt64;
+  }
+  # Where all randomness of the job comes from.
+
+  deadlineMs @4 :Int64;
+  # From submission to the end, in milliseconds: 0 to ten years.
+
+  stallWindowMs @5 :Int64;
+  # A task that makes no progress for this long is lost, in milliseconds: 0 to ten years.
+
+  sites @6 :SiteSelection;
+  model @7 :ModelSpec;
+  train @8 :TrainSpec;
+
+  evaluate @9 :EvaluateSpec;
+  # Null: the model is not evaluated at the sites.
+
+  strategy @10 :StrategySpec;
+}
+
+struct JobOffer {
+  job @0 :Text;
+
+  coordinator @1 :Text;
+  # The name of who submitted the job, as the broker read it from that certificate.
+
+  spec @2 :JobSpec;
+
+  specDigest @3 :Data;
+  # 32 bytes. The site computes it again and declines a job whose spec has another one.
+}
+
+struct JobReply {
+  job @0 :Text;
+
+  specDigest @1 :Data;
+  # 32 bytes: of the spec that this answer is about.
+
+  decline @2 :Refusal;
+  # Null: accepted. Its code names the clause of the site's policy, or what the data lacks.
+}
+
+struct JobClosed {
+  job @0 :Text;
+
+  reason @1 :Text;
+  # One sentence for the site's people, at most 4096 bytes.
+}

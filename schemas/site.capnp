@@ -1,0 +1,49 @@
+@0xc4b859cdc7006162;
+# What a site tells the consortium about itself.
+#
+#   site    -> Advert         after Welcome, and again after every change
+#
+# An advert replaces the one before it as a whole; the broker never merges two. A duplicate changes
+# nothing. It lives in the broker's database until the next one, so that people can see what a site
+# that is away had to offer. It describes data by name, shape and number of examples; it carries no
+# example, and no statistic of any.
+
+using Cxx = import "/capnp/c++.capnp";
+$Cxx.namespace("entente::schema");
+
+struct DatasetAdvert {
+  name @0 :Text;
+  # The name that jobs ask for, unique within the advert. 1 to 255 bytes.
+
+  kind @1 :Text;
+  # How the site reads it, for example "idx". 1 to 255 bytes.
+
+  examples @2 :UInt64;
+  # Number of examples, at most 2^40.
+
+  exampleShape @3 :List(Int64);
+  # Dimensions of one example without the batch dimension: [1, 28, 28] is channels, height, width.
+  # At most 8, each at least 1.
+
+  classes @4 :UInt32;
+  # Labels run from 0 to classes - 1. 0: the dataset has no class labels.
+}
+
+struct SiteAdvert {
+  datasets @0 :List(DatasetAdvert);
+  # At most 1000.
+
+  slots @1 :UInt32;
+  # Tasks that the site runs at the same time, at most 4096. 0: none for now.
+
+  threadsPerSlot @2 :UInt32;
+  # Threads of one task, at most 4096. A fixed setting of the site, because LibTorch's results
+  # depend on it in the last bits.
+
+  version @3 :Text;
+  # Of the agent's software, for people: at most 255 bytes.
+}
+
+struct Advert {
+  advert @0 :SiteAdvert;
+}

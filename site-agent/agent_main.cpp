@@ -1,0 +1,91 @@
+// entente-agent: the composition root of a site's agent, and the commands for the site's people.
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+
+#include "common/base/version.h"
+#include "common/runtime/log.h"
+#include "common/runtime/stop_signal.h"
+#include "site-agent/service/agent_config.h"
+#include "site-agent/service/local_commands.h"
+#include "site-agent/service/serve.h"
+
+namespace {
+
+int report(const entente::Refusal& refusal) {
+  std::fprintf(stderr, "error: %s\n", refusal.message.c_str());
+  if (!refusal.hint.empty()) {
+    std::fprintf(stderr, "hint: %s\n", refusal.hint.c_str());
+  }
+  return 1;
+}
+
+struct Options {
+  std::string config_file;
+  std::string log_format = "text";
+  bool json = false;
+};
+
+CLI::App* add_command(CLI::App& app, const char* name, const char* what, Options& options) {
+  CLI::App* command = app.add_subcommand(name, what);
+  command->add_option("--config", options.config_file, "agent.toml; see docs/agent-config.md")
+      ->required();
+  return command;
+}
+
+int serve(const entente::agent::AgentConfig& config, const Options& options) {
+  using entente::log::Format;
+  entente::StopSignal stop;
+  entente::log::start(options.log_format == "json" ? Format::json : Format::text,
+                      entente::log::Level::info, "entente-agent");
+  const auto served = entente::agent::serve(config, stop, std::_Exit);
+  return served ? 0 : report(served.error());
+}
+
+int show_sent(const entente::agent::AgentConfig& config, const Options& options) {
+  const auto text = entente::agent::show_sent(config, options.json);
+  if (!text) {
+    return report(text.error());
+  }
+  std::fputs(text->c_str(), stdout);
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app{
+      "A site's agent in an Entente consortium: the data stays, updates leave, by policy."};
+  app.set_version_flag("--version", std::string("entente-agent ") + entente::kVersion);
+  app.require_subcommand(1);
+  Options options;
+  auto* serve_command =
+      add_command(app, "serve", "Run the agent until it is stopped (SIGTERM, Ctrl-C)", options);
+  serve_command->add_option("--log-format", options.log_format, "text (default) or json")
+      ->check(CLI::IsMember({"text", "json"}));
+  auto* datasets_command = add_command(
+      app, "datasets", "Show this site's datasets and how their classes are spread", options);
+  datasets_command->add_flag("--json", options.json, "print JSON");
+  auto* sent_command =
+      add_command(app, "sent", "Show the ledger of what has left the house", options);
+  sent_command->add_flag("--json", options.json, "print JSON");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : 2;
+  }
+
+  const auto config = entente::agent::read_agent_config(options.config_file);
+  if (!config) {
+    return report(config.error());
+  }
+  if (serve_command->parsed()) {
+    return serve(*config, options);
+  }
+  if (datasets_command->parsed()) {
+    std::fputs(entente::agent::show_datasets(*config, options.json).c_str(), stdout);
+    return 0;
+  }
+  return show_sent(*config, options);
+}

@@ -1,0 +1,103 @@
+// The contract between an agent and a trainer: one JSON object per line, commands in on standard
+// input, replies out on a private copy of standard output. Tensors travel as safetensors files in
+// the job's work folder. docs/trainer-contract.md is the specification; this is its code, used by
+// the agent and by the built-in trainer alike.
+//
+//   prepare     once per trainer: the job's spec and the site's datasets; checks the data contract
+//   initialize  makes the initial model from a seed          -> writes `output`
+//   train       local epochs from `model`                    -> writes the update to `output`
+//   evaluate    metrics of `model` on the evaluation dataset
+//   stop        ends the trainer
+//
+// A trainer answers each command with any number of `progress` and then one `result` or `error`,
+// and handles one command at a time.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "common/base/refusal.h"
+#include "common/domain/job_spec.h"
+#include "common/domain/task.h"
+#include "site-agent/data/dataset.h"
+
+namespace entente::agent::contract {
+
+constexpr int kVersion = 1;
+
+// One line without its newline: a job's spec fits, a flood does not.
+constexpr std::size_t kLineBytesMax = 1 << 20;
+
+struct Prepare {
+  JobSpec spec;  // model, train and evaluate are sent; the rest is the broker's business
+  DatasetConfig train_dataset;
+  std::optional<DatasetConfig> evaluate_dataset;  // when the job evaluates and the site has it
+  std::uint32_t threads = 1;
+  std::string device = "cpu";  // "cpu", "cuda:N" or "auto"
+};
+
+struct Initialize {
+  std::uint64_t seed = 0;
+  std::string output;  // path of the model file to write
+};
+
+struct Train {
+  std::uint32_t round = 0;
+  std::uint64_t seed = 0;
+  std::string model;   // path of the global model
+  std::string output;  // path of the update (local - global) to write
+};
+
+struct Evaluate {
+  std::string model;
+};
+
+struct Stop {};
+
+using CommandBody = std::variant<Prepare, Initialize, Train, Evaluate, Stop>;
+
+struct Command {
+  std::uint64_t id = 0;  // returned in every reply
+  CommandBody body;
+};
+
+struct Progress {
+  std::uint64_t done = 0;
+  std::uint64_t total = 0;
+  std::string unit;  // "examples"
+};
+
+struct Result {
+  std::uint64_t examples = 0;
+  std::uint64_t steps = 0;
+  Metrics metrics;
+};
+
+// `transient`: the same command may succeed if tried again.
+struct Error {
+  std::string code;
+  std::string message;
+  bool transient = false;
+};
+
+using ReplyBody = std::variant<Progress, Result, Error>;
+
+struct Reply {
+  std::uint64_t id = 0;
+  ReplyBody body;
+};
+
+// One line each, with the final newline.
+[[nodiscard]] std::string encode(const Command& command);
+[[nodiscard]] std::string encode(const Reply& reply);
+
+// A line without its newline. Refuses with "contract_violated". Never throws on any input.
+[[nodiscard]] Expected<Command> parse_command(std::string_view line);
+[[nodiscard]] Expected<Reply> parse_reply(std::string_view line);
+
+}  // namespace entente::agent::contract

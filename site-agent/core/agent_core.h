@@ -1,0 +1,211 @@
+// The agent's decisions: which jobs a site takes part in, what runs when, what is sent and what is
+// kept.
+//
+//  - A job is taken on in two steps: the site's policy allows it, then a trainer has checked that
+//    the data fits. Only after the promise is in the journal does the broker hear of it.
+//  - Tasks run in the order of their offers, at most `slots` at the same time and one per job: a
+//    job's warm trainer handles one command at a time. Models are fetched while a task waits.
+//  - A later round, or a later attempt, ends what runs for an earlier one of the same kind: the
+//    broker has given that up. A finished result of the same order is announced under the new
+//    attempt instead of being computed again.
+//  - A result is in the outbox (journal and blob store) before it is announced, and stays there
+//    until the broker's verdict. Losing the session or the process therefore loses no work.
+//  - Training goes on while the session is down. After Welcome everything open is said again;
+//    every message is idempotent by its key.
+//  - Nothing sent while the session is down is queued: the broker repeats its offers.
+//
+// Pure: `step` is a function of the state, the event and `now`; jitter comes from a seed. Used by
+// the agent's loop thread only.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <list>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "common/base/time.h"
+#include "site-agent/core/backoff.h"
+#include "site-agent/core/events.h"
+#include "site-agent/policy/policy.h"
+
+namespace entente::agent {
+
+// A warm trainer without work is stopped after this long: it holds 65-70 MB and the job's data.
+constexpr std::chrono::minutes kTrainerIdleMax{2};
+// A trainer that is not done with checking the data by then never will be.
+constexpr std::chrono::minutes kPrepareMax{10};
+// Trainers beside those that compute: being prepared for an offer, or warm for the next round.
+constexpr std::size_t kSpareTrainersMax = 4;
+// Jobs under way at one site; a consortium has a handful.
+constexpr std::size_t kJobsMax = 256;
+// Tasks of one job at one time: an initialize, a train and a few late evaluations.
+constexpr std::size_t kTasksPerJobMax = 8;
+// Declined offers that are answered from memory.
+constexpr std::size_t kDeclinesKeptMax = 256;
+// A task is reported at most this often.
+constexpr std::chrono::seconds kReportEvery{1};
+// Models found in the blob store after a restart wait this long for a task that wants them.
+constexpr std::chrono::minutes kUnclaimedModelsKept{10};
+
+struct AgentSettings {
+  SiteId site;
+  std::uint64_t instance = 0;  // random per installation
+  SiteAdvert advert;           // also says which datasets, slots and version this site has
+  Policy policy;
+  std::uint64_t jitter_seed = 0;
+};
+
+class AgentCore {
+ public:
+  AgentCore(AgentSettings settings, Recovered recovered);
+
+  [[nodiscard]] Effects step(const Event& event, Now now);
+
+  // When `Woke` is due next; nothing when only other events matter.
+  [[nodiscard]] std::optional<Monotonic> wake_at() const;
+
+  [[nodiscard]] bool connected() const { return link_ == Link::up; }
+
+ private:
+  enum class Link : std::uint8_t { down, dialing, greeting, up };
+
+  struct Job {
+    Promise promise;
+    bool accepted = false;
+    std::optional<TrainerId> trainer;
+    std::vector<BlobId> models;  // wanted or stored for this job, the newest last
+  };
+
+  enum class TrainerState : std::uint8_t { preparing, idle, busy };
+  struct Trainer {
+    JobId job;
+    TrainerState state = TrainerState::preparing;
+    Monotonic since{};  // in this state
+  };
+
+  enum class Stage : std::uint8_t { waiting, running, storing };
+  struct Task {
+    TaskOrder order;
+    Stage stage = Stage::waiting;
+    TaskProgress progress;
+    std::optional<Monotonic> reported_at;
+    TaskResult result;  // while storing
+  };
+  using Tasks = std::list<Task>;  // in the order of their offers
+
+  struct Outgoing {
+    OutboxEntry entry;
+    std::optional<Departure> recorded;  // how far the ledger knows it
+    bool granted = false;               // in this session
+    bool uploading = false;
+    Backoff backoff;
+    std::optional<Monotonic> retry_at;
+    std::optional<Monotonic> reported_at;
+  };
+
+  struct Fetch {
+    bool running = false;
+    Backoff backoff;
+    std::optional<Monotonic> retry_at;
+  };
+
+  // agent_core.cpp: events, the session, wake-ups
+  void on(const event::Started&);
+  void on(const event::Woke&);
+  void on(const event::DialFailed& event);
+  void on(const event::SessionOpened&);
+  void on(const event::SessionEnded& event);
+  void on(const event::Received& event);
+  void welcome(const msg::Welcome& message);
+  void retreat(const Refusal& reason);
+  void say(msg::Control message);
+  void note(std::string event, std::string sentence, std::string job = {});
+  void warn(std::string event, std::string sentence, std::string job = {});
+
+  // agent_core_jobs.cpp: offers and trainers
+  [[nodiscard]] std::optional<Refusal> objection(const std::string& coordinator,
+                                                 const JobSpec& spec) const;
+  [[nodiscard]] bool has_dataset(const std::string& name) const;
+  void consider(const msg::JobOffer& offer, bool digest_matches);
+  void accept(Job& job);
+  void decline(const JobId& job, const Digest& digest, Refusal refusal, bool remember);
+  void close(const JobId& job, const std::string& reason);
+  void forget(const JobId& job);
+  void on(const event::TrainerPrepared& event);
+  void on(const event::TrainerRefused& event);
+  void on(const event::TrainerGone& event);
+  void prepare_failed(const JobId& job, const TaskFailure& failure);
+  void start_trainer(Job& job);
+  [[nodiscard]] bool make_room_for_trainer();
+  void stop_trainer(TrainerId id);
+  void stop_stale_trainers();
+  // Gives free trainers and slots to whoever waits longest. Called at the end of every step.
+  void schedule();
+
+  // agent_core_tasks.cpp: tasks and their models
+  void take(const TaskOrder& order);
+  [[nodiscard]] std::optional<Refusal> objection(const TaskOrder& order) const;
+  [[nodiscard]] bool answer_from_outbox(const TaskOrder& order);
+  void supersede(const TaskOrder& order);
+  void on(const event::TrainerProgressed& event);
+  void on(const event::TrainerFinished& event);
+  void on(const event::OutputStored& event);
+  void on(const event::OutputLost& event);
+  void finish(Tasks::iterator task);
+  void fail(Tasks::iterator task, TaskFailure failure);
+  void fail(const TaskKey& key, TaskFailure failure);
+  void drop(Tasks::iterator task);
+  void report(Task& task, bool always);
+  [[nodiscard]] Tasks::iterator find(const TaskKey& key);
+  [[nodiscard]] Tasks::iterator running_of(const JobId& job);
+  void want_model(Job& job, const BlobId& blob);
+  void fetch(const BlobId& blob, Fetch& state);
+  [[nodiscard]] bool is_awaited(const BlobId& blob) const;
+  [[nodiscard]] bool is_model_of_a_job(const BlobId& blob) const;
+  void release_models(Job& job);
+  void remove_unless_used(const BlobId& blob);
+  void on(const event::DownloadMoved& event);
+  void on(const event::DownloadEnded& event);
+
+  // agent_core_outbox.cpp: results on their way out
+  void keep(OutboxEntry entry);
+  void announce(Outgoing& outgoing);
+  void upload(Outgoing& outgoing);
+  void grant(const msg::ResultGrant& message);
+  void conclude(const msg::ResultVerdict& message);
+  void record(Outgoing& outgoing, Departure departure);
+  void discard(std::map<TaskKey, Outgoing>::iterator outgoing);
+  void on(const event::UploadMoved& event);
+  void on(const event::UploadEnded& event);
+
+  const AgentSettings settings_;
+  Jitter jitter_;
+
+  Link link_ = Link::down;
+  Backoff dial_backoff_;
+  std::optional<Monotonic> link_deadline_;  // of the pause while down, of Welcome while greeting
+
+  std::map<JobId, Job> jobs_;
+  std::map<TrainerId, Trainer> trainers_;
+  TrainerId next_trainer_ = 1;
+  std::map<std::pair<JobId, Digest>, Refusal> declines_;
+  std::deque<std::pair<JobId, Digest>> declines_by_age_;
+
+  Tasks tasks_;
+  std::map<TaskKey, Outgoing> outbox_;
+  std::map<BlobId, Fetch> fetches_;
+  std::set<BlobId> stored_;     // what the blob store holds
+  std::set<BlobId> unclaimed_;  // found there at the start, wanted by nobody yet
+  std::optional<Monotonic> unclaimed_until_;
+
+  // Of the step under way.
+  Now now_;
+  Effects effects_;
+};
+
+}  // namespace entente::agent

@@ -1,0 +1,229 @@
+// What happens to an agent, and what it does about it.
+//
+// The shell (site-agent/service) turns messages, timers, trainers and transfers into events, and
+// carries out the effects that AgentCore answers with. Journal effects of a step are committed
+// before any other effect of that step is carried out: commit, then speak.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "common/base/blob_id.h"
+#include "common/base/ids.h"
+#include "common/base/refusal.h"
+#include "common/domain/messages.h"
+
+namespace entente::agent {
+
+// One trainer process; never reused, so that a late word of a stopped trainer is recognised.
+using TrainerId = std::uint64_t;
+
+// A job that this site has agreed to take part in.
+struct Promise {
+  JobId job;
+  std::string coordinator;
+  JobSpec spec;
+  Digest spec_digest;
+  bool operator==(const Promise&) const = default;
+};
+
+// A finished result that stays at the site until the broker's last word on it. The order is kept to
+// recognise the same work under a later attempt.
+struct OutboxEntry {
+  TaskOrder order;
+  TaskResult result;
+  bool operator==(const OutboxEntry&) const = default;
+};
+
+// What a restarted agent still knows.
+struct Recovered {
+  std::vector<Promise> promises;
+  std::vector<OutboxEntry> outbox;
+  std::vector<BlobId> blobs;  // everything in the blob store
+};
+
+// How far a result has got on its way out of the house.
+enum class Departure : std::uint8_t {
+  announced,  // examples, steps, metrics and the digest were sent
+  uploading,  // the broker has granted the upload: from now on bytes leave
+  accepted,   // the broker has it
+  refused,    // the broker has it and will not use it
+};
+
+namespace event {
+
+struct Started {};
+struct Woke {};  // wake_at() has come
+
+struct DialFailed {
+  Refusal reason;
+};
+struct SessionOpened {};  // TLS stands; nobody has said Welcome yet
+struct SessionEnded {
+  Refusal reason;
+};
+struct Received {
+  msg::Control message;
+  bool digest_matches = true;  // of a JobOffer: spec_digest is the digest of its spec
+};
+
+struct TrainerPrepared {
+  TrainerId trainer = 0;
+};
+struct TrainerProgressed {
+  TrainerId trainer = 0;
+  TaskProgress progress;
+};
+struct TrainerFinished {
+  TrainerId trainer = 0;
+  std::uint64_t examples = 0;
+  std::uint64_t steps = 0;
+  Metrics metrics;
+};
+// The trainer answered its command with an error and lives on.
+struct TrainerRefused {
+  TrainerId trainer = 0;
+  TaskFailure failure;
+};
+// The trainer could not be started, died, or broke the contract and was killed.
+struct TrainerGone {
+  TrainerId trainer = 0;
+  TaskFailure failure;
+};
+
+struct OutputStored {
+  TaskKey key;
+  BlobId blob;
+  std::uint64_t bytes = 0;
+};
+struct OutputLost {
+  TaskKey key;
+  TaskFailure failure;
+};
+
+struct DownloadMoved {
+  BlobId blob;
+  std::uint64_t done = 0;
+  std::uint64_t total = 0;
+};
+struct DownloadEnded {
+  BlobId blob;
+  std::optional<Refusal> refusal;  // none: the blob is verified and stored
+};
+struct UploadMoved {
+  TaskKey key;
+  std::uint64_t done = 0;
+  std::uint64_t total = 0;
+};
+struct UploadEnded {
+  TaskKey key;
+  std::optional<Refusal> refusal;  // none: the broker has the blob on disk
+};
+
+}  // namespace event
+
+using Event =
+    std::variant<event::Started, event::Woke, event::DialFailed, event::SessionOpened,
+                 event::SessionEnded, event::Received, event::TrainerPrepared,
+                 event::TrainerProgressed, event::TrainerFinished, event::TrainerRefused,
+                 event::TrainerGone, event::OutputStored, event::OutputLost, event::DownloadMoved,
+                 event::DownloadEnded, event::UploadMoved, event::UploadEnded>;
+
+namespace effect {
+
+// --- journal ---
+
+struct SavePromise {
+  Promise promise;
+};
+struct ForgetPromise {  // and every outbox row of the job
+  JobId job;
+};
+struct SaveResult {
+  OutboxEntry entry;
+};
+struct DropResult {
+  TaskKey key;
+};
+// Into the ledger of what has left the house.
+struct RecordDeparture {
+  OutboxEntry entry;
+  Departure departure = Departure::announced;
+};
+
+// --- the broker ---
+
+struct Dial {};
+struct HangUp {};  // no SessionEnded follows
+struct Send {
+  msg::Control message;
+};
+
+// --- trainers ---
+
+// Starts a trainer and has it prepare the job. An empty `evaluate_dataset`: not evaluated here.
+struct StartTrainer {
+  TrainerId trainer = 0;
+  JobId job;
+  JobSpec spec;
+  std::string evaluate_dataset;
+};
+struct RunTask {
+  TrainerId trainer = 0;
+  TaskOrder order;
+};
+struct StopTrainer {
+  TrainerId trainer = 0;
+};
+// Checks the file that a task wrote and moves it into the blob store.
+struct StoreOutput {
+  TaskKey key;
+  ModelSpec model;
+};
+struct RemoveWorkFolder {
+  JobId job;
+};
+
+// --- blobs ---
+
+struct Download {
+  BlobId blob;
+};
+struct StopDownload {
+  BlobId blob;
+};
+struct Upload {
+  TaskKey key;
+  BlobId blob;
+};
+struct StopUpload {
+  TaskKey key;
+};
+struct RemoveBlob {
+  BlobId blob;
+};
+
+// --- people ---
+
+struct Note {
+  bool warning = false;
+  std::string event;
+  std::string sentence;
+  std::string job;  // empty when no one job is meant
+};
+
+}  // namespace effect
+
+using Effect =
+    std::variant<effect::SavePromise, effect::ForgetPromise, effect::SaveResult, effect::DropResult,
+                 effect::RecordDeparture, effect::Dial, effect::HangUp, effect::Send,
+                 effect::StartTrainer, effect::RunTask, effect::StopTrainer, effect::StoreOutput,
+                 effect::RemoveWorkFolder, effect::Download, effect::StopDownload, effect::Upload,
+                 effect::StopUpload, effect::RemoveBlob, effect::Note>;
+
+using Effects = std::vector<Effect>;
+
+}  // namespace entente::agent

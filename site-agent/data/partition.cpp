@@ -1,0 +1,116 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "common/base/limits.h"
+#include "site-agent/data/dataset.h"
+#include "site-agent/data/seeded_random.h"
+
+namespace entente::agent {
+namespace {
+
+using Indices = std::vector<std::uint32_t>;
+
+Expected<void> check(const Partition& partition) {
+  const auto invalid = [](std::string message) {
+    return refuse("dataset_invalid", std::move(message), "correct the dataset's partition table",
+                  Scope::site);
+  };
+  if (partition.scheme != "dirichlet" && partition.scheme != "iid") {
+    return invalid(fmt::format("partition.scheme is \"{}\", known are \"dirichlet\" and \"iid\"",
+                               partition.scheme));
+  }
+  if (partition.of == 0 || partition.of > limits::kSitesPerJobMax) {
+    return invalid(
+        fmt::format("partition.of is {}, must be 1 to {}", partition.of, limits::kSitesPerJobMax));
+  }
+  if (partition.index >= partition.of) {
+    return invalid(fmt::format("partition.index is {}, must be below partition.of, {}",
+                               partition.index, partition.of));
+  }
+  if (!std::isfinite(partition.alpha) || partition.alpha <= 0) {
+    return invalid(fmt::format("partition.alpha is {}, must be above 0", partition.alpha));
+  }
+  return {};
+}
+
+// One draw from the symmetric Dirichlet distribution, as where each part ends in [0, 1].
+std::vector<double> dirichlet_ends(SeededRandom& random, std::uint32_t parts, double alpha) {
+  std::vector<double> weights(parts);
+  std::generate(weights.begin(), weights.end(), [&] { return random.log_gamma_draw(alpha); });
+  const double largest = *std::max_element(weights.begin(), weights.end());
+  for (double& weight : weights) {
+    weight = std::exp(weight - largest);
+  }
+  const double sum = std::accumulate(weights.begin(), weights.end(), 0.0);
+  double end = 0;
+  for (double& weight : weights) {
+    end += weight / sum;
+    weight = std::min(end, 1.0);
+  }
+  weights.back() = 1.0;
+  return weights;
+}
+
+// Appends this site's share of one class, whose examples are in seeded order.
+void deal_class(const Indices& examples, const std::vector<double>& ends, std::uint32_t index,
+                Indices& mine) {
+  const auto count = static_cast<double>(examples.size());
+  const auto position = [&](double end) {
+    return static_cast<std::ptrdiff_t>(std::round(end * count));
+  };
+  const auto first = index == 0 ? 0 : position(ends[index - 1]);
+  mine.insert(mine.end(), examples.begin() + first, examples.begin() + position(ends[index]));
+}
+
+Indices dirichlet_part(std::span<const std::int64_t> labels, std::uint32_t classes,
+                       const Partition& partition) {
+  std::vector<Indices> by_class(classes);
+  for (std::uint32_t i = 0; i < labels.size(); ++i) {
+    by_class[static_cast<std::size_t>(labels[i])].push_back(i);
+  }
+  SeededRandom random(partition.seed);
+  Indices mine;
+  for (Indices& examples : by_class) {
+    const auto ends = dirichlet_ends(random, partition.of, partition.alpha);
+    random.shuffle(std::span(examples));
+    deal_class(examples, ends, partition.index, mine);
+  }
+  return mine;
+}
+
+Indices iid_part(std::size_t count, const Partition& partition) {
+  Indices all(count);
+  std::iota(all.begin(), all.end(), 0U);
+  SeededRandom(partition.seed).shuffle(std::span(all));
+  const auto boundary = [&](std::uint64_t part) {
+    return all.begin() + static_cast<std::ptrdiff_t>(part * count / partition.of);
+  };
+  return {boundary(partition.index), boundary(std::uint64_t{partition.index} + 1)};
+}
+
+}  // namespace
+
+Expected<std::vector<std::uint32_t>> partition_indices(std::span<const std::int64_t> labels,
+                                                       std::uint32_t classes,
+                                                       const Partition& partition) {
+  if (auto checked = check(partition); !checked) {
+    return tl::unexpected(checked.error());
+  }
+  const auto out_of_range = std::find_if(labels.begin(), labels.end(), [&](std::int64_t label) {
+    return label < 0 || label >= std::int64_t{classes};
+  });
+  if (out_of_range != labels.end()) {
+    return refuse("dataset_invalid",
+                  fmt::format("label {} is not within {} classes", *out_of_range, classes), {},
+                  Scope::site);
+  }
+  auto mine = partition.scheme == "iid" ? iid_part(labels.size(), partition)
+                                        : dirichlet_part(labels, classes, partition);
+  std::sort(mine.begin(), mine.end());
+  return mine;
+}
+
+}  // namespace entente::agent

@@ -1,0 +1,317 @@
+#include "site-agent/journal/journal.h"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <nlohmann/json.hpp>
+
+#include "common/wire/job_codec.h"
+
+namespace entente::agent {
+namespace {
+
+constexpr std::uint32_t kApplicationId = 0x656e7461;  // "enta"
+
+constexpr std::array<std::string_view, 1> kMigrations{R"sql(
+CREATE TABLE installation (
+  one      INTEGER PRIMARY KEY CHECK (one = 1),
+  instance INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE promise (
+  job              TEXT PRIMARY KEY,
+  coordinator      TEXT NOT NULL,
+  spec             BLOB NOT NULL,
+  spec_digest      TEXT NOT NULL,
+  promised_unix_ms INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE outbox (
+  job              TEXT NOT NULL,
+  round            INTEGER NOT NULL,
+  kind             TEXT NOT NULL,
+  site             TEXT NOT NULL,
+  attempt          INTEGER NOT NULL,
+  seed             INTEGER NOT NULL,
+  model            TEXT,
+  model_bytes      INTEGER NOT NULL,
+  blob             TEXT,
+  blob_bytes       INTEGER NOT NULL,
+  examples         INTEGER NOT NULL,
+  steps            INTEGER NOT NULL,
+  metrics          TEXT NOT NULL,
+  finished_unix_ms INTEGER NOT NULL,
+  PRIMARY KEY (job, round, kind, attempt)
+) STRICT;
+
+CREATE TABLE sent (
+  job         TEXT NOT NULL,
+  round       INTEGER NOT NULL,
+  kind        TEXT NOT NULL,
+  attempt     INTEGER NOT NULL,
+  coordinator TEXT NOT NULL,
+  unix_ms     INTEGER NOT NULL,
+  state       TEXT NOT NULL CHECK (state IN ('announced', 'uploading', 'accepted', 'refused')),
+  blob        TEXT,
+  blob_bytes  INTEGER NOT NULL,
+  examples    INTEGER NOT NULL,
+  metrics     TEXT NOT NULL,
+  PRIMARY KEY (job, round, kind, attempt)
+) STRICT;
+)sql"};
+
+std::string to_json(const Metrics& metrics) { return nlohmann::json(metrics).dump(); }
+
+std::span<const std::byte> bytes_of(const SQLite::Column& column) {
+  return {static_cast<const std::byte*>(column.getBlob()),
+          static_cast<std::size_t>(column.getBytes())};
+}
+
+void bind(SQLite::Statement& statement, const char* name, const std::optional<BlobId>& blob) {
+  if (blob) {
+    statement.bind(name, blob->hex());
+  } else {
+    statement.bind(name);  // NULL
+  }
+}
+
+// SQLite's integers are signed; the numbers come back as they went in.
+std::int64_t stored(std::uint64_t value) { return static_cast<std::int64_t>(value); }
+std::uint64_t loaded(const SQLite::Column& column) {
+  return static_cast<std::uint64_t>(column.getInt64());
+}
+
+void bind_key(SQLite::Statement& statement, const TaskKey& key) {
+  statement.bind(":job", key.job.str());
+  statement.bind(":round", key.round);
+  statement.bind(":kind", std::string(to_string(key.kind)));
+  statement.bind(":attempt", key.attempt);
+}
+
+void write(SQLite::Database& sql, const effect::SavePromise& it, UnixMillis now) {
+  SQLite::Statement insert(sql,
+                           "INSERT OR REPLACE INTO promise VALUES (:job, :coordinator, :spec, "
+                           ":spec_digest, :now)");
+  const wire::Bytes spec = wire::encode_canonical(it.promise.spec);
+  insert.bind(":job", it.promise.job.str());
+  insert.bind(":coordinator", it.promise.coordinator);
+  insert.bind(":spec", spec.data(), static_cast<int>(spec.size()));
+  insert.bind(":spec_digest", it.promise.spec_digest.hex());
+  insert.bind(":now", now);
+  insert.exec();
+}
+
+void write(SQLite::Database& sql, const effect::ForgetPromise& it, UnixMillis) {
+  for (const char* text :
+       {"DELETE FROM promise WHERE job = :job", "DELETE FROM outbox WHERE job = :job"}) {
+    SQLite::Statement remove(sql, text);
+    remove.bind(":job", it.job.str());
+    remove.exec();
+  }
+}
+
+void write(SQLite::Database& sql, const effect::SaveResult& it, UnixMillis now) {
+  SQLite::Statement insert(
+      sql,
+      "INSERT OR REPLACE INTO outbox VALUES (:job, :round, :kind, :site, :attempt, :seed, :model, "
+      ":model_bytes, :blob, :blob_bytes, :examples, :steps, :metrics, :now)");
+  const auto& [order, result] = it.entry;
+  bind_key(insert, order.key);
+  insert.bind(":site", order.key.site.str());
+  insert.bind(":seed", stored(order.seed));
+  bind(insert, ":model", order.model);
+  insert.bind(":model_bytes", stored(order.model_bytes));
+  bind(insert, ":blob", result.blob);
+  insert.bind(":blob_bytes", stored(result.blob_bytes));
+  insert.bind(":examples", stored(result.examples));
+  insert.bind(":steps", stored(result.steps));
+  insert.bind(":metrics", to_json(result.metrics));
+  insert.bind(":now", now);
+  insert.exec();
+}
+
+void write(SQLite::Database& sql, const effect::DropResult& it, UnixMillis) {
+  SQLite::Statement remove(sql,
+                           "DELETE FROM outbox WHERE job = :job AND round = :round AND kind = "
+                           ":kind AND attempt = :attempt");
+  bind_key(remove, it.key);
+  remove.exec();
+}
+
+// A repeated announcement after a restart must not take a row back to an earlier state.
+void write(SQLite::Database& sql, const effect::RecordDeparture& it, UnixMillis now) {
+  SQLite::Statement upsert(
+      sql,
+      "INSERT INTO sent (job, round, kind, attempt, coordinator, unix_ms, state, blob, blob_bytes, "
+      "examples, metrics) VALUES (:job, :round, :kind, :attempt, "
+      "coalesce((SELECT coordinator FROM promise WHERE job = :job), ''), "
+      ":now, :state, :blob, :blob_bytes, :examples, :metrics) "
+      "ON CONFLICT DO UPDATE SET unix_ms = excluded.unix_ms, state = excluded.state "
+      "WHERE excluded.state <> 'announced'");
+  const auto& [order, result] = it.entry;
+  bind_key(upsert, order.key);
+  upsert.bind(":now", now);
+  upsert.bind(":state", std::string(to_string(it.departure)));
+  bind(upsert, ":blob", result.blob);
+  upsert.bind(":blob_bytes", stored(result.blob_bytes));
+  upsert.bind(":examples", stored(result.examples));
+  upsert.bind(":metrics", to_json(result.metrics));
+  upsert.exec();
+}
+
+template <class T>
+concept JournalEffect = requires(SQLite::Database& sql, const T& effect) {
+  write(sql, effect, UnixMillis{});
+};
+
+tl::unexpected<Refusal> corrupt(const std::string& what) {
+  return refuse("journal_corrupt", fmt::format("the journal holds {} that cannot be read", what),
+                "move the data folder's journal.db away; the broker offers its jobs again",
+                Scope::site);
+}
+
+// Nothing for NULL or an illegal digest; a legal one is never empty.
+std::optional<BlobId> blob_of(const SQLite::Column& column) {
+  return column.isNull() ? std::nullopt : BlobId::parse(column.getString());
+}
+
+std::optional<OutboxEntry> outbox_row(SQLite::Statement& row) {
+  const auto job = JobId::parse(row.getColumn("job").getString());
+  const auto site = SiteId::parse(row.getColumn("site").getString());
+  const auto kind = parse_task_kind(row.getColumn("kind").getString());
+  const auto metrics = nlohmann::json::parse(row.getColumn("metrics").getString(), nullptr, false);
+  if (!job || !site || !kind || !metrics.is_object()) {
+    return std::nullopt;
+  }
+  OutboxEntry entry;
+  entry.order.key = {*job, row.getColumn("round").getUInt(), *kind, *site,
+                     row.getColumn("attempt").getUInt()};
+  entry.order.seed = loaded(row.getColumn("seed"));
+  entry.order.model = blob_of(row.getColumn("model"));
+  entry.order.model_bytes = loaded(row.getColumn("model_bytes"));
+  entry.result.blob = blob_of(row.getColumn("blob"));
+  entry.result.blob_bytes = loaded(row.getColumn("blob_bytes"));
+  entry.result.examples = loaded(row.getColumn("examples"));
+  entry.result.steps = loaded(row.getColumn("steps"));
+  for (const auto& [name, value] : metrics.items()) {
+    if (!value.is_number()) {
+      return std::nullopt;
+    }
+    entry.result.metrics[name] = value.get<double>();
+  }
+  return entry;
+}
+
+}  // namespace
+
+Expected<Journal> Journal::open(const std::filesystem::path& path) {
+  auto database = Database::open(path, kApplicationId, kMigrations);
+  if (!database) {
+    return tl::unexpected(database.error());
+  }
+  return Journal(std::move(*database));
+}
+
+std::uint64_t Journal::instance(std::uint64_t fresh) {
+  SQLite::Statement insert(database_.sql(),
+                           "INSERT OR IGNORE INTO installation VALUES (1, :fresh)");
+  insert.bind(":fresh", stored(fresh));
+  insert.exec();
+  SQLite::Statement select(database_.sql(), "SELECT instance FROM installation");
+  select.executeStep();
+  return loaded(select.getColumn(0));
+}
+
+Expected<Recovered> Journal::recover() {
+  Recovered recovered;
+  SQLite::Statement promises(database_.sql(), "SELECT * FROM promise ORDER BY job");
+  while (promises.executeStep()) {
+    const std::string name = promises.getColumn("job").getString();
+    const auto job = JobId::parse(name);
+    const auto digest = Digest::parse(promises.getColumn("spec_digest").getString());
+    auto spec = wire::decode_job_spec(bytes_of(promises.getColumn("spec")));
+    if (!job || !digest || !spec) {
+      return corrupt(fmt::format("a promise (job \"{}\")", name));
+    }
+    recovered.promises.push_back(
+        {*job, promises.getColumn("coordinator").getString(), std::move(*spec), *digest});
+  }
+  SQLite::Statement outbox(database_.sql(),
+                           "SELECT * FROM outbox ORDER BY job, round, kind, attempt");
+  while (outbox.executeStep()) {
+    auto entry = outbox_row(outbox);
+    if (!entry) {
+      return corrupt("a result");
+    }
+    recovered.outbox.push_back(std::move(*entry));
+  }
+  return recovered;
+}
+
+void Journal::commit(const Effects& effects, UnixMillis now) {
+  std::optional<WriteTransaction> transaction;
+  for (const Effect& effect : effects) {
+    std::visit(
+        [&](const auto& it) {
+          if constexpr (JournalEffect<std::decay_t<decltype(it)>>) {
+            if (!transaction) {
+              transaction.emplace(database_);
+            }
+            write(database_.sql(), it, now);
+          }
+        },
+        effect);
+  }
+  if (transaction) {
+    transaction->commit();
+  }
+}
+
+Expected<std::vector<SentRow>> read_ledger(const std::filesystem::path& path) {
+  if (!std::filesystem::exists(path)) {
+    return refuse("journal_missing", fmt::format("there is no journal at {}", path.string()),
+                  "check data_dir; the journal is made when the agent first runs", Scope::site);
+  }
+  try {
+    constexpr int kBusyMs = 2000;
+    SQLite::Database sql(path.string(), SQLite::OPEN_READONLY, kBusyMs);
+    SQLite::Statement select(sql, "SELECT * FROM sent ORDER BY unix_ms, job, round, kind, attempt");
+    std::vector<SentRow> rows;
+    while (select.executeStep()) {
+      SentRow row;
+      row.unix_ms = select.getColumn("unix_ms").getInt64();
+      row.job = select.getColumn("job").getString();
+      row.coordinator = select.getColumn("coordinator").getString();
+      row.round = select.getColumn("round").getUInt();
+      row.kind = select.getColumn("kind").getString();
+      row.attempt = select.getColumn("attempt").getUInt();
+      row.state = select.getColumn("state").getString();
+      row.blob = select.getColumn("blob").getString();
+      row.blob_bytes = loaded(select.getColumn("blob_bytes"));
+      row.examples = loaded(select.getColumn("examples"));
+      row.metrics_json = select.getColumn("metrics").getString();
+      rows.push_back(std::move(row));
+    }
+    return rows;
+  } catch (const SQLite::Exception& error) {
+    return refuse("journal_unreadable",
+                  fmt::format("the journal {} cannot be read: {}", path.string(), error.what()),
+                  "run the command as the user that the agent runs as", Scope::site);
+  }
+}
+
+std::string_view to_string(Departure departure) {
+  switch (departure) {
+    case Departure::announced:
+      return "announced";
+    case Departure::uploading:
+      return "uploading";
+    case Departure::accepted:
+      return "accepted";
+    case Departure::refused:
+      return "refused";
+  }
+  return "unknown";  // no legal state of the ledger: the row is not written
+}
+
+}  // namespace entente::agent

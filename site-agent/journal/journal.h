@@ -1,0 +1,66 @@
+// What the agent must not forget: its promises, its finished results, what has left the house, and
+// who it is. One SQLite file, <data_dir>/journal.db (common/storage/database.h).
+//
+//  - All rows of one step are one transaction, committed before the step speaks to anyone.
+//  - `sent` is the institution's own ledger: a row per result that was announced, never deleted, in
+//    words and numbers that need no Entente to be read (docs/agent-config.md has the columns).
+//
+// Not thread-safe; used by the agent's loop thread. Failures throw SQLite::Exception: an agent that
+// cannot write its journal must stop.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/base/refusal.h"
+#include "common/base/time.h"
+#include "common/storage/database.h"
+#include "site-agent/core/events.h"
+
+namespace entente::agent {
+
+class Journal {
+ public:
+  // Opens or makes the file. Refuses like Database::open ("database_busy": another agent runs on
+  // this data folder).
+  [[nodiscard]] static Expected<Journal> open(const std::filesystem::path& path);
+
+  // The installation's number: `fresh` when there is none yet, and that one ever after.
+  [[nodiscard]] std::uint64_t instance(std::uint64_t fresh);
+
+  // Promises and outbox. Refuses with "journal_corrupt" when a row cannot be read.
+  [[nodiscard]] Expected<Recovered> recover();
+
+  // Commits the journal effects among `effects` as one transaction; others are passed over.
+  void commit(const Effects& effects, UnixMillis now);
+
+ private:
+  explicit Journal(Database database) : database_(std::move(database)) {}
+  Database database_;
+};
+
+// One row of the ledger.
+struct SentRow {
+  UnixMillis unix_ms = 0;  // of the last step on its way out
+  std::string job;
+  std::string coordinator;
+  Round round = 0;
+  std::string kind;
+  std::uint32_t attempt = 1;
+  std::string state;  // "announced", "uploading", "accepted" or "refused"
+  std::string blob;   // hex; empty when only metrics left
+  std::uint64_t blob_bytes = 0;
+  std::uint64_t examples = 0;
+  std::string metrics_json;
+};
+
+// The ledger, oldest first. Reads beside a running agent. Refuses with "journal_missing" or
+// "journal_unreadable".
+[[nodiscard]] Expected<std::vector<SentRow>> read_ledger(const std::filesystem::path& path);
+
+[[nodiscard]] std::string_view to_string(Departure departure);
+
+}  // namespace entente::agent

@@ -1,0 +1,152 @@
+#include "site-agent/service/agent_config.h"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <limits>
+#include <set>
+#include <system_error>
+
+#include "common/base/ids.h"
+#include "common/base/limits.h"
+#include "common/base/nearest.h"
+#include "common/base/quote.h"
+#include "common/config/toml_table.h"
+
+namespace entente::agent {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::int64_t kSlotsMax = 256;
+constexpr std::int64_t kThreadsMax = 1024;
+constexpr std::int64_t kClassesMax = 1'000'000;
+constexpr std::int64_t kPartsMax = 10'000;
+
+fs::path absolute_from(const fs::path& base, const std::string& path) {
+  return path.empty() ? fs::path() : (base / path).lexically_normal();
+}
+
+// Beside the agent's own program, where packages and build folders put both.
+fs::path default_trainer() {
+  std::error_code error;
+  const fs::path self = fs::read_symlink("/proc/self/exe", error);
+  return error ? fs::path("entente-trainer") : self.parent_path() / "entente-trainer";
+}
+
+bool is_device(const std::string& device) {
+  const std::string_view number =
+      std::string_view(device).substr(std::min<std::size_t>(5, device.size()));
+  const bool is_number = !number.empty() && number.size() <= 3 &&
+                         number.find_first_not_of("0123456789") == std::string_view::npos;
+  return device == "cpu" || device == "auto" || (device.rfind("cuda:", 0) == 0 && is_number);
+}
+
+TrainerConfig read_trainer(TomlReader table, const fs::path& base) {
+  TrainerConfig trainer;
+  trainer.slots = static_cast<std::uint32_t>(table.integer("slots", 1, kSlotsMax, 1));
+  trainer.threads_per_slot =
+      static_cast<std::uint32_t>(table.integer("threads_per_slot", 1, kThreadsMax, 1));
+  trainer.device = table.string("device", "cpu");
+  if (!is_device(trainer.device)) {
+    table.problem("device",
+                  fmt::format("unknown device {}; known are \"cpu\", \"cuda:N\", \"auto\"",
+                              quote(trainer.device)));
+  }
+  const std::string program = table.string("program", "");
+  trainer.program = program.empty() ? default_trainer() : absolute_from(base, program);
+  return trainer;
+}
+
+Partition read_partition(TomlReader table) {
+  Partition partition;
+  partition.scheme = table.string("scheme", "dirichlet");
+  if (partition.scheme != "dirichlet" && partition.scheme != "iid") {
+    table.problem("scheme", fmt::format("unknown scheme {}{}", quote(partition.scheme),
+                                        suggestion(partition.scheme, {"dirichlet", "iid"})));
+  }
+  partition.alpha = table.number("alpha", 1.0);
+  if (!(partition.alpha > 0.0)) {
+    table.problem("alpha", "alpha must be greater than 0");
+  }
+  partition.of = static_cast<std::uint32_t>(table.integer("of", 1, kPartsMax));
+  partition.index = static_cast<std::uint32_t>(table.integer("index", 0, kPartsMax - 1));
+  if (partition.index >= partition.of) {
+    table.problem("index", fmt::format("index is {}, but parts run from 0 to of - 1 = {}",
+                                       partition.index, partition.of - 1));
+  }
+  partition.seed = static_cast<std::uint64_t>(
+      table.integer("seed", 0, std::numeric_limits<std::int64_t>::max(), 0));
+  return partition;
+}
+
+DatasetConfig read_dataset(TomlReader table, const fs::path& base) {
+  DatasetConfig dataset;
+  dataset.name = table.string("name");
+  if (!dataset.name.empty() && !is_name(dataset.name)) {
+    table.problem("name",
+                  fmt::format("{} is no legal name: up to 63 of a-z, 0-9, '.' and '-', with "
+                              "a letter or digit at both ends",
+                              quote(dataset.name)));
+  }
+  dataset.kind = table.string("kind", "idx");
+  if (dataset.kind != "idx") {
+    table.problem("kind", fmt::format("unknown kind {}; known is \"idx\"", quote(dataset.kind)));
+  }
+  dataset.images = absolute_from(base, table.string("images"));
+  dataset.labels = absolute_from(base, table.string("labels"));
+  dataset.classes = static_cast<std::uint32_t>(table.integer("classes", 0, kClassesMax, 0));
+  if (table.has("partition")) {
+    dataset.partition = read_partition(table.table("partition"));
+  }
+  return dataset;
+}
+
+// A name in a policy list that no job can ever match is a mistake, and a silent one.
+std::vector<std::string> read_clause(TomlReader& table, std::string_view clause) {
+  std::vector<std::string> names = table.strings(clause);
+  for (const std::string& name : names) {
+    if (name != "*" && !is_name(name)) {
+      table.problem(clause, fmt::format("{} is neither a legal name nor \"*\"", quote(name)));
+    }
+  }
+  return names;
+}
+
+}  // namespace
+
+Expected<AgentConfig> read_agent_config(const fs::path& file) {
+  auto toml = TomlFile::parse_file(file);
+  if (!toml) {
+    return tl::unexpected(toml.error());
+  }
+  const fs::path base = fs::absolute(file).parent_path();
+  TomlReader root = toml->root();
+  AgentConfig config;
+  config.kit = absolute_from(base, root.string("kit"));
+  config.data_dir = absolute_from(base, root.string("data_dir"));
+  config.broker = root.string("broker", "");
+  config.proxy = root.string("proxy", "");
+  config.trainer = read_trainer(root.table("trainer"), base);
+  std::set<std::string> names;
+  for (TomlReader& table : root.tables("datasets")) {
+    DatasetConfig dataset = read_dataset(table, base);
+    if (!names.insert(dataset.name).second) {
+      table.problem("name", fmt::format("there are two datasets {}", quote(dataset.name)));
+    }
+    config.datasets.push_back(std::move(dataset));
+  }
+  if (config.datasets.size() > limits::kDatasetsPerSiteMax) {
+    root.problem("datasets", fmt::format("at most {} datasets", limits::kDatasetsPerSiteMax));
+  }
+  TomlReader policy = root.table("policy");
+  config.policy.coordinators = read_clause(policy, "coordinators");
+  config.policy.datasets = read_clause(policy, "datasets");
+  config.policy.kinds = read_clause(policy, "kinds");
+  if (auto problems = toml->problems()) {
+    return tl::unexpected(std::move(*problems));
+  }
+  return config;
+}
+
+}  // namespace entente::agent

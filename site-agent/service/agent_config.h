@@ -1,0 +1,39 @@
+// agent.toml, the one file of a site (documented in docs/agent-config.md).
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "common/base/refusal.h"
+#include "site-agent/data/dataset.h"
+#include "site-agent/policy/policy.h"
+
+namespace entente::agent {
+
+// The [trainer] table.
+struct TrainerConfig {
+  std::uint32_t slots = 1;             // tasks that run at the same time
+  std::uint32_t threads_per_slot = 1;  // fixed: a model's bits depend on it
+  std::string device = "cpu";
+  std::filesystem::path program;
+};
+
+// All paths are absolute.
+struct AgentConfig {
+  std::filesystem::path kit;
+  std::filesystem::path data_dir;
+  std::string broker;  // empty: the kit's
+  std::string proxy;   // empty: the kit's
+  TrainerConfig trainer;
+  std::vector<DatasetConfig> datasets;
+  Policy policy;
+
+  [[nodiscard]] std::filesystem::path journal_file() const { return data_dir / "journal.db"; }
+};
+
+// Refuses with "config_invalid", a line for every problem of the file.
+[[nodiscard]] Expected<AgentConfig> read_agent_config(const std::filesystem::path& file);
+
+}  // namespace entente::agent

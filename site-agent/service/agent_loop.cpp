@@ -1,0 +1,199 @@
+#include "site-agent/service/agent_loop.h"
+
+#include <algorithm>
+#include <zmq.hpp>
+
+#include "common/base/check.h"
+#include "common/runtime/log.h"
+#include "common/runtime/system_clock.h"
+#include "common/wire/control_codec.h"
+#include "common/wire/job_codec.h"
+
+namespace entente::agent {
+namespace {
+
+// Messages taken before trainers and timers get their turn again.
+constexpr int kMessagesPerTurn = 64;
+
+// What an ended session still holds arrives within this; see ClientSession::receive.
+constexpr Millis kLastWords{200};
+
+constexpr Millis kSleepMax = std::chrono::minutes(10);
+
+std::span<const std::byte> bytes_of(const zmq::message_t& message) {
+  return {message.data<std::byte>(), message.size()};
+}
+
+}  // namespace
+
+AgentLoop::AgentLoop(AgentCore core, Inbox& inbox, LoopParts parts)
+    : core_(std::move(core)), inbox_(inbox), parts_(parts) {}
+
+std::optional<std::string> AgentLoop::run(StopSignal& stop) {
+  decide(event::Started{});
+  while (!stopped_ && !failure_) {
+    wait(stop);
+    take_inbox();
+    take_messages();
+    take_trainers();
+    take_time();
+  }
+  trainers_.clear();
+  session_.reset();
+  return failure_;
+}
+
+void AgentLoop::wait(StopSignal& stop) {
+  std::vector<zmq::pollitem_t> items{{nullptr, stop.fd(), ZMQ_POLLIN, 0},
+                                     {nullptr, inbox_.fd(), ZMQ_POLLIN, 0}};
+  if (session_) {
+    items.push_back({session_->socket().handle(), 0, ZMQ_POLLIN, 0});
+    items.push_back({nullptr, session_->ended_fd(), ZMQ_POLLIN, 0});
+  }
+  for (const auto& [id, trainer] : trainers_) {
+    items.push_back({nullptr, trainer.process.stdout_fd(), ZMQ_POLLIN, 0});
+    if (trainer.process.wants_to_write()) {
+      items.push_back({nullptr, trainer.process.stdin_fd(), ZMQ_POLLOUT, 0});
+    }
+  }
+  Millis sleep = kSleepMax;
+  if (const auto wake_at = core_.wake_at()) {
+    sleep = std::clamp(*wake_at - system_now().monotonic, Millis(0), kSleepMax);
+  }
+  zmq::poll(items.data(), items.size(), sleep);
+  stopped_ = stop.take() != 0;
+}
+
+void AgentLoop::take_inbox() {
+  for (Incoming& incoming : inbox_.drain()) {
+    if (auto* event = std::get_if<Event>(&incoming)) {
+      decide(std::move(*event));
+    } else if (auto* dialed = std::get_if<Dialed>(&incoming)) {
+      if (dialed->session) {
+        session_ = std::move(*dialed->session);
+        decide(event::SessionOpened{});
+      } else {
+        decide(event::DialFailed{dialed->session.error()});
+      }
+    } else {
+      failure_ = std::get<ThreadFailed>(incoming).what;
+    }
+  }
+}
+
+void AgentLoop::take_messages() {
+  for (int taken = 0; session_ && taken < kMessagesPerTurn; ++taken) {
+    const auto reason = session_->ended();
+    const auto frames = session_->receive(reason ? kLastWords : Millis(0));
+    if (frames) {
+      take(*frames);
+    } else if (reason) {
+      end_session(*reason);
+    } else {
+      return;
+    }
+  }
+}
+
+void AgentLoop::take(const net::Frames& frames) {
+  auto message = wire::decode_control(bytes_of(frames.envelope));
+  if (!message) {
+    log::warning(message.error().code, message.error().message);
+    if (message.error().code != "message_unknown") {
+      end_session(std::move(message.error()));
+    }
+    return;
+  }
+  const auto* offer = std::get_if<msg::JobOffer>(&*message);
+  const bool matches = offer == nullptr || wire::spec_digest(offer->spec) == offer->spec_digest;
+  decide(event::Received{std::move(*message), matches});
+}
+
+void AgentLoop::take_trainers() {
+  std::vector<TrainerId> ids;
+  for (const auto& [id, trainer] : trainers_) {
+    ids.push_back(id);
+  }
+  for (const TrainerId id : ids) {
+    if (const auto found = trainers_.find(id); found != trainers_.end()) {
+      found->second.process.write();
+      take_replies(id);
+    }
+  }
+}
+
+void AgentLoop::take_replies(TrainerId id) {
+  TrainerProcess::Heard heard = trainers_.at(id).process.read();
+  for (contract::ReplyBody& body : heard.replies) {
+    const auto trainer = trainers_.find(id);
+    if (trainer == trainers_.end()) {
+      return;  // stopped by what an earlier reply led to
+    }
+    if (const auto* progress = std::get_if<contract::Progress>(&body)) {
+      decide(event::TrainerProgressed{id, {progress->done, progress->total, progress->unit}});
+    } else if (auto* error = std::get_if<contract::Error>(&body)) {
+      TaskFailure failure{{std::move(error->code), std::move(error->message), {}, Scope::site},
+                          error->transient};
+      decide(event::TrainerRefused{id, std::move(failure)});
+    } else if (!std::exchange(trainer->second.prepared, true)) {
+      decide(event::TrainerPrepared{id});
+    } else {
+      auto& result = std::get<contract::Result>(body);
+      decide(event::TrainerFinished{id, result.examples, result.steps, std::move(result.metrics)});
+    }
+  }
+  if (heard.gone && trainers_.erase(id) != 0) {
+    decide(event::TrainerGone{id, std::move(*heard.gone)});
+  }
+}
+
+void AgentLoop::take_time() {
+  const auto wake_at = core_.wake_at();
+  if (wake_at && *wake_at <= system_now().monotonic) {
+    decide(event::Woke{});
+  }
+}
+
+// Rule 2 of ARCHITECTURE.md: commit, then speak. An effect may lead to further events (a trainer
+// that cannot be started); they wait until the step is carried out.
+void AgentLoop::decide(Event event) {
+  events_.push_back(std::move(event));
+  if (std::exchange(deciding_, true)) {
+    return;
+  }
+  while (!events_.empty()) {
+    const Event next = std::move(events_.front());
+    events_.pop_front();
+    const Now now = system_now();
+    const Effects effects = core_.step(next, now);
+    parts_.journal.commit(effects, now.unix_ms);
+    for (const Effect& effect : effects) {
+      std::visit([this](const auto& it) { carry_out(it); }, effect);
+    }
+  }
+  deciding_ = false;
+}
+
+void AgentLoop::end_session(Refusal reason) {
+  session_.reset();
+  decide(event::SessionEnded{std::move(reason)});
+}
+
+const DatasetConfig* AgentLoop::find_dataset(const std::string& name) const {
+  const auto& datasets = parts_.config.datasets;
+  const auto found = std::find_if(datasets.begin(), datasets.end(),
+                                  [&](const DatasetConfig& it) { return it.name == name; });
+  return found == datasets.end() ? nullptr : &*found;
+}
+
+std::filesystem::path AgentLoop::work_folder(const JobId& job) const {
+  return parts_.config.data_dir / "work" / job.str();
+}
+
+std::filesystem::path AgentLoop::output_file(const TaskKey& key) const {
+  return work_folder(key.job) /
+         (std::string(to_string(key.kind)) + "-r" + std::to_string(key.round) + "-a" +
+          std::to_string(key.attempt) + ".safetensors");
+}
+
+}  // namespace entente::agent

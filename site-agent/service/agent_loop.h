@@ -1,0 +1,106 @@
+// The loop thread: takes what comes in, asks the core, commits the journal, and carries out the
+// rest.
+//
+// One poll waits for everything: the session with the broker, the trainers' pipes, the inbox of the
+// other threads, the next wake-up and the stop signal. Only journal commits block it, for a few
+// milliseconds each.
+#pragma once
+
+#include <cstddef>
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/blob/blob_store.h"
+#include "common/net/client_session.h"
+#include "common/runtime/stop_signal.h"
+#include "site-agent/core/agent_core.h"
+#include "site-agent/journal/journal.h"
+#include "site-agent/service/agent_config.h"
+#include "site-agent/service/broker_route.h"
+#include "site-agent/service/inbox.h"
+#include "site-agent/service/trainer_process.h"
+#include "site-agent/service/transfers.h"
+#include "site-agent/service/worker_pool.h"
+
+namespace entente::agent {
+
+// The parts that effects are carried out with; all outlive the loop's run.
+struct LoopParts {
+  const AgentConfig& config;
+  const BrokerRoute& route;
+  Journal& journal;
+  BlobStore& blobs;
+  Transfers& transfers;
+  WorkerPool& dialer;
+  WorkerPool& disk;
+};
+
+class AgentLoop {
+ public:
+  AgentLoop(AgentCore core, Inbox& inbox, LoopParts parts);
+
+  // Returns when `stop` fires (nothing) or a thread has failed (what failed). Throws
+  // SQLite::Exception when the journal cannot be written. Trainers are dead when it returns.
+  [[nodiscard]] std::optional<std::string> run(StopSignal& stop);
+
+ private:
+  struct Trainer {
+    JobId job;
+    TrainerProcess process;
+    bool prepared = false;
+  };
+
+  void wait(StopSignal& stop);
+  void take_inbox();
+  void take_messages();
+  void take(const net::Frames& frames);
+  void take_trainers();
+  void take_replies(TrainerId id);
+  void take_time();
+
+  void decide(Event event);
+  void end_session(Refusal reason);
+
+  void carry_out(const effect::Dial&);
+  void carry_out(const effect::HangUp&);
+  void carry_out(const effect::Send& effect);
+  void carry_out(const effect::StartTrainer& effect);
+  void carry_out(const effect::RunTask& effect);
+  void carry_out(const effect::StopTrainer& effect);
+  void carry_out(const effect::StoreOutput& effect);
+  void carry_out(const effect::RemoveWorkFolder& effect);
+  void carry_out(const effect::Download& effect);
+  void carry_out(const effect::StopDownload& effect);
+  void carry_out(const effect::Upload& effect);
+  void carry_out(const effect::StopUpload& effect);
+  void carry_out(const effect::RemoveBlob& effect);
+  void carry_out(const effect::Note& effect);
+  void carry_out(const effect::RecordDeparture& effect);  // its log line; its row is committed
+  // Rows: committed before anything is carried out.
+  void carry_out(const effect::SavePromise&) {}
+  void carry_out(const effect::ForgetPromise&) {}
+  void carry_out(const effect::SaveResult&) {}
+  void carry_out(const effect::DropResult&) {}
+
+  [[nodiscard]] contract::Prepare prepare_command(const effect::StartTrainer& effect) const;
+  [[nodiscard]] const DatasetConfig* find_dataset(const std::string& name) const;
+  [[nodiscard]] std::filesystem::path work_folder(const JobId& job) const;
+  [[nodiscard]] std::filesystem::path output_file(const TaskKey& key) const;
+
+  AgentCore core_;
+  Inbox& inbox_;
+  LoopParts parts_;
+
+  std::unique_ptr<net::ClientSession> session_;
+  std::map<TrainerId, Trainer> trainers_;
+  std::deque<Event> events_;  // of the step under way and what it led to
+  bool deciding_ = false;
+  bool stopped_ = false;
+  std::optional<std::string> failure_;
+};
+
+}  // namespace entente::agent

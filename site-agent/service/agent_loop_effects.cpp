@@ -1,0 +1,210 @@
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <exception>
+#include <system_error>
+#include <zmq.hpp>
+
+#include "common/base/check.h"
+#include "common/base/limits.h"
+#include "common/domain/layers.h"
+#include "common/runtime/log.h"
+#include "common/tensors/safetensors.h"
+#include "common/wire/control_codec.h"
+#include "site-agent/service/agent_loop.h"
+
+namespace entente::agent {
+namespace {
+
+namespace fs = std::filesystem;
+
+TaskFailure fault_at_site(const std::string& code, const std::string& what,
+                          const std::string& hint) {
+  return {{code, what, hint, Scope::site}, true};
+}
+
+// What a trainer wrote, as a blob: nothing but the model's own tensors may leave the house.
+Event store_output(const TaskKey& key, const ModelSpec& model, const fs::path& file,
+                   BlobStore& blobs) {
+  try {
+    if (!fs::is_regular_file(fs::symlink_status(file))) {
+      return event::OutputLost{key,
+                               {{"contract_violated", "the trainer wrote no result file",
+                                 "see the trainer's log at the site", Scope::site},
+                                false}};
+    }
+    const auto resolved = resolve_model(model);
+    if (!resolved) {
+      return event::OutputLost{key, {resolved.error(), false}};
+    }
+    const auto check = check_tensors(file, resolved->layout, limits::kUpdateNormMax);
+    if (!check) {
+      return event::OutputLost{key, {check.error(), false}};
+    }
+    const std::uint64_t bytes = fs::file_size(file);
+    return event::OutputStored{key, blobs.adopt(file), bytes};
+  } catch (const std::exception& error) {
+    return event::OutputLost{key, fault_at_site("disk_failed", error.what(),
+                                                "check the disk of the site's data folder")};
+  }
+}
+
+}  // namespace
+
+void AgentLoop::carry_out(const effect::Dial&) {
+  parts_.dialer.post([&route = parts_.route, &inbox = inbox_] {
+    try {
+      (void)inbox.push(Dialed{route.open(Plane::control)});
+    } catch (const std::exception& error) {
+      (void)inbox.push(ThreadFailed{error.what()});
+    }
+  });
+}
+
+void AgentLoop::carry_out(const effect::HangUp&) { session_.reset(); }
+
+// A full queue means that the broker does not read: as good as gone.
+void AgentLoop::carry_out(const effect::Send& effect) {
+  if (!session_) {
+    return;
+  }
+  const wire::Bytes bytes = wire::encode(effect.message);
+  net::Frames frames{zmq::message_t(bytes.data(), bytes.size()), std::nullopt};
+  if (!session_->send(std::move(frames))) {
+    const auto reason = session_->ended();
+    end_session(
+        reason ? *reason
+               : Refusal{"broker_stalled", "the broker takes no more messages", {}, Scope::broker});
+  }
+}
+
+contract::Prepare AgentLoop::prepare_command(const effect::StartTrainer& effect) const {
+  contract::Prepare prepare;
+  prepare.spec = effect.spec;
+  const DatasetConfig* train = find_dataset(effect.spec.train.dataset);
+  ENTENTE_CHECK(train != nullptr);
+  prepare.train_dataset = *train;
+  if (const DatasetConfig* evaluate = find_dataset(effect.evaluate_dataset)) {
+    prepare.evaluate_dataset = *evaluate;
+  }
+  prepare.threads = parts_.config.trainer.threads_per_slot;
+  prepare.device = parts_.config.trainer.device;
+  return prepare;
+}
+
+void AgentLoop::carry_out(const effect::StartTrainer& effect) {
+  try {
+    TrainerLaunch launch;
+    launch.program = parts_.config.trainer.program;
+    launch.work_folder = work_folder(effect.job);
+    launch.log_file = parts_.config.data_dir / "logs" / ("trainer-" + effect.job.str() + ".log");
+    launch.threads = parts_.config.trainer.threads_per_slot;
+    fs::create_directories(launch.work_folder);
+    const auto started =
+        trainers_.emplace(effect.trainer, Trainer{effect.job, TrainerProcess(launch), false});
+    started.first->second.process.command(prepare_command(effect));
+  } catch (const std::system_error& error) {
+    decide(event::TrainerGone{
+        effect.trainer,
+        fault_at_site("trainer_not_started",
+                      fmt::format("the site cannot start its trainer: {}", error.what()),
+                      "check [trainer] program in the site's agent.toml")});
+  }
+}
+
+void AgentLoop::carry_out(const effect::RunTask& effect) {
+  const auto trainer = trainers_.find(effect.trainer);
+  if (trainer == trainers_.end()) {
+    return;  // its end is already on the way to the core
+  }
+  const TaskOrder& order = effect.order;
+  const std::string output = output_file(order.key).string();
+  const std::string model = order.model ? parts_.blobs.path(*order.model).string() : std::string();
+  TrainerProcess& process = trainer->second.process;
+  log::info("task_started", fmt::format("round {}: {}", order.key.round, to_string(order.key.kind)),
+            {{"job", order.key.job.str()}});
+  switch (order.key.kind) {
+    case TaskKind::initialize:
+      process.command(contract::Initialize{order.seed, output});
+      return;
+    case TaskKind::train:
+      process.command(contract::Train{order.key.round, order.seed, model, output});
+      return;
+    case TaskKind::evaluate:
+      process.command(contract::Evaluate{model});
+      return;
+  }
+}
+
+void AgentLoop::carry_out(const effect::StopTrainer& effect) { trainers_.erase(effect.trainer); }
+
+void AgentLoop::carry_out(const effect::StoreOutput& effect) {
+  parts_.disk.post([key = effect.key, model = effect.model, file = output_file(effect.key),
+                    &blobs = parts_.blobs,
+                    &inbox = inbox_] { (void)inbox.push(store_output(key, model, file, blobs)); });
+}
+
+void AgentLoop::carry_out(const effect::RemoveWorkFolder& effect) {
+  std::error_code error;
+  fs::remove_all(work_folder(effect.job), error);
+  if (error) {
+    log::warning("work_folder_kept",
+                 fmt::format("the job's work folder cannot be removed: {}", error.message()),
+                 {{"job", effect.job.str()}});
+  }
+}
+
+void AgentLoop::carry_out(const effect::Download& effect) {
+  parts_.transfers.download(effect.blob);
+}
+void AgentLoop::carry_out(const effect::StopDownload& effect) {
+  parts_.transfers.stop_download(effect.blob);
+}
+void AgentLoop::carry_out(const effect::Upload& effect) {
+  parts_.transfers.upload(effect.key, effect.blob);
+}
+void AgentLoop::carry_out(const effect::StopUpload& effect) {
+  parts_.transfers.stop_upload(effect.key);
+}
+
+// A blob that stays is found again at the next start and removed then.
+void AgentLoop::carry_out(const effect::RemoveBlob& effect) {
+  try {
+    parts_.blobs.remove(effect.blob);
+  } catch (const std::system_error& error) {
+    log::warning("blob_kept", fmt::format("blob {} cannot be removed: {}", effect.blob.short_hex(),
+                                          error.what()));
+  }
+}
+
+void AgentLoop::carry_out(const effect::Note& effect) {
+  const log::Level level = effect.warning ? log::Level::warning : log::Level::info;
+  if (effect.job.empty()) {
+    log::write(level, effect.event, effect.sentence);
+  } else {
+    log::write(level, effect.event, effect.sentence, {{"job", effect.job}});
+  }
+}
+
+void AgentLoop::carry_out(const effect::RecordDeparture& effect) {
+  if (effect.departure != Departure::accepted && effect.departure != Departure::refused) {
+    return;
+  }
+  const auto& [order, result] = effect.entry;
+  std::vector<std::string> metrics;
+  for (const auto& [name, value] : result.metrics) {
+    metrics.push_back(name);
+  }
+  log::info("update_sent",
+            fmt::format("round {}: {} bytes of {} have left the house and were {}", order.key.round,
+                        result.blob_bytes, to_string(order.key.kind), to_string(effect.departure)),
+            {{"job", order.key.job.str()},
+             {"round", std::to_string(order.key.round)},
+             {"kind", std::string(to_string(order.key.kind))},
+             {"blob", result.blob ? result.blob->short_hex() : ""},
+             {"bytes", std::to_string(result.blob_bytes)},
+             {"examples", std::to_string(result.examples)},
+             {"metrics", fmt::format("{}", fmt::join(metrics, " "))}});
+}
+
+}  // namespace entente::agent

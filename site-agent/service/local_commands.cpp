@@ -1,0 +1,118 @@
+#include "site-agent/service/local_commands.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <iterator>
+#include <nlohmann/json.hpp>
+
+#include "common/domain/layers.h"
+#include "common/runtime/system_clock.h"
+#include "site-agent/data/dataset.h"
+#include "site-agent/journal/journal.h"
+
+namespace entente::agent {
+namespace {
+
+using nlohmann::json;
+
+void append_dataset(std::string& text, const DatasetConfig& config, const Expected<Dataset>& data) {
+  auto out = std::back_inserter(text);
+  if (!data) {
+    fmt::format_to(out, "{}: cannot be read: {}\n", config.name, data.error().message);
+    return;
+  }
+  fmt::format_to(out, "{}: {} examples of shape {}, {} classes\n", config.name, data->size(),
+                 entente::to_string(data->shape), data->classes);
+  const auto counts = data->class_counts();
+  for (std::size_t label = 0; label < counts.size(); ++label) {
+    const double share = data->size() == 0 ? 0.0
+                                           : 100.0 * static_cast<double>(counts[label]) /
+                                                 static_cast<double>(data->size());
+    fmt::format_to(out, "  class {:>4}  {:>10}  {:>5.1f} %\n", label, counts[label], share);
+  }
+}
+
+json dataset_json(const DatasetConfig& config, const Expected<Dataset>& data) {
+  if (!data) {
+    return {{"name", config.name},
+            {"error", {{"code", data.error().code}, {"message", data.error().message}}}};
+  }
+  return {{"name", config.name},      {"kind", config.kind},
+          {"examples", data->size()}, {"shape", data->shape},
+          {"classes", data->classes}, {"class_counts", data->class_counts()}};
+}
+
+json sent_json(const SentRow& row) {
+  return {{"time", format_utc(row.unix_ms)},
+          {"unix_ms", row.unix_ms},
+          {"job", row.job},
+          {"coordinator", row.coordinator},
+          {"round", row.round},
+          {"kind", row.kind},
+          {"attempt", row.attempt},
+          {"state", row.state},
+          {"blob", row.blob},
+          {"bytes", row.blob_bytes},
+          {"examples", row.examples},
+          {"metrics", json::parse(row.metrics_json, nullptr, false)}};
+}
+
+std::string metrics_text(const std::string& metrics_json) {
+  const json metrics = json::parse(metrics_json, nullptr, false);
+  std::vector<std::string> parts;
+  for (const auto& [name, value] : metrics.items()) {
+    if (value.is_number()) {
+      parts.push_back(fmt::format("{} {:.4g}", name, value.get<double>()));
+    }
+  }
+  return fmt::format("{}", fmt::join(parts, ", "));
+}
+
+}  // namespace
+
+std::string show_datasets(const AgentConfig& config, bool as_json) {
+  std::string text;
+  json list = json::array();
+  for (const DatasetConfig& dataset : config.datasets) {
+    const auto data = load_dataset(dataset);
+    if (as_json) {
+      list.push_back(dataset_json(dataset, data));
+    } else {
+      append_dataset(text, dataset, data);
+    }
+  }
+  if (as_json) {
+    return list.dump(2) + "\n";
+  }
+  return text.empty() ? "agent.toml names no dataset\n" : text;
+}
+
+Expected<std::string> show_sent(const AgentConfig& config, bool as_json) {
+  const auto rows = read_ledger(config.journal_file());
+  if (!rows) {
+    return tl::unexpected(rows.error());
+  }
+  if (as_json) {
+    json list = json::array();
+    for (const SentRow& row : *rows) {
+      list.push_back(sent_json(row));
+    }
+    return list.dump(2) + "\n";
+  }
+  if (rows->empty()) {
+    return std::string("nothing has left the house\n");
+  }
+  std::string text =
+      fmt::format("{:<20}  {:<24} {:>5}  {:<10} {:<9} {:>12} {:>9}  {:<12}  {}\n", "time", "job",
+                  "round", "kind", "state", "bytes", "examples", "blob", "metrics");
+  for (const SentRow& row : *rows) {
+    text += fmt::format("{:<20}  {:<24} {:>5}  {:<10} {:<9} {:>12} {:>9}  {:<12}  {}\n",
+                        format_utc(row.unix_ms), row.job, row.round, row.kind, row.state,
+                        row.blob_bytes, row.examples, row.blob.substr(0, 12),
+                        metrics_text(row.metrics_json));
+  }
+  return text;
+}
+
+}  // namespace entente::agent

@@ -1,0 +1,158 @@
+#include "site-agent/service/serve.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <exception>
+
+#include "common/base/version.h"
+#include "common/crypto/kit.h"
+#include "common/crypto/random.h"
+#include "common/runtime/log.h"
+#include "common/runtime/system_clock.h"
+#include "site-agent/service/agent_loop.h"
+
+namespace entente::agent {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::size_t kInboxMessagesMax = 4096;
+constexpr Millis kThreadsEndMax{700};
+
+Expected<Kit> site_kit(const AgentConfig& config) {
+  auto kit = load_kit(config.kit, system_now().unix_ms);
+  if (kit && kit->identity.role != Role::site) {
+    return refuse("kit_invalid",
+                  fmt::format("the kit {} belongs to {}, not to a site", config.kit.string(),
+                              kit->identity.path()),
+                  "ask the operator for a site's kit", Scope::site);
+  }
+  if (kit && kit->broker.empty() && config.broker.empty()) {
+    return refuse("config_invalid", "neither agent.toml nor the kit says where the broker is",
+                  "add broker = \"host:port\" to agent.toml", Scope::site);
+  }
+  return kit;
+}
+
+Expected<void> check_trainer(const fs::path& program) {
+  if (::access(program.c_str(), X_OK) != 0) {
+    return refuse(
+        "trainer_missing", fmt::format("there is no trainer program at {}", program.string()),
+        "install entente-trainer beside entente-agent, or set [trainer] program", Scope::site);
+  }
+  return {};
+}
+
+// The data folder is the agent's alone.
+void make_folders(const fs::path& data_dir) {
+  fs::create_directories(data_dir);
+  fs::permissions(data_dir, fs::perms::owner_all);
+  fs::create_directories(data_dir / "logs");
+}
+
+SiteAdvert describe(const AgentConfig& config) {
+  SiteAdvert advert;
+  advert.slots = config.trainer.slots;
+  advert.threads_per_slot = config.trainer.threads_per_slot;
+  advert.version = kVersion;
+  for (const DatasetConfig& dataset : config.datasets) {
+    auto described = describe_dataset(dataset);
+    if (described) {
+      advert.datasets.push_back(std::move(*described));
+    } else {
+      log::warning("dataset_left_out", described.error().message,
+                   {{"dataset", dataset.name}, {"hint", described.error().hint}});
+    }
+  }
+  return advert;
+}
+
+void log_start(const Kit& kit, const AgentConfig& config, const SiteAdvert& advert) {
+  std::vector<std::string> datasets;
+  for (const DatasetAdvert& dataset : advert.datasets) {
+    datasets.push_back(fmt::format("{} ({} examples)", dataset.name, dataset.examples));
+  }
+  log::info("agent_started", fmt::format("this is {}", kit.identity.uri()),
+            {{"version", kVersion},
+             {"broker", config.broker.empty() ? kit.broker : config.broker},
+             {"datasets", datasets.empty() ? "none" : fmt::format("{}", fmt::join(datasets, ", "))},
+             {"slots", std::to_string(config.trainer.slots)},
+             {"policy", summary(config.policy)}});
+}
+
+Expected<void> run(const AgentConfig& config, const Kit& kit, StopSignal& stop,
+                   LeaveAtOnce leave_at_once) {
+  auto journal = Journal::open(config.journal_file());
+  if (!journal) {
+    return tl::unexpected(journal.error());
+  }
+  auto recovered = journal->recover();
+  if (!recovered) {
+    return tl::unexpected(recovered.error());
+  }
+  fs::remove_all(config.data_dir / "work");  // running tasks are forgotten; the broker asks again
+  BlobStore blobs(config.data_dir / "blobs");
+  recovered->blobs = blobs.list();
+
+  AgentSettings settings;
+  settings.site = *SiteId::parse(kit.identity.name);
+  settings.instance = journal->instance(random_u64());
+  settings.advert = describe(config);
+  settings.policy = config.policy;
+  settings.jitter_seed = random_u64();
+  log_start(kit, config, settings.advert);
+
+  msg::Hello hello;
+  hello.version = kVersion;
+  hello.instance = settings.instance;
+  const BrokerRoute route(config);
+  Inbox inbox(kInboxMessagesMax);
+  Transfers transfers(route, blobs, hello, inbox);
+  WorkerPool dialer(1);
+  WorkerPool disk(1);
+  AgentLoop loop(AgentCore(std::move(settings), std::move(*recovered)), inbox,
+                 {config, route, *journal, blobs, transfers, dialer, disk});
+  std::optional<std::string> failure;
+  try {
+    failure = loop.run(stop);
+  } catch (...) {
+    inbox.close();  // nobody drains it any more; a thread that waits for room must end
+    throw;
+  }
+  inbox.close();
+  log::info("agent_stopped", "trainers are stopped, promises and results are kept");
+  const bool transfers_ended = transfers.stop(kThreadsEndMax);
+  const bool disk_ended = disk.stop(kThreadsEndMax);
+  if (!dialer.stop(Millis(0)) || !disk_ended || !transfers_ended) {
+    leave_at_once(failure ? EXIT_FAILURE : EXIT_SUCCESS);  // a dial can take seconds more
+  }
+  if (failure) {
+    return refuse("agent_failed", *failure, "see the log for what came before", Scope::site);
+  }
+  return {};
+}
+
+}  // namespace
+
+Expected<void> serve(const AgentConfig& config, StopSignal& stop, LeaveAtOnce leave_at_once) {
+  const auto kit = site_kit(config);
+  if (!kit) {
+    return tl::unexpected(kit.error());
+  }
+  if (const auto trainer = check_trainer(config.trainer.program); !trainer) {
+    return trainer;
+  }
+  try {
+    make_folders(config.data_dir);
+    return run(config, *kit, stop, leave_at_once);
+  } catch (const std::exception& error) {
+    return refuse("agent_failed", error.what(),
+                  fmt::format("check the disk and permissions of {}", config.data_dir.string()),
+                  Scope::site);
+  }
+}
+
+}  // namespace entente::agent

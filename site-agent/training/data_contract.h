@@ -1,0 +1,19 @@
+// The data contract: whether a site's dataset fits the job's model, checked before a job begins.
+// Only pass, or fail with the reason, leaves the site.
+#pragma once
+
+#include <string_view>
+
+#include "common/base/refusal.h"
+#include "common/domain/layers.h"
+#include "site-agent/data/dataset.h"
+
+namespace entente::agent {
+
+// Refuses with "data_contract_violated" and a sentence for people at the site and at the
+// coordinator: `dataset "digits" has examples of shape [1, 28, 28], the model takes [3, 32, 32]`.
+[[nodiscard]] Expected<void> check_data_contract(std::string_view name, const Dataset& dataset,
+                                                 const ModelSpec& model,
+                                                 const ResolvedModel& resolved);
+
+}  // namespace entente::agent

@@ -1,0 +1,28 @@
+// What a site does with a model in one round: local epochs of minibatch descent, or an evaluation.
+//
+// Everything random follows from the seed: the order of the examples in each epoch and, by way of
+// LibTorch's global generator, dropout.
+#pragma once
+
+#include <cstdint>
+
+#include "common/base/refusal.h"
+#include "common/domain/job_spec.h"
+#include "site-agent/contract/contract.h"
+#include "site-agent/training/examples.h"
+#include "site-agent/training/model.h"
+#include "site-agent/training/progress_meter.h"
+
+namespace entente::agent {
+
+// Trains `model` in place. Metrics are means over the last epoch's examples, taken while training.
+// Refuses with "training_diverged" when the loss or a parameter is no longer a finite number.
+[[nodiscard]] Expected<contract::Result> train_locally(Model& model, const Examples& examples,
+                                                       const TrainSpec& spec, std::uint64_t seed,
+                                                       const ReportProgress& report);
+
+// Metrics over all examples. Refuses with "evaluation_not_finite".
+[[nodiscard]] Expected<contract::Result> evaluate_model(Model& model, const Examples& examples,
+                                                        Loss loss, const ReportProgress& report);
+
+}  // namespace entente::agent

@@ -1,0 +1,208 @@
+#include "site-agent/training/trainer.h"
+
+#include <fmt/format.h>
+
+#include <new>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <utility>
+
+#include "site-agent/training/data_contract.h"
+#include "site-agent/training/device.h"
+#include "site-agent/training/examples.h"
+#include "site-agent/training/local_training.h"
+#include "site-agent/training/model.h"
+#include "site-agent/training/optimizers.h"
+
+namespace entente::agent {
+namespace {
+
+using contract::Error;
+using contract::Result;
+
+// What `prepare` leaves behind.
+struct Prepared {
+  JobSpec spec;
+  Model model;
+  Examples train;
+  std::optional<Examples> evaluate;
+};
+
+Error error_of(const Refusal& refusal) {
+  const auto message =
+      refusal.hint.empty() ? refusal.message : fmt::format("{}; {}", refusal.message, refusal.hint);
+  return {refusal.code, message, /*transient=*/false};
+}
+
+Error out_of_memory() {
+  return {"out_of_memory",
+          "the trainer's memory does not suffice; give the site fewer slots, or the job a smaller "
+          "batch_size",
+          /*transient=*/true};
+}
+
+// LibTorch reports exhausted memory as one of its ordinary errors, known by its allocator's name.
+Error error_of(const c10::Error& error) {
+  const std::string_view text = error.what_without_backtrace();
+  if (text.find("DefaultCPUAllocator") != std::string_view::npos ||
+      text.find("out of memory") != std::string_view::npos) {
+    return out_of_memory();
+  }
+  return {"trainer_failed", fmt::format("LibTorch: {}", text.substr(0, text.find('\n'))),
+          /*transient=*/false};
+}
+
+tl::unexpected<Refusal> not_prepared() {
+  return refuse("not_prepared", "the trainer has not been prepared, or that has failed",
+                "send prepare first", Scope::task);
+}
+
+Expected<Examples> load_examples(const DatasetConfig& config, const ModelSpec& model,
+                                 const ResolvedModel& resolved, torch::Device device) {
+  auto dataset = load_dataset(config);
+  if (!dataset) {
+    return tl::unexpected(dataset.error());
+  }
+  if (auto fits = check_data_contract(config.name, *dataset, model, resolved); !fits) {
+    return tl::unexpected(fits.error());
+  }
+  return Examples(std::move(*dataset), device);
+}
+
+}  // namespace
+
+class Trainer::Session {
+ public:
+  explicit Session(ReportProgress report) : report_(std::move(report)) {
+    use_deterministic_algorithms();
+  }
+
+  Expected<Result> run(const contract::Prepare& command);
+  Expected<Result> run(const contract::Initialize& command);
+  Expected<Result> run(const contract::Train& command);
+  Expected<Result> run(const contract::Evaluate& command);
+  Expected<Result> run(const contract::Stop&) { return Result{}; }
+
+ private:
+  // The prepared model with the values of the file at `path`, which is returned.
+  Expected<TensorFile> load_model(const std::string& path);
+
+  ReportProgress report_;
+  std::optional<Prepared> prepared_;
+};
+
+Expected<Result> Trainer::Session::run(const contract::Prepare& command) {
+  prepared_.reset();  // its memory, before that of the next
+  use_threads(command.threads);
+  const auto device = choose_device(command.device);
+  if (!device) {
+    return tl::unexpected(device.error());
+  }
+  auto resolved = resolve_model(command.spec.model);
+  if (!resolved) {
+    return tl::unexpected(resolved.error());
+  }
+  auto model = Model::build(std::move(*resolved), *device);
+  if (!model) {
+    return tl::unexpected(model.error());
+  }
+  if (auto optimizer = make_optimizer(command.spec.train.optimizer, model->parameters());
+      !optimizer) {
+    return tl::unexpected(optimizer.error());
+  }
+  auto train = load_examples(command.train_dataset, command.spec.model, model->spec(), *device);
+  if (!train) {
+    return tl::unexpected(train.error());
+  }
+  std::optional<Examples> evaluate;
+  if (command.evaluate_dataset) {
+    auto loaded =
+        load_examples(*command.evaluate_dataset, command.spec.model, model->spec(), *device);
+    if (!loaded) {
+      return tl::unexpected(loaded.error());
+    }
+    evaluate.emplace(std::move(*loaded));
+  }
+  Result result;
+  result.examples = static_cast<std::uint64_t>(train->size());
+  prepared_.emplace(
+      Prepared{command.spec, std::move(*model), std::move(*train), std::move(evaluate)});
+  return result;
+}
+
+Expected<Result> Trainer::Session::run(const contract::Initialize& command) {
+  if (!prepared_) {
+    return not_prepared();
+  }
+  prepared_->model.initialize(command.seed);
+  prepared_->model.save(command.output);
+  return Result{};
+}
+
+Expected<TensorFile> Trainer::Session::load_model(const std::string& path) {
+  if (!prepared_) {
+    return not_prepared();
+  }
+  auto file = TensorFile::open(path);
+  if (!file) {
+    return file;
+  }
+  if (auto loaded = prepared_->model.load(*file); !loaded) {
+    return tl::unexpected(loaded.error());
+  }
+  return file;
+}
+
+Expected<Result> Trainer::Session::run(const contract::Train& command) {
+  const auto global = load_model(command.model);
+  if (!global) {
+    return tl::unexpected(global.error());
+  }
+  auto result = train_locally(prepared_->model, prepared_->train, prepared_->spec.train,
+                              command.seed, report_);
+  if (result) {
+    prepared_->model.save_difference(*global, command.output);
+  }
+  return result;
+}
+
+Expected<Result> Trainer::Session::run(const contract::Evaluate& command) {
+  if (const auto model = load_model(command.model); !model) {
+    return tl::unexpected(model.error());
+  }
+  if (!prepared_->evaluate) {
+    return refuse("evaluation_dataset_missing",
+                  "the job was prepared without an evaluation dataset at this site",
+                  "name one that the site has in evaluate.dataset", Scope::site);
+  }
+  return evaluate_model(prepared_->model, *prepared_->evaluate, prepared_->spec.train.loss,
+                        report_);
+}
+
+Trainer::Trainer(ReportProgress report) : session_(std::make_unique<Session>(std::move(report))) {}
+
+Trainer::~Trainer() = default;
+
+Trainer::Outcome Trainer::handle(const contract::CommandBody& command) {
+  try {
+    auto result = std::visit([this](const auto& body) { return session_->run(body); }, command);
+    if (result) {
+      return *result;
+    }
+    return tl::unexpected(error_of(result.error()));
+  } catch (const CommandAbandoned&) {
+    throw;
+  } catch (const std::bad_alloc&) {
+    return tl::unexpected(out_of_memory());
+  } catch (const c10::Error& error) {
+    return tl::unexpected(error_of(error));
+  } catch (const std::system_error& error) {
+    return tl::unexpected(Error{"work_folder_failed", error.what(), /*transient=*/true});
+  } catch (const std::exception& error) {
+    return tl::unexpected(Error{"trainer_failed", error.what(), /*transient=*/false});
+  }
+}
+
+}  // namespace entente::agent

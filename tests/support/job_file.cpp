@@ -1,0 +1,37 @@
+#include "tests/support/job_file.h"
+
+#include <fmt/format.h>
+
+namespace entente::integration {
+
+std::string JobFile::toml() const {
+  auto text =
+      fmt::format(R"(name = "{}"
+rounds = {}
+{}
+[sites]
+min = {}
+{}
+[model]
+input = {}
+layers = [
+  {{ type = "flatten" }},
+  {{ type = "linear", name = "hidden", out_features = {} }},
+  {{ type = "relu" }},
+  {{ type = "linear", name = "classes", out_features = {} }},
+]
+
+[train]
+dataset = "{}"
+local_epochs = 2
+batch_size = 16
+optimizer = {{ type = "sgd", lr = 0.1, momentum = 0.9 }}
+)",
+                  name, rounds, extra, sites_min, sites_extra, input, hidden, classes, dataset);
+  if (evaluates) {
+    text += "\n[evaluate]\ndataset = \"stripes-test\"\nevery = 1\n";
+  }
+  return text;
+}
+
+}  // namespace entente::integration

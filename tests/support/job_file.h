@@ -1,0 +1,23 @@
+// The job that the tests run: a small model that learns the stripes of idx_data.h in two rounds.
+#pragma once
+
+#include <string>
+
+namespace entente::integration {
+
+struct JobFile {
+  std::string name = "stripes";
+  int rounds = 2;
+  int sites_min = 2;
+  std::string sites_extra;  // further lines of [sites]
+  std::string input = "[1, 8, 8]";
+  int hidden = 16;
+  int classes = 3;
+  std::string dataset = "stripes";
+  bool evaluates = true;
+  std::string extra;  // further lines at the top
+
+  [[nodiscard]] std::string toml() const;
+};
+
+}  // namespace entente::integration

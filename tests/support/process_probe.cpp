@@ -1,0 +1,50 @@
+#include "tests/support/process_probe.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <string>
+
+#include "tests/support/temp_folder.h"
+
+namespace entente::integration {
+namespace {
+
+// proc(5): the value of a line such as "VmRSS:     1234 kB" of /proc/PID/status.
+std::string status_field(pid_t pid, const std::string& key) {
+  const auto status = read_text("/proc/" + std::to_string(pid) + "/status");
+  const auto at = status.find("\n" + key + ":");
+  if (at == std::string::npos) {
+    return {};
+  }
+  const auto value = status.find_first_not_of(" \t", at + key.size() + 2);
+  return status.substr(value, status.find('\n', value) - value);
+}
+
+}  // namespace
+
+bool is_alive(pid_t pid) {
+  const auto state = status_field(pid, "State");
+  return !state.empty() && state[0] != 'Z' && state[0] != 'X';
+}
+
+std::uint64_t resident_bytes(pid_t pid) {
+  return std::strtoull(status_field(pid, "VmRSS").c_str(), nullptr, 10) * 1024;
+}
+
+bool is_listening(std::uint16_t port) {
+  const int probe = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(port);
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  const bool connected =
+      ::connect(probe, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0;
+  ::close(probe);
+  return connected;
+}
+
+}  // namespace entente::integration

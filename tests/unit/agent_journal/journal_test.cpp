@@ -1,0 +1,181 @@
+#include "site-agent/journal/journal.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <fstream>
+
+namespace entente::agent {
+namespace {
+
+class JournalFile : public ::testing::Test {
+ protected:
+  JournalFile() {
+    std::string pattern =
+        (std::filesystem::temp_directory_path() / "entente-journal-XXXXXX").string();
+    folder_ = ::mkdtemp(pattern.data());
+  }
+  ~JournalFile() override { std::filesystem::remove_all(folder_); }
+
+  [[nodiscard]] std::filesystem::path path() const { return folder_ / "journal.db"; }
+  [[nodiscard]] Journal open() const {
+    auto journal = Journal::open(path());
+    EXPECT_TRUE(journal.has_value()) << (journal ? "" : journal.error().message);
+    return std::move(journal).value();
+  }
+
+ private:
+  std::filesystem::path folder_;
+};
+
+BlobId blob(std::uint8_t number) {
+  BlobId id;
+  id.bytes.fill(number);
+  return id;
+}
+
+Promise a_promise() {
+  Promise promise;
+  promise.job = JobId::literal("lung-1");
+  promise.coordinator = "alice";
+  promise.spec.name = "lung";
+  promise.spec.rounds = 3;
+  promise.spec.seed = ~std::uint64_t{0};
+  promise.spec.deadline = std::chrono::hours(1);
+  promise.spec.stall_window = std::chrono::minutes(5);
+  promise.spec.model.input = {4};
+  promise.spec.model.layers = {LayerSpec{"linear", "fc1", {{"out_features", std::int64_t{2}}}}};
+  promise.spec.train.dataset = "scans";
+  promise.spec_digest = blob(200);
+  return promise;
+}
+
+OutboxEntry a_result(Round round, Attempt attempt = 1) {
+  OutboxEntry entry;
+  entry.order.key = {JobId::literal("lung-1"), round, TaskKind::train, SiteId::literal("north"),
+                     attempt};
+  entry.order.seed = ~std::uint64_t{0} - round;
+  entry.order.model = blob(1);
+  entry.order.model_bytes = 100;
+  entry.result.blob = blob(101);
+  entry.result.blob_bytes = 4096;
+  entry.result.examples = 640;
+  entry.result.steps = 20;
+  entry.result.metrics = {{"accuracy", 0.1}, {"loss", 1.0 / 3.0}};
+  return entry;
+}
+
+TEST_F(JournalFile, GivesPromisesAndResultsBackAfterARestartToTheBit) {
+  OutboxEntry without_blob = a_result(2);
+  without_blob.order.key.kind = TaskKind::evaluate;
+  without_blob.result.blob.reset();
+  without_blob.result.blob_bytes = 0;
+  {
+    Journal journal = open();
+    journal.commit({effect::SavePromise{a_promise()}, effect::SaveResult{a_result(1)}}, 1);
+    journal.commit({effect::SaveResult{without_blob}}, 2);
+  }
+  const auto recovered = open().recover();
+  ASSERT_TRUE(recovered) << recovered.error().message;
+  EXPECT_THAT(recovered->promises, ::testing::ElementsAre(a_promise()));
+  EXPECT_THAT(recovered->outbox, ::testing::ElementsAre(a_result(1), without_blob));
+}
+
+TEST_F(JournalFile, ForgetsAPromiseWithItsResults) {
+  Journal journal = open();
+  journal.commit({effect::SavePromise{a_promise()}, effect::SaveResult{a_result(1)}}, 1);
+  journal.commit({effect::ForgetPromise{a_promise().job}}, 2);
+  const auto recovered = journal.recover();
+  ASSERT_TRUE(recovered);
+  EXPECT_TRUE(recovered->promises.empty());
+  EXPECT_TRUE(recovered->outbox.empty());
+}
+
+TEST_F(JournalFile, DropsExactlyOneAttempt) {
+  Journal journal = open();
+  journal.commit({effect::SaveResult{a_result(1, 1)}, effect::SaveResult{a_result(1, 2)}}, 1);
+  journal.commit({effect::DropResult{a_result(1, 1).order.key}}, 2);
+  EXPECT_THAT(journal.recover()->outbox, ::testing::ElementsAre(a_result(1, 2)));
+}
+
+TEST_F(JournalFile, AStepIsCommittedWholeOrNotAtAll) {
+  {
+    Journal journal = open();
+    journal.commit({effect::SavePromise{a_promise()}}, 1);
+    OutboxEntry illegal = a_result(1);
+    // STRICT tables refuse an INTEGER where TEXT is due; here the ledger's CHECK does the refusing.
+    EXPECT_THROW(journal.commit(
+                     {effect::DropResult{illegal.order.key}, effect::ForgetPromise{a_promise().job},
+                      effect::RecordDeparture{illegal, Departure{99}}},
+                     2),
+                 std::exception);
+  }
+  EXPECT_EQ(open().recover()->promises.size(), 1U);
+}
+
+TEST_F(JournalFile, KeepsTheInstallationsNumber) {
+  EXPECT_EQ(open().instance(0xfedcba9876543210), 0xfedcba9876543210);
+  EXPECT_EQ(open().instance(5), 0xfedcba9876543210);
+}
+
+TEST_F(JournalFile, IsHeldByOneAgentAtATime) {
+  const Journal journal = open();
+  const auto second = Journal::open(path());
+  ASSERT_FALSE(second);
+  EXPECT_EQ(second.error().code, "database_busy");
+}
+
+TEST_F(JournalFile, ThatHoldsARowNobodyCanReadSaysSo) {
+  Journal journal = open();
+  journal.commit({effect::SavePromise{a_promise()}}, 1);
+  {
+    SQLite::Database other(path().string(), SQLite::OPEN_READWRITE);
+    other.exec("UPDATE promise SET spec = x'00ff'");
+  }
+  const auto recovered = journal.recover();
+  ASSERT_FALSE(recovered);
+  EXPECT_EQ(recovered.error().code, "journal_corrupt");
+}
+
+TEST_F(JournalFile, LedgerIsReadBesideARunningAgentAndOutlivesTheJob) {
+  Journal journal = open();
+  journal.commit({effect::SavePromise{a_promise()}}, 1);
+  journal.commit({effect::RecordDeparture{a_result(1), Departure::announced}}, 10);
+  journal.commit({effect::RecordDeparture{a_result(1), Departure::uploading}}, 20);
+  journal.commit({effect::RecordDeparture{a_result(1), Departure::accepted}}, 30);
+  journal.commit({effect::RecordDeparture{a_result(2), Departure::announced}}, 40);
+  journal.commit({effect::ForgetPromise{a_promise().job}}, 50);
+  const auto rows = read_ledger(path());
+  ASSERT_TRUE(rows) << rows.error().message;
+  ASSERT_EQ(rows->size(), 2U);
+  EXPECT_EQ((*rows)[0].state, "accepted");
+  EXPECT_EQ((*rows)[0].unix_ms, 30);
+  EXPECT_EQ((*rows)[0].coordinator, "alice");
+  EXPECT_EQ((*rows)[0].blob, blob(101).hex());
+  EXPECT_EQ((*rows)[0].blob_bytes, 4096U);
+  EXPECT_EQ((*rows)[0].metrics_json, R"({"accuracy":0.1,"loss":0.3333333333333333})");
+  EXPECT_EQ((*rows)[1].state, "announced");
+}
+
+TEST_F(JournalFile, LedgerIsReadAfterTheAgentHasStopped) {
+  { open().commit({effect::RecordDeparture{a_result(1), Departure::accepted}}, 10); }
+  EXPECT_EQ(read_ledger(path())->size(), 1U);
+}
+
+TEST_F(JournalFile, LedgerRowNeverGoesBackToAnnounced) {
+  Journal journal = open();
+  journal.commit({effect::RecordDeparture{a_result(1), Departure::uploading}}, 10);
+  journal.commit({effect::RecordDeparture{a_result(1), Departure::announced}}, 20);
+  EXPECT_EQ(read_ledger(path())->at(0).state, "uploading");
+  EXPECT_EQ(read_ledger(path())->at(0).unix_ms, 10);
+}
+
+TEST_F(JournalFile, LedgerThatIsNotThereIsNamed) {
+  const auto rows = read_ledger(path());
+  ASSERT_FALSE(rows);
+  EXPECT_EQ(rows.error().code, "journal_missing");
+}
+
+}  // namespace
+}  // namespace entente::agent

@@ -1,0 +1,104 @@
+#include "site-agent/service/agent_config.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/unit/agent_service/temp_folder.h"
+
+namespace entente::agent {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+class AgentConfigFile : public ::testing::Test {
+ protected:
+  [[nodiscard]] Expected<AgentConfig> read(const std::string& text) const {
+    return read_agent_config(folder_.write("agent.toml", text));
+  }
+  [[nodiscard]] std::string problem(const std::string& text) const {
+    const auto config = read(text);
+    EXPECT_FALSE(config);
+    return config ? "" : config.error().message;
+  }
+  TempFolder folder_;
+};
+
+constexpr const char* kWhole = R"(
+kit = "kit"
+data_dir = "/var/lib/entente"
+broker = "broker.example:7420"
+
+[trainer]
+slots = 2
+threads_per_slot = 4
+device = "cuda:0"
+program = "bin/trainer"
+
+[[datasets]]
+name = "scans"
+images = "data/images"
+labels = "data/labels"
+partition = { scheme = "iid", of = 3, index = 2, seed = 7 }
+
+[policy]
+coordinators = ["alice", "bob"]
+datasets = ["*"]
+kinds = ["train"]
+)";
+
+TEST_F(AgentConfigFile, IsReadWholeWithPathsRelativeToIt) {
+  const auto config = read(kWhole);
+  ASSERT_TRUE(config) << config.error().message;
+  EXPECT_EQ(config->kit, folder_.path() / "kit");
+  EXPECT_EQ(config->data_dir, "/var/lib/entente");
+  EXPECT_EQ(config->broker, "broker.example:7420");
+  EXPECT_EQ(config->trainer.slots, 2U);
+  EXPECT_EQ(config->trainer.threads_per_slot, 4U);
+  EXPECT_EQ(config->trainer.program, folder_.path() / "bin/trainer");
+  ASSERT_EQ(config->datasets.size(), 1U);
+  EXPECT_EQ(config->datasets[0].images, folder_.path() / "data/images");
+  ASSERT_TRUE(config->datasets[0].partition);
+  EXPECT_EQ(config->datasets[0].partition->index, 2U);
+  EXPECT_THAT(config->policy.coordinators, ElementsAre("alice", "bob"));
+}
+
+TEST_F(AgentConfigFile, WithoutAPolicyAllowsNothing) {
+  const auto config = read("kit = \"kit\"\ndata_dir = \"data\"\n");
+  ASSERT_TRUE(config) << config.error().message;
+  EXPECT_TRUE(decide(config->policy, {"alice", {"scans"}, "train"}));
+}
+
+TEST_F(AgentConfigFile, NamesAMisspeltKeyInThePolicy) {
+  EXPECT_THAT(problem("kit = \"k\"\ndata_dir = \"d\"\n[policy]\ncordinators = [\"*\"]\n"),
+              HasSubstr("cordinators"));
+}
+
+TEST_F(AgentConfigFile, NamesAMissingKey) {
+  EXPECT_THAT(problem("data_dir = \"d\"\n"), HasSubstr("kit"));
+}
+
+TEST_F(AgentConfigFile, RefusesTwoDatasetsOfOneName) {
+  const std::string dataset = "[[datasets]]\nname = \"a\"\nimages = \"i\"\nlabels = \"l\"\n";
+  EXPECT_THAT(problem("kit = \"k\"\ndata_dir = \"d\"\n" + dataset + dataset),
+              HasSubstr("two datasets \"a\""));
+}
+
+TEST_F(AgentConfigFile, RefusesAPartThatIsNotThere) {
+  EXPECT_THAT(problem("kit = \"k\"\ndata_dir = \"d\"\n[[datasets]]\nname = \"a\"\nimages = \"i\"\n"
+                      "labels = \"l\"\npartition = { of = 2, index = 2 }\n"),
+              HasSubstr("index is 2"));
+}
+
+TEST_F(AgentConfigFile, RefusesAPolicyNameThatNoCertificateCanHave) {
+  EXPECT_THAT(problem("kit = \"k\"\ndata_dir = \"d\"\n[policy]\ncoordinators = [\"Alice B\"]\n"),
+              HasSubstr("Alice B"));
+}
+
+TEST_F(AgentConfigFile, RefusesAnUnknownDevice) {
+  EXPECT_THAT(problem("kit = \"k\"\ndata_dir = \"d\"\n[trainer]\ndevice = \"tpu\"\n"),
+              HasSubstr("tpu"));
+}
+
+}  // namespace
+}  // namespace entente::agent

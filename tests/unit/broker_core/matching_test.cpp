@@ -1,0 +1,220 @@
+// How a job finds its sites.
+#include <gmock/gmock.h>
+
+#include "tests/unit/broker_core/scenario.h"
+
+namespace entente::broker {
+namespace {
+
+using testing::HasSubstr;
+
+// East, north and south are connected.
+struct ThreeSites : Scenario {
+  SessionId east = connect("east");
+  SessionId north = connect("north");
+  SessionId south = connect("south");
+
+  JobId submit_for(SiteSelection sites) {
+    auto spec = small_spec();
+    spec.sites = std::move(sites);
+    return submit(spec);
+  }
+  Enrolment enrolment(const JobId& id, const std::string& site) const {
+    return store.part(id, SiteId::literal(site))->enrolment;
+  }
+};
+
+TEST(Matching, OffersToEveryEligibleSiteAndStartsWhenAllHaveAnswered) {
+  ThreeSites it;
+  const auto id = it.submit_for({.min = 2});
+  EXPECT_EQ(it.job(id).parts.size(), 3U);
+  it.accept(it.east, id);
+  it.accept(it.north, id);
+  EXPECT_EQ(it.state(id), JobState::matching) << "south is still thinking";
+  it.accept(it.south, id);
+  EXPECT_EQ(it.state(id), JobState::running);
+}
+
+TEST(Matching, ASilentSiteIsNotWaitedForOnceThereAreEnough) {
+  ThreeSites it;
+  const auto id = it.submit_for({.min = 2});
+  it.accept(it.east, id);
+  it.accept(it.north, id);
+  ASSERT_TRUE(it.core.next_wakeup());
+  EXPECT_EQ(*it.core.next_wakeup(), it.now.monotonic + small_spec().stall_window);
+  it.wait(small_spec().stall_window);
+  EXPECT_EQ(it.state(id), JobState::running);
+}
+
+TEST(Matching, AnAnswerAfterTheStartIsTurnedAway) {
+  ThreeSites it;
+  const auto id = it.submit_for({.min = 2});
+  it.accept(it.east, id);
+  it.accept(it.north, id);
+  it.wait(small_spec().stall_window);
+  const auto effects = it.accept(it.south, id);
+  EXPECT_EQ(sent<msg::JobClosed>(effects, it.south).size(), 1U);
+  EXPECT_EQ(it.enrolment(id, "south"), Enrolment::declined);
+  EXPECT_TRUE(sent<msg::TaskOffer>(effects, it.south).empty());
+}
+
+TEST(Matching, SitesThatAreAwayAreAskedOnReturn) {
+  Scenario it;
+  it.on(SessionClosed{it.connect("north")});
+  const auto id = it.submit(small_spec());
+  EXPECT_TRUE(it.job(id).parts.empty());
+  const auto back = it.open(Role::site, "north");
+  EXPECT_TRUE(sent<msg::JobOffer>(it.hello(back), back).empty()) << "not before its advert";
+  const auto offers = sent<msg::JobOffer>(it.hear(back, msg::Advert{advert()}), back);
+  ASSERT_EQ(offers.size(), 1U);
+  EXPECT_EQ(offers[0].job, id);
+  EXPECT_EQ(offers[0].coordinator, "alice");
+  EXPECT_EQ(offers[0].spec_digest, Scenario::kSpecDigest);
+}
+
+TEST(Matching, AnExcludedSiteIsNeverAsked) {
+  ThreeSites it;
+  const auto id = it.submit_for({.exclude = {SiteId::literal("north")}});
+  EXPECT_FALSE(it.job(id).parts.contains(SiteId::literal("north")));
+  EXPECT_EQ(it.job(id).parts.size(), 2U);
+}
+
+TEST(Matching, AsksMandatorySitesFirstAndNoMoreThanMax) {
+  ThreeSites it;
+  const auto id = it.submit_for({.min = 1, .max = 2, .mandatory = {SiteId::literal("south")}});
+  EXPECT_TRUE(it.job(id).parts.contains(SiteId::literal("south")));
+  EXPECT_TRUE(it.job(id).parts.contains(SiteId::literal("east")));
+  EXPECT_EQ(it.job(id).parts.size(), 2U);
+}
+
+TEST(Matching, ADeclineMakesRoomForTheNext) {
+  ThreeSites it;
+  const auto id = it.submit_for({.min = 2, .max = 2});
+  const auto effects = it.decline(it.east, id, "not our field");
+  EXPECT_EQ(sent<msg::JobOffer>(effects, it.south).size(), 1U);
+}
+
+TEST(Matching, ASilentSiteMakesRoomForTheNext) {
+  ThreeSites it;
+  const auto id = it.submit_for({.min = 2, .max = 2});
+  it.accept(it.north, id);
+  const auto effects = it.wait(small_spec().stall_window);
+  EXPECT_EQ(sent<msg::JobOffer>(effects, it.south).size(), 1U);
+  it.accept(it.south, id);
+  EXPECT_EQ(it.state(id), JobState::running);
+}
+
+TEST(Matching, NeverTakesMoreSitesThanMax) {
+  ThreeSites it;
+  const auto id = it.submit_for({.min = 1, .max = 2, .mandatory = {SiteId::literal("south")}});
+  it.wait(small_spec().stall_window);  // east is silent: north is asked as well
+  it.accept(it.north, id);
+  EXPECT_EQ(sent<msg::JobClosed>(it.accept(it.east, id), it.east).size(), 1U)
+      << "the last place is the mandatory site's";
+  it.accept(it.south, id);
+  EXPECT_EQ(it.state(id), JobState::running);
+  EXPECT_EQ(it.enrolment(id, "east"), Enrolment::declined);
+  EXPECT_EQ(it.enrolment(id, "north"), Enrolment::accepted);
+}
+
+TEST(Matching, KeepsAPlaceForAMandatorySiteThatIsAway) {
+  ThreeSites it;
+  it.on(SessionClosed{it.south});
+  const auto id = it.submit_for({.min = 1, .max = 2, .mandatory = {SiteId::literal("south")}});
+  EXPECT_EQ(it.job(id).parts.size(), 1U) << "one place is left for east and north";
+  it.accept(it.east, id);
+  it.accept(it.connect("south"), id);
+  EXPECT_EQ(it.state(id), JobState::running);
+}
+
+TEST(Matching, DoesNotStartWithoutAMandatorySite) {
+  ThreeSites it;
+  const auto id = it.submit_for({.min = 1, .mandatory = {SiteId::literal("south")}});
+  it.accept(it.east, id);
+  it.accept(it.north, id);
+  it.wait(small_spec().stall_window);
+  EXPECT_EQ(it.state(id), JobState::matching);
+  it.accept(it.south, id);
+  EXPECT_EQ(it.state(id), JobState::running);
+}
+
+TEST(Matching, AMandatorySitesDeclineFailsTheJobInItsWords) {
+  ThreeSites it;
+  const auto id = it.submit_for({.min = 1, .mandatory = {SiteId::literal("south")}});
+  const auto effects = it.decline(it.south, id, "clause \"coordinators\" has no alice");
+  EXPECT_EQ(it.state(id), JobState::failed);
+  EXPECT_THAT(it.store.job(id)->reason, HasSubstr("mandatory site \"south\" declined"));
+  EXPECT_THAT(it.store.job(id)->reason, HasSubstr("clause \"coordinators\" has no alice"));
+  EXPECT_EQ(sent<msg::JobClosed>(effects, it.east).size(), 1U);
+  EXPECT_TRUE(it.store.audited("job.fail", "broker"));
+}
+
+TEST(Matching, TooManyDeclinesFailTheJobInTheSitesWords) {
+  ThreeSites it;
+  it.connect("west", advert("slides"));
+  const auto id = it.submit_for({.min = 2});
+  it.decline(it.east, id, "not our field");
+  EXPECT_EQ(it.state(id), JobState::matching);
+  it.decline(it.north, id, "no ethics vote");
+  EXPECT_EQ(it.state(id), JobState::failed);
+  const auto& reason = it.store.job(id)->reason;
+  EXPECT_THAT(reason, HasSubstr("1 of 2 required sites are left"));
+  EXPECT_THAT(reason, HasSubstr("declined  east: not our field"));
+  EXPECT_THAT(reason, HasSubstr("declined  north: no ethics vote"));
+  EXPECT_THAT(reason, HasSubstr("excluded  west: has no dataset \"scans\""));
+}
+
+TEST(Matching, FailsAtItsDeadlineWhenNobodyComes) {
+  Scenario it;
+  it.on(SessionClosed{it.connect("north")});
+  const auto id = it.submit(small_spec());
+  it.wait(small_spec().deadline - Millis(1));
+  EXPECT_EQ(it.state(id), JobState::matching);
+  it.wait(Millis(1));
+  EXPECT_EQ(it.state(id), JobState::failed);
+  EXPECT_THAT(it.store.job(id)->reason, HasSubstr("deadline"));
+}
+
+TEST(Matching, TheDeadlineCountsFromTheSubmissionAcrossARestart) {
+  Scenario it;
+  it.on(SessionClosed{it.connect("north")});
+  const auto id = it.submit(small_spec());
+  it.wait(small_spec().deadline / 2);
+  it.restart();
+  it.wait(small_spec().deadline / 2);
+  EXPECT_EQ(it.state(id), JobState::failed);
+}
+
+TEST(Matching, AnAnswerToAnotherSpecIsIgnored) {
+  ThreeSites it;
+  const auto id = it.submit_for({.min = 1});
+  it.hear(it.east, msg::JobReply{id, blob(1), std::nullopt});
+  EXPECT_EQ(it.enrolment(id, "east"), Enrolment::offered);
+}
+
+TEST(Matching, ASiteThatBelievesToTakePartButDoesNotIsTold) {
+  ThreeSites it;
+  const auto id = it.submit_for({.min = 1, .max = 2});
+  EXPECT_EQ(sent<msg::JobClosed>(it.accept(it.south, id), it.south).size(), 1U) << "was not asked";
+  const auto unknown = it.accept(it.south, JobId::literal("skin-1"));
+  EXPECT_EQ(sent<msg::JobClosed>(unknown, it.south).size(), 1U);
+  it.accept(it.east, id);
+  EXPECT_TRUE(sent<msg::JobClosed>(it.accept(it.east, id), it.east).empty()) << "said twice";
+}
+
+TEST(Matching, IsOverWhenTheJobIsAborted) {
+  ThreeSites it;
+  const auto id = it.submit_for({.min = 3});
+  it.accept(it.east, id);
+  const auto effects =
+      it.ask(it.connect(Role::coordinator, "alice"), msg::AbortJob{id, "wrong file"});
+  EXPECT_EQ(it.state(id), JobState::aborted);
+  EXPECT_THAT(it.store.job(id)->reason, HasSubstr("by coordinator/alice: wrong file"));
+  EXPECT_EQ(sent<msg::JobClosed>(effects, it.east).size(), 1U);
+  EXPECT_EQ(sent<msg::JobClosed>(effects, it.north).size(), 1U) << "it may be thinking still";
+  EXPECT_TRUE(it.store.audited("job.abort", "coordinator/alice"));
+  EXPECT_EQ(it.refusal(it.last_session, msg::AbortJob{id, ""}).code, "job_ended");
+}
+
+}  // namespace
+}  // namespace entente::broker

@@ -1,0 +1,226 @@
+#include "common/config/job_file.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <iterator>
+#include <ostream>
+
+#include "common/domain/layers.h"
+
+namespace entente {
+namespace {
+
+const std::filesystem::path kSource = ENTENTE_SOURCE_DIR;
+
+// A minimal legal job; each line is on its own so that tests can count on the numbers.
+const std::string kMinimal =
+    "name = \"tiny\"\n"         // 1
+    "rounds = 2\n"              // 2
+    "[model]\n"                 // 3
+    "input = [4]\n"             // 4
+    "[[model.layers]]\n"        // 5
+    "type = \"linear\"\n"       // 6
+    "out_features = 3\n"        // 7
+    "[train]\n"                 // 8
+    "dataset = \"numbers\"\n";  // 9
+
+std::string read_text(const std::filesystem::path& path) {
+  std::ifstream file(path);
+  EXPECT_TRUE(file) << path;
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+std::string replaced(std::string text, const std::string& what, const std::string& with) {
+  const auto at = text.find(what);
+  EXPECT_NE(at, std::string::npos) << what;
+  return text.replace(at, what.size(), with);
+}
+
+TEST(JobFile, AMinimalJobTakesTheDocumentedDefaults) {
+  const auto spec = parse_job_file(kMinimal, "job.toml", {});
+  ASSERT_TRUE(spec) << spec.error().message;
+  JobSpec expected;
+  expected.name = "tiny";
+  expected.rounds = 2;
+  expected.deadline = std::chrono::hours{24};
+  expected.stall_window = std::chrono::minutes{5};
+  expected.sites.min = 1;
+  expected.model.input = {4};
+  expected.model.layers = {{"linear", "", {{"out_features", std::int64_t{3}}}}};
+  expected.train.dataset = "numbers";
+  expected.train.local_epochs = 1;
+  expected.train.batch_size = 32;
+  expected.train.optimizer = {"sgd", 0.01, 0.0, 0.0};
+  expected.strategy.kind = "fedavg";
+  EXPECT_EQ(*spec, expected);
+}
+
+TEST(JobFile, TheStallWindowIsNeverBeyondAShortDeadlineUnlessAsked) {
+  const auto spec = parse_job_file(kMinimal, "job.toml", {"deadline=1m"});
+  ASSERT_TRUE(spec) << spec.error().message;
+  EXPECT_EQ(spec->stall_window, std::chrono::minutes{1});
+  EXPECT_FALSE(parse_job_file(kMinimal, "job.toml", {"deadline=1m", "stall_window=2m"}));
+}
+
+TEST(JobFile, OverridesReplaceAnyValue) {
+  const auto spec = parse_job_file(
+      kMinimal, "job.toml",
+      {"name=quick", "rounds=3", "seed=9", "sites.mandatory=[\"north\"]", "train.optimizer.lr=1",
+       "model.layers.0.out_features=7", "evaluate.dataset=numbers-test"});
+  ASSERT_TRUE(spec) << spec.error().message;
+  EXPECT_EQ(spec->name, "quick");
+  EXPECT_EQ(spec->rounds, 3u);
+  EXPECT_EQ(spec->seed, 9u);
+  EXPECT_EQ(spec->sites.mandatory, std::vector{SiteId::literal("north")});
+  EXPECT_EQ(spec->train.optimizer.lr, 1.0);
+  EXPECT_EQ(spec->model.layers[0].attributes.at("out_features"), Attribute{std::int64_t{7}});
+  EXPECT_EQ(spec->evaluate, (EvaluateSpec{"numbers-test", 1}));
+}
+
+TEST(JobFile, TheFashionMnistExampleIsLegal) {
+  const auto spec = read_job_file(kSource / "examples/fashion-mnist/job.toml", {});
+  ASSERT_TRUE(spec) << spec.error().message;
+  EXPECT_TRUE(spec->seed);
+  EXPECT_EQ(spec->sites.min, 3u);
+  const auto model = validate(*spec);
+  ASSERT_TRUE(model);
+  // By hand: 16*25+16 + 32*16*9+32 + 1568*64+64 + 64*10+10.
+  EXPECT_EQ(model->parameters(), 106'122u);
+  EXPECT_EQ(model->output, Shape{10});
+}
+
+TEST(JobFile, TheDocumentedExampleUsesEveryKey) {
+  const auto page = read_text(kSource / "docs/job-file.md");
+  const std::string fence = "```toml\n";
+  const auto begin = page.find(fence);
+  ASSERT_NE(begin, std::string::npos);
+  const auto end = page.find("```\n", begin + fence.size());
+  ASSERT_NE(end, std::string::npos);
+  const auto spec =
+      parse_job_file(page.substr(begin + fence.size(), end - begin - fence.size()), "docs", {});
+  ASSERT_TRUE(spec) << spec.error().message;
+  EXPECT_EQ(spec->name, "lung-screening");
+  EXPECT_EQ(spec->rounds, 20u);
+  EXPECT_EQ(spec->seed, 7u);
+  EXPECT_EQ(spec->deadline, std::chrono::hours{6});
+  EXPECT_EQ(spec->stall_window, std::chrono::minutes{5});
+  EXPECT_EQ(spec->sites,
+            (SiteSelection{3, 5, 2, {SiteId::literal("north")}, {SiteId::literal("test-lab")}}));
+  EXPECT_EQ(spec->train,
+            (TrainSpec{"lung-nodules", 2, 64, Loss::cross_entropy, {"sgd", 0.01, 0.9, 0.0001}}));
+  EXPECT_EQ(spec->evaluate, (EvaluateSpec{"lung-nodules-test", 5}));
+  EXPECT_EQ(spec->strategy.kind, "fedavg");
+}
+
+TEST(JobFile, EveryLayerAndAttributeIsDocumented) {
+  const auto page = read_text(kSource / "docs/job-file.md");
+  for (const auto& kind : layer_kinds()) {
+    const auto row = page.find("| `" + kind + "` |");
+    ASSERT_NE(row, std::string::npos) << kind;
+    for (const auto& attribute : layer_attributes(kind)) {
+      EXPECT_NE(page.find("| `" + attribute + "` |", row), std::string::npos)
+          << kind << "." << attribute;
+    }
+  }
+}
+
+struct Invalid {
+  const char* rule;
+  std::string text;
+  std::string code;
+  std::string message;
+  std::string hint;
+  std::vector<std::string> overrides = {};
+};
+
+void PrintTo(const Invalid& tested, std::ostream* out) { *out << tested.rule; }
+
+class InvalidJobFile : public ::testing::TestWithParam<Invalid> {};
+
+TEST_P(InvalidJobFile, IsRefusedWithTheThingTheCauseAndTheNextStep) {
+  const auto spec = parse_job_file(GetParam().text, "job.toml", GetParam().overrides);
+  ASSERT_FALSE(spec);
+  EXPECT_EQ(spec.error().code, GetParam().code);
+  EXPECT_EQ(spec.error().message, GetParam().message);
+  EXPECT_EQ(spec.error().hint, GetParam().hint);
+}
+
+const std::string kDocs = "docs/job-file.md explains every key";
+
+INSTANTIATE_TEST_SUITE_P(
+    JobFile, InvalidJobFile,
+    ::testing::Values(
+        Invalid{"Empty", "", "config_invalid",
+                "job.toml: \"dataset\" is missing in [train]\n"
+                "job.toml: \"name\" is missing\n"
+                "job.toml: \"rounds\" is missing",
+                kDocs},
+        Invalid{"UnknownKeyAtTheTop", "round = 3\n" + kMinimal, "config_invalid",
+                "job.toml:1: unknown key \"round\"; did you mean \"rounds\"?", kDocs},
+        Invalid{"UnknownKeyInATable", kMinimal + "batchsize = 8\n", "config_invalid",
+                "job.toml:10: unknown key \"batchsize\" in [train]; did you mean \"batch_size\"?",
+                kDocs},
+        Invalid{"UnknownKeyInANestedTable", kMinimal + "[train.optimizer]\nlearning_rate = 1\n",
+                "config_invalid",
+                "job.toml:11: unknown key \"learning_rate\" in [train.optimizer]; known are lr, "
+                "momentum, type, weight_decay",
+                kDocs},
+        Invalid{"LayerWithoutType", replaced(kMinimal, "type = \"linear\"\n", ""), "config_invalid",
+                "job.toml:5: \"type\" is missing in [[model.layers]]", kDocs},
+        Invalid{
+            "LayerWithATable", replaced(kMinimal, "out_features = 3", "out_features = {}"),
+            "config_invalid",
+            "job.toml:7: model.layers.out_features must be true or false, a number or a string, "
+            "is a table",
+            kDocs},
+        Invalid{"LayerThatDoesNotFit", replaced(kMinimal, "[4]", "[1, 28, 28]"), "model_invalid",
+                "job.toml: layer 1 \"linear\": expects a flat input, gets [1, 28, 28]",
+                "put a flatten layer before it"},
+        Invalid{"UnknownLayerAttribute", replaced(kMinimal, "out_features", "out_featurs"),
+                "model_invalid",
+                "job.toml: layer 1 \"linear\": unknown attribute \"out_featurs\"; did you mean "
+                "\"out_features\"?",
+                "docs/job-file.md lists the attributes of each layer"},
+        Invalid{"RoundsOutOfRange", replaced(kMinimal, "rounds = 2", "rounds = 0"),
+                "config_invalid", "job.toml:2: rounds is 0, must be from 1 to 100000", kDocs},
+        Invalid{"NegativeSeed", "seed = -1\n" + kMinimal, "config_invalid",
+                "job.toml:1: seed is -1, must be from 0 to 9223372036854775807", kDocs},
+        Invalid{"DeadlineThatIsNoDuration", "deadline = \"soon\"\n" + kMinimal, "config_invalid",
+                "job.toml:1: deadline is \"soon\", must be a duration such as \"90s\", \"5m\", "
+                "\"2h\" or \"1d\"",
+                kDocs},
+        Invalid{"IllegalSiteName", kMinimal + "[sites]\nexclude = [\"South\"]\n", "config_invalid",
+                "job.toml:11: \"South\" in sites.exclude is not a legal site name", kDocs},
+        Invalid{"MinAboveMax", kMinimal + "[sites]\nmin = 4\nmax = 3\n", "job_invalid",
+                "job.toml: sites.min is 4, more than sites.max, 3",
+                "raise sites.max, or leave it out to take every eligible site"},
+        Invalid{"UnknownLoss", kMinimal + "loss = \"cross_entrop\"\n", "config_invalid",
+                "job.toml:10: train.loss is \"cross_entrop\", which is unknown; did you mean "
+                "\"cross_entropy\"?",
+                kDocs},
+        Invalid{"UnknownStrategy", kMinimal + "[aggregate]\nstrategy = \"fed_avg\"\n",
+                "job_invalid",
+                "job.toml: aggregate.strategy is \"fed_avg\", which is unknown; did you mean "
+                "\"fedavg\"?",
+                "set aggregate.strategy to \"fedavg\""},
+        Invalid{"EvaluateWithoutDataset", kMinimal + "[evaluate]\nevery = 2\n", "config_invalid",
+                "job.toml:10: \"dataset\" is missing in [evaluate]", kDocs},
+        Invalid{"UnknownKeyInAnOverride",
+                kMinimal,
+                "config_invalid",
+                "--set sites.mn=2: unknown key \"mn\" in [sites]; known are exclude, mandatory, "
+                "max, min, quorum",
+                kDocs,
+                {"sites.mn=2"}},
+        Invalid{"OverrideWithoutAValue",
+                kMinimal,
+                "config_invalid",
+                "--set \"rounds\": there is no \"=\"",
+                "write it as --set key=value, for example --set sites.min=2",
+                {"rounds"}}),
+    [](const auto& tested) { return tested.param.rule; });
+
+}  // namespace
+}  // namespace entente

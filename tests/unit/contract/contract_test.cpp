@@ -1,0 +1,245 @@
+#include "site-agent/contract/contract.h"
+
+#include <gmock/gmock.h>
+
+#include <cmath>
+#include <random>
+
+#include "common/base/limits.h"
+
+namespace entente::agent::contract {
+namespace {
+
+using testing::HasSubstr;
+
+Prepare full_prepare() {
+  Prepare prepare;
+  prepare.spec.model.input = {1, 28, 28};
+  prepare.spec.model.layers = {
+      {"conv2d", "conv1", {{"out_channels", std::int64_t{16}}, {"bias", true}}},
+      {"dropout", "drop", {{"p", 0.25}}},
+      {"linear", "fc", {{"out_features", std::int64_t{10}}, {"note", std::string("é\"\n")}}}};
+  prepare.spec.train.dataset = "fashion-mnist";
+  prepare.spec.train.local_epochs = 3;
+  prepare.spec.train.batch_size = 64;
+  prepare.spec.train.optimizer = {"sgd", 0.1, 0.9, 1e-4};
+  prepare.spec.evaluate = EvaluateSpec{.dataset = "fashion-mnist-test"};
+  prepare.train_dataset.name = "fashion-mnist";
+  prepare.train_dataset.images = "/data/images.gz";
+  prepare.train_dataset.labels = "/data/labels.gz";
+  prepare.train_dataset.classes = 10;
+  prepare.train_dataset.partition = Partition{"iid", 0.5, 4, 3, UINT64_MAX};
+  prepare.evaluate_dataset.emplace().name = "fashion-mnist-test";
+  prepare.evaluate_dataset->images = "/data/test-images.gz";
+  prepare.evaluate_dataset->labels = "/data/test-labels.gz";
+  prepare.threads = 2;
+  prepare.device = "cuda:0";
+  return prepare;
+}
+
+// Encodes, checks that it is one line, and parses what was encoded.
+template <class Body>
+Body round_trip(const Body& body) {
+  const auto line = encode(Command{UINT64_MAX, body});
+  EXPECT_EQ(line.find('\n'), line.size() - 1);
+  const auto command = parse_command(std::string_view(line).substr(0, line.size() - 1));
+  EXPECT_TRUE(command.has_value()) << command.error().message;
+  EXPECT_EQ(command->id, UINT64_MAX);
+  return std::get<Body>(command->body);
+}
+
+template <class Body>
+Body reply_round_trip(const Body& body) {
+  const auto line = encode(Reply{7, body});
+  const auto reply = parse_reply(std::string_view(line).substr(0, line.size() - 1));
+  EXPECT_TRUE(reply.has_value()) << reply.error().message;
+  EXPECT_EQ(reply->id, 7U);
+  return std::get<Body>(reply->body);
+}
+
+std::string why_refused(const std::string& line) {
+  const auto command = parse_command(line);
+  EXPECT_FALSE(command.has_value()) << line;
+  EXPECT_EQ(command.has_value() ? "" : command.error().code, "contract_violated");
+  return command.has_value() ? "" : command.error().message;
+}
+
+void expect_same(const DatasetConfig& got, const DatasetConfig& sent) {
+  EXPECT_EQ(got.name, sent.name);
+  EXPECT_EQ(got.kind, sent.kind);
+  EXPECT_EQ(got.images, sent.images);
+  EXPECT_EQ(got.labels, sent.labels);
+  EXPECT_EQ(got.classes, sent.classes);
+  ASSERT_EQ(got.partition.has_value(), sent.partition.has_value());
+  if (sent.partition) {
+    EXPECT_EQ(got.partition->scheme, sent.partition->scheme);
+    EXPECT_EQ(got.partition->alpha, sent.partition->alpha);
+    EXPECT_EQ(got.partition->of, sent.partition->of);
+    EXPECT_EQ(got.partition->index, sent.partition->index);
+    EXPECT_EQ(got.partition->seed, sent.partition->seed);
+  }
+}
+
+TEST(Contract, PrepareSurvivesTheLine) {
+  const auto sent = full_prepare();
+  const auto got = round_trip(sent);
+  EXPECT_EQ(got.spec.model, sent.spec.model);
+  EXPECT_EQ(got.spec.train, sent.spec.train);
+  EXPECT_EQ(got.spec.evaluate, sent.spec.evaluate);
+  expect_same(got.train_dataset, sent.train_dataset);
+  ASSERT_TRUE(got.evaluate_dataset.has_value());
+  expect_same(*got.evaluate_dataset, *sent.evaluate_dataset);
+  EXPECT_EQ(got.threads, sent.threads);
+  EXPECT_EQ(got.device, sent.device);
+}
+
+TEST(Contract, PrepareWithoutEvaluationSurvivesTheLine) {
+  auto sent = full_prepare();
+  sent.spec.evaluate.reset();
+  sent.evaluate_dataset.reset();
+  sent.train_dataset.partition.reset();
+  const auto got = round_trip(sent);
+  EXPECT_FALSE(got.spec.evaluate.has_value());
+  EXPECT_FALSE(got.evaluate_dataset.has_value());
+  EXPECT_FALSE(got.train_dataset.partition.has_value());
+}
+
+TEST(Contract, OtherCommandsSurviveTheLine) {
+  const auto initialize = round_trip(Initialize{UINT64_MAX, "/work/model"});
+  EXPECT_EQ(initialize.seed, UINT64_MAX);
+  EXPECT_EQ(initialize.output, "/work/model");
+  const auto train = round_trip(Train{3, 4, "/m", "/u"});
+  EXPECT_EQ(train.round, 3U);
+  EXPECT_EQ(train.seed, 4U);
+  EXPECT_EQ(train.model, "/m");
+  EXPECT_EQ(train.output, "/u");
+  EXPECT_EQ(round_trip(Evaluate{"/m"}).model, "/m");
+  round_trip(Stop{});
+}
+
+TEST(Contract, RepliesSurviveTheLine) {
+  const auto progress = reply_round_trip(Progress{10, 20, "examples"});
+  EXPECT_EQ(progress.done, 10U);
+  EXPECT_EQ(progress.total, 20U);
+  EXPECT_EQ(progress.unit, "examples");
+  const auto result = reply_round_trip(Result{60000, 1875, {{"loss", 0.1}, {"accuracy", 1.0}}});
+  EXPECT_EQ(result.examples, 60000U);
+  EXPECT_EQ(result.steps, 1875U);
+  EXPECT_EQ(result.metrics, (Metrics{{"loss", 0.1}, {"accuracy", 1.0}}));
+  const auto error = reply_round_trip(Error{"out_of_memory", "too large", true});
+  EXPECT_EQ(error.code, "out_of_memory");
+  EXPECT_EQ(error.message, "too large");
+  EXPECT_TRUE(error.transient);
+}
+
+TEST(Contract, ALongErrorMessageIsCutBetweenCharacters) {
+  std::string message;
+  while (message.size() < 3 * limits::kPeerTextBytesMax) {
+    message += "é";
+  }
+  const auto got = reply_round_trip(Error{"failed", "x" + message, false}).message;
+  EXPECT_EQ(got, ("x" + message).substr(0, limits::kPeerTextBytesMax - 1));
+}
+
+TEST(Contract, TextThatIsNotUtf8IsStillSent) {
+  EXPECT_THAT(reply_round_trip(Error{"failed", "bad \xff byte", false}).message, HasSubstr("bad "));
+}
+
+TEST(Contract, ASeedOfAnySizeIsExact) {
+  for (const std::uint64_t seed : {std::uint64_t{0}, std::uint64_t{1} << 53, UINT64_MAX - 1}) {
+    EXPECT_EQ(round_trip(Initialize{seed, "/m"}).seed, seed);
+  }
+}
+
+TEST(Contract, WhatIsNotACommandIsRefused) {
+  EXPECT_THAT(why_refused(""), HasSubstr("not JSON"));
+  EXPECT_THAT(why_refused("train please"), HasSubstr("not JSON"));
+  EXPECT_THAT(why_refused("[]"), HasSubstr("not an object"));
+  EXPECT_THAT(why_refused(R"({"type":"stop"})"), HasSubstr("id is missing"));
+  EXPECT_THAT(why_refused(R"({"id":1})"), HasSubstr("type is missing"));
+  EXPECT_THAT(why_refused(R"({"id":-1,"type":"stop"})"), HasSubstr("id must be"));
+  EXPECT_THAT(why_refused(R"({"id":1,"type":"reboot"})"), HasSubstr("\"reboot\" is not known"));
+  EXPECT_THAT(why_refused(R"({"id":1,"type":"result"})"), HasSubstr("not known"));
+  EXPECT_THAT(why_refused(R"({"id":1,"type":"evaluate"})"), HasSubstr("model is missing"));
+  EXPECT_THAT(why_refused(R"({"id":1,"type":"evaluate","model":4})"),
+              HasSubstr("must be a string"));
+  EXPECT_THAT(why_refused(R"({"id":1,"type":"evaluate","model":"a\u0000b"})"), HasSubstr("zero"));
+}
+
+TEST(Contract, AKeyThatNobodyKnowsIsRefused) {
+  // Ignoring an option would silently compute something else than was asked for.
+  EXPECT_THAT(why_refused(R"({"id":1,"type":"stop","after":3})"), HasSubstr("after is not known"));
+}
+
+TEST(Contract, AFaultInsideIsNamedByItsPath) {
+  const auto line = encode(Command{1, full_prepare()});
+  const auto with = [&](const std::string& from, const std::string& to) {
+    auto changed = line;
+    const auto at = changed.find(from);
+    EXPECT_NE(at, std::string::npos) << from;
+    return changed.replace(at, from.size(), to);
+  };
+  EXPECT_THAT(why_refused(with("\"type\":\"conv2d\"", "\"type\":2")),
+              HasSubstr("job.model.layers[0].type"));
+  EXPECT_THAT(why_refused(with("\"p\":0.25", "\"p\":[0.25]")), HasSubstr("job.model.layers[1].p"));
+  EXPECT_THAT(why_refused(with("\"lr\":0.1", "\"lr\":1e999")), HasSubstr("not JSON"));
+  EXPECT_THAT(why_refused(with("\"lr\":0.1", "\"lr\":\"fast\"")),
+              HasSubstr("job.train.optimizer.lr"));
+  EXPECT_THAT(why_refused(with("cross_entropy", "hinge")), HasSubstr("job.train.loss"));
+  EXPECT_THAT(why_refused(with("\"batch_size\":64", "\"batch_size\":0")), HasSubstr("batch_size"));
+  EXPECT_THAT(why_refused(with("\"input\":[1,", "\"input\":[-1,")), HasSubstr("job.model.input"));
+  EXPECT_THAT(why_refused(with("\"contract\":1", "\"contract\":2")),
+              HasSubstr("contract must be 1"));
+  EXPECT_THAT(why_refused(with("\"of\":4", "\"of\":4294967296")), HasSubstr("partition.of"));
+  EXPECT_THAT(why_refused(with("\"threads\":2", "\"threads\":0")), HasSubstr("threads"));
+}
+
+TEST(Contract, ALineBeyondTheLimitIsRefusedUnread) {
+  EXPECT_THAT(why_refused(std::string(kLineBytesMax + 1, ' ')), HasSubstr("longer than"));
+}
+
+TEST(Contract, MetricsMustBeFiniteNumbersAndFew) {
+  EXPECT_FALSE(
+      parse_reply(R"({"id":1,"type":"result","examples":1,"steps":1,"metrics":{"loss":null}})"));
+  EXPECT_FALSE(parse_reply(R"({"id":1,"type":"result","examples":1,"steps":1,"metrics":{"":1}})"));
+  // A loss that is not a number has no JSON form, so such a reply must not pass as a result.
+  const auto line = encode(Reply{1, Result{1, 1, {{"loss", std::nan("")}}}});
+  EXPECT_FALSE(parse_reply(std::string_view(line).substr(0, line.size() - 1)));
+  Result many{1, 1, {}};
+  for (std::size_t i = 0; i <= limits::kMetricsPerResultMax; ++i) {
+    many.metrics["m" + std::to_string(i)] = 0;
+  }
+  const auto too_many = encode(Reply{1, many});
+  EXPECT_FALSE(parse_reply(std::string_view(too_many).substr(0, too_many.size() - 1)));
+}
+
+TEST(Contract, GarbageNeverThrows) {
+  const auto valid = encode(Command{1, full_prepare()});
+  std::mt19937_64 random(5);
+  for (int i = 0; i < 20'000; ++i) {
+    auto line = valid;
+    for (int edits = 0; edits < 3; ++edits) {
+      const auto at = random() % line.size();
+      switch (random() % 3) {
+        case 0:
+          line[at] = static_cast<char>(random());
+          break;
+        case 1:
+          line.erase(at, random() % 16);
+          break;
+        case 2:
+          line.insert(at, 1, "{}[]\",:0-e"[random() % 10]);
+          break;
+      }
+    }
+    EXPECT_NO_THROW({
+      (void)parse_command(line);
+      (void)parse_reply(line);
+    });
+  }
+  EXPECT_FALSE(parse_command(std::string(500'000, '[')).has_value());
+  EXPECT_FALSE(parse_command(std::string(500'000, '[') + std::string(500'000, ']')).has_value());
+}
+
+}  // namespace
+}  // namespace entente::agent::contract

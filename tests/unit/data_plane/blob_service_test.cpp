@@ -1,0 +1,489 @@
+#include "broker/data_plane/blob_service.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <deque>
+#include <filesystem>
+#include <fstream>
+#include <limits>
+
+#include "common/crypto/digest.h"
+#include "common/crypto/random.h"
+#include "tests/unit/data_plane/tensors.h"
+
+namespace entente::broker {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::size_t kChunk = limits::kChunkBytesMax;
+constexpr std::size_t kWindow = limits::kCreditChunks;
+constexpr char kNorth[] = "site/north";
+
+struct Sent {
+  SessionId session = 0;
+  msg::Data message;
+  std::string payload;
+};
+
+class BlobServiceTest : public testing::Test {
+ protected:
+  BlobServiceTest()
+      : folder_(fs::temp_directory_path() / ("entente-service-" + random_hex(8))),
+        store_(folder_),
+        service_(make_service()) {
+    greet(1, kNorth);
+  }
+  ~BlobServiceTest() override {
+    service_.reset();
+    fs::remove_all(folder_);
+  }
+
+  std::unique_ptr<BlobService> make_service() {
+    return std::make_unique<BlobService>(
+        store_, grants_, msg::Welcome{1, 0, "hub", "0.1", {}},
+        BlobService::Outputs{
+            [this](SessionId session, const msg::Data& message,
+                   std::optional<zmq::message_t> payload) {
+              if (queues_are_full_) {
+                return false;
+              }
+              sent_.push_back({session, message, payload ? payload->to_string() : ""});
+              return true;
+            },
+            [this](SessionId session, const std::string&) { closed_.push_back(session); },
+            [this](BlobArrived arrived) { arrived_.push_back(std::move(arrived)); },
+            [this](BlobMoved moved) { moved_.push_back(std::move(moved)); }});
+  }
+
+  void greet(SessionId session, const std::string& peer) {
+    service_->open(session, peer);
+    tell(session, msg::Hello{});
+    ASSERT_EQ(next<msg::Welcome>().session, session);
+  }
+
+  void tell(SessionId session, const msg::Data& message) {
+    service_->receive(session, message, std::nullopt, now_);
+  }
+  void chunk(SessionId session, const BlobId& blob, std::uint64_t offset, std::string_view bytes) {
+    service_->receive(session, msg::BlobChunk{blob, offset},
+                      zmq::message_t(bytes.data(), bytes.size()), now_);
+  }
+
+  // The oldest message that was sent and not looked at yet.
+  template <class Message>
+  Message next() {
+    EXPECT_FALSE(sent_.empty());
+    if (sent_.empty()) {
+      return {};
+    }
+    const auto* message = std::get_if<Message>(&sent_.front().message);
+    EXPECT_NE(message, nullptr) << "message kind " << sent_.front().message.index();
+    const Message result = message ? *message : Message{};
+    sent_.pop_front();
+    return result;
+  }
+  std::string refusal() { return next<msg::BlobRefused>().reason.code; }
+
+  BlobId allow_put(std::string_view bytes, const std::string& peer = kNorth) {
+    const BlobId blob = sha256(bytes);
+    grants_.add(PutGrant{peer, blob, bytes.size(), nullptr, 0});
+    return blob;
+  }
+
+  // Sends all that is missing, as a correct peer would. Leaves the final answer in the queue.
+  void upload(SessionId session, const BlobId& blob, std::string_view bytes) {
+    tell(session, msg::BlobPut{blob, bytes.size()});
+    send_rest(session, blob, bytes, next<msg::BlobReady>().offset);
+  }
+  void send_rest(SessionId session, const BlobId& blob, std::string_view bytes,
+                 std::uint64_t offset) {
+    while (offset < bytes.size()) {
+      const std::string_view piece = bytes.substr(offset, kChunk);
+      chunk(session, blob, offset, piece);
+      offset += piece.size();
+      if (offset < bytes.size()) {
+        EXPECT_EQ(next<msg::BlobCredit>().chunks, 1U);
+      }
+    }
+  }
+
+  BlobId stored(std::string_view bytes) {
+    const fs::path file = store_.scratch_path("blob");
+    std::ofstream(file, std::ios::binary) << bytes;
+    return store_.adopt(file);
+  }
+
+  fs::path folder_;
+  BlobStore store_;
+  GrantBook grants_;
+  Monotonic now_{};
+  bool queues_are_full_ = false;
+  std::deque<Sent> sent_;
+  std::vector<SessionId> closed_;
+  std::vector<BlobArrived> arrived_;
+  std::vector<BlobMoved> moved_;
+  std::unique_ptr<BlobService> service_;
+};
+
+TEST_F(BlobServiceTest, StoresAGrantedBlob) {
+  const std::string bytes(3 * kChunk + 17, 'x');
+  const BlobId blob = allow_put(bytes);
+  upload(1, blob, bytes);
+  EXPECT_EQ(next<msg::BlobStored>().blob, blob);
+  EXPECT_TRUE(store_.verify(blob));
+  ASSERT_EQ(arrived_.size(), 1U);
+  EXPECT_EQ(arrived_[0].peer, kNorth);
+  EXPECT_TRUE(arrived_[0].check);
+}
+
+TEST_F(BlobServiceTest, StoresAnEmptyBlob) {
+  const BlobId blob = allow_put("");
+  upload(1, blob, "");
+  EXPECT_EQ(next<msg::BlobStored>().blob, blob);
+}
+
+TEST_F(BlobServiceTest, NothingIsServedWithoutAGrant) {
+  const std::string bytes = "secret";
+  const BlobId blob = stored(bytes);
+  tell(1, msg::BlobGet{blob, 0, 8});
+  EXPECT_EQ(refusal(), "not_granted");
+  tell(1, msg::BlobPut{blob, bytes.size()});
+  EXPECT_EQ(refusal(), "not_granted");
+  allow_put(bytes, "site/south");
+  grants_.add(GetGrant{"site/south", blob});
+  tell(1, msg::BlobGet{blob, 0, 8});
+  EXPECT_EQ(refusal(), "not_granted") << "another member's grant";
+  EXPECT_TRUE(closed_.empty());
+}
+
+TEST_F(BlobServiceTest, AMessageBeforeHelloEndsTheSession) {
+  service_->open(2, "site/south");
+  tell(2, msg::BlobPut{});
+  EXPECT_THAT(closed_, testing::ElementsAre(2));
+  tell(2, msg::Hello{});
+  EXPECT_TRUE(sent_.empty()) << "a closed session is not served";
+}
+
+TEST_F(BlobServiceTest, AnotherProtocolIsRefusedWithItsReason) {
+  service_->open(2, "site/south");
+  msg::Hello hello;
+  hello.protocol_min = hello.protocol_max = msg::kProtocolMax + 1;
+  tell(2, hello);
+  EXPECT_EQ(next<msg::Refused>().reason.code, "protocol_unsupported");
+  EXPECT_TRUE(closed_.empty()) << "the peer must be able to read why";
+  tell(2, msg::Hello{});
+  EXPECT_THAT(closed_, testing::ElementsAre(2));
+}
+
+TEST_F(BlobServiceTest, AnotherSizeThanAnnouncedIsRefused) {
+  const BlobId blob = allow_put("12345");
+  tell(1, msg::BlobPut{blob, 6});
+  EXPECT_EQ(refusal(), "size_mismatch");
+}
+
+TEST_F(BlobServiceTest, AChunkThatDoesNotContinueItsBlobEndsTheSession) {
+  const std::string bytes(2 * kChunk, 'x');
+  const BlobId blob = allow_put(bytes);
+  const std::string oversize(kChunk + 1, 'x');
+  const std::vector<std::pair<std::uint64_t, std::string_view>> wrong{
+      {1, "x"}, {kChunk, "x"}, {0, ""}, {0, oversize}};
+  SessionId session = 10;
+  for (const auto& [offset, payload] : wrong) {
+    greet(++session, kNorth);
+    tell(session, msg::BlobPut{blob, bytes.size()});
+    next<msg::BlobReady>();
+    chunk(session, blob, offset, payload);
+    ASSERT_FALSE(closed_.empty());
+    EXPECT_EQ(closed_.back(), session) << "offset " << offset;
+  }
+}
+
+TEST_F(BlobServiceTest, AChunkBeyondTheGrantedSizeEndsTheSession) {
+  const BlobId blob = allow_put("12345");
+  tell(1, msg::BlobPut{blob, 5});
+  next<msg::BlobReady>();
+  chunk(1, blob, 0, "123456");
+  EXPECT_THAT(closed_, testing::ElementsAre(1));
+}
+
+TEST_F(BlobServiceTest, MessagesOutOfPlaceEndTheSession) {
+  const BlobId blob = sha256("x");
+  const std::vector<msg::Data> wrong{msg::Hello{},
+                                     msg::Welcome{},
+                                     msg::Refused{},
+                                     msg::BlobReady{blob, 0, 1},
+                                     msg::BlobStored{blob},
+                                     msg::BlobSize{blob, 1},
+                                     msg::BlobRefused{blob, {}},
+                                     msg::BlobChunk{blob, 0}};
+  SessionId session = 10;
+  for (const msg::Data& message : wrong) {
+    greet(++session, kNorth);
+    tell(session, message);
+    ASSERT_FALSE(closed_.empty());
+    EXPECT_EQ(closed_.back(), session) << "message kind " << message.index();
+  }
+  greet(20, kNorth);
+  chunk(20, blob, 0, "a chunk of a blob that was never put");
+  EXPECT_EQ(closed_.back(), 20U);
+  greet(21, kNorth);
+  service_->receive(21, msg::BlobPut{blob, 1}, zmq::message_t(1), now_);
+  EXPECT_EQ(closed_.back(), 21U) << "a payload that belongs to no chunk";
+}
+
+TEST_F(BlobServiceTest, AnInterruptedPutResumesInTheNextSession) {
+  const std::string bytes(5 * kChunk, 'x');
+  const BlobId blob = allow_put(bytes);
+  tell(1, msg::BlobPut{blob, bytes.size()});
+  EXPECT_EQ(next<msg::BlobReady>().credit, kWindow);
+  chunk(1, blob, 0, std::string_view(bytes).substr(0, kChunk));
+  chunk(1, blob, kChunk, std::string_view(bytes).substr(kChunk, 100));
+  sent_.clear();
+  service_->close(1);
+  greet(2, kNorth);
+  tell(2, msg::BlobPut{blob, bytes.size()});
+  const auto ready = next<msg::BlobReady>();
+  EXPECT_EQ(ready.offset, kChunk + 100);
+  send_rest(2, blob, bytes, ready.offset);
+  EXPECT_EQ(next<msg::BlobStored>().blob, blob);
+}
+
+TEST_F(BlobServiceTest, ANewerSessionOfTheSamePeerTakesAPutOver) {
+  const std::string bytes(2 * kChunk, 'x');
+  const BlobId blob = allow_put(bytes);
+  tell(1, msg::BlobPut{blob, bytes.size()});
+  next<msg::BlobReady>();
+  chunk(1, blob, 0, std::string_view(bytes).substr(0, 1000));
+  next<msg::BlobCredit>();
+  greet(2, kNorth);
+  tell(2, msg::BlobPut{blob, bytes.size()});
+  EXPECT_EQ(next<msg::BlobReady>().offset, 1000U);
+  chunk(1, blob, 1000, "late, from the session that is dying");
+  EXPECT_TRUE(sent_.empty());
+  send_rest(2, blob, bytes, 1000);
+  EXPECT_EQ(next<msg::BlobStored>().blob, blob);
+}
+
+TEST_F(BlobServiceTest, TwoPeersCannotWriteTheSameBlobAtOnce) {
+  const BlobId blob = allow_put("12345");
+  allow_put("12345", "site/south");
+  greet(2, "site/south");
+  tell(1, msg::BlobPut{blob, 5});
+  next<msg::BlobReady>();
+  tell(2, msg::BlobPut{blob, 5});
+  EXPECT_EQ(refusal(), "blob_busy");
+}
+
+TEST_F(BlobServiceTest, AResumedPartThatACrashDamagedIsSentAgain) {
+  const std::string bytes(kChunk + 50, 'x');
+  const BlobId blob = allow_put(bytes);
+  std::ofstream(folder_ / "partial" / blob.hex()) << std::string(500, '\0');
+  tell(1, msg::BlobPut{blob, bytes.size()});
+  EXPECT_EQ(next<msg::BlobReady>().offset, 500U);
+  send_rest(1, blob, bytes, 500);
+  EXPECT_EQ(next<msg::BlobReady>().offset, 0U);
+  EXPECT_TRUE(arrived_.empty());
+  send_rest(1, blob, bytes, 0);
+  EXPECT_EQ(next<msg::BlobStored>().blob, blob);
+}
+
+TEST_F(BlobServiceTest, BytesOfAnotherDigestAreRefusedAndReported) {
+  const BlobId blob = allow_put("12345");
+  upload(1, blob, "54321");
+  EXPECT_EQ(refusal(), "blob_corrupt");
+  ASSERT_EQ(arrived_.size(), 1U);
+  EXPECT_EQ(arrived_[0].check.error().code, "blob_corrupt");
+  EXPECT_FALSE(store_.has(blob));
+}
+
+TEST_F(BlobServiceTest, AStoredBlobIsCheckedAndAcknowledgedAtOnce) {
+  const BlobId blob = stored("12345");
+  allow_put("12345");
+  tell(1, msg::BlobPut{blob, 5});
+  EXPECT_EQ(next<msg::BlobReady>().offset, 5U);
+  EXPECT_EQ(next<msg::BlobStored>().blob, blob);
+  EXPECT_EQ(arrived_.size(), 1U);
+}
+
+TEST_F(BlobServiceTest, TensorsAreCheckedBeforeTheBlobIsAcknowledged) {
+  struct Case {
+    std::vector<float> values;
+    std::string code;  // empty: accepted
+  };
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  for (const Case& c : {Case{{3, 4}, ""}, Case{{30, 40}, "norm_too_large"},
+                        Case{{1, nan}, "not_finite"}, Case{{1, 2, 3}, "layout_mismatch"}}) {
+    const std::string bytes = tensor_bytes(c.values);
+    const BlobId blob = sha256(bytes);
+    grants_.add(PutGrant{kNorth, blob, bytes.size(), layout_of(2), 10});
+    arrived_.clear();
+    upload(1, blob, bytes);
+    ASSERT_EQ(arrived_.size(), 1U);
+    if (c.code.empty()) {
+      EXPECT_EQ(next<msg::BlobStored>().blob, blob);
+      ASSERT_TRUE(arrived_[0].check);
+      EXPECT_DOUBLE_EQ(arrived_[0].check->l2_norm, 5);
+    } else {
+      EXPECT_EQ(refusal(), c.code);
+      EXPECT_EQ(arrived_[0].check.error().code, c.code);
+      EXPECT_FALSE(store_.has(blob)) << "a refused update must not stay";
+    }
+  }
+}
+
+TEST_F(BlobServiceTest, AFailedCheckNeverRemovesABlobThatWasThereBefore) {
+  const std::string model = tensor_bytes({30, 40});
+  const BlobId blob = stored(model);
+  grants_.add(PutGrant{kNorth, blob, model.size(), layout_of(2), 10});
+  tell(1, msg::BlobPut{blob, model.size()});
+  EXPECT_EQ(next<msg::BlobReady>().offset, model.size());
+  EXPECT_EQ(refusal(), "norm_too_large");
+  EXPECT_TRUE(store_.has(blob));
+}
+
+TEST_F(BlobServiceTest, ARevokedPutIsRefusedAndSwallowsWhatWasUnderWay) {
+  const std::string bytes(20 * kChunk, 'x');
+  const BlobId blob = allow_put(bytes);
+  tell(1, msg::BlobPut{blob, bytes.size()});
+  next<msg::BlobReady>();
+  grants_.revoke(kNorth, blob);
+  for (std::size_t i = 0; i < kWindow; ++i) {
+    chunk(1, blob, i * kChunk, std::string_view(bytes).substr(0, kChunk));
+  }
+  EXPECT_EQ(refusal(), "not_granted");
+  EXPECT_TRUE(sent_.empty());
+  EXPECT_TRUE(closed_.empty());
+  chunk(1, blob, kWindow * kChunk, "x");
+  EXPECT_THAT(closed_, testing::ElementsAre(1)) << "one more than the credit allowed";
+}
+
+TEST_F(BlobServiceTest, ASessionHasFewTransfersAtATime) {
+  for (std::size_t i = 0; i <= kTransfersPerSessionMax; ++i) {
+    const std::string bytes = "blob " + std::to_string(i);
+    const BlobId blob = allow_put(bytes);
+    tell(1, msg::BlobPut{blob, bytes.size()});
+    const BlobId model = stored("model " + std::to_string(i));
+    grants_.add(GetGrant{kNorth, model});
+    tell(1, msg::BlobGet{model, 0, 0});
+    if (i < kTransfersPerSessionMax) {
+      next<msg::BlobReady>();
+      next<msg::BlobSize>();
+    } else {
+      EXPECT_EQ(refusal(), "too_many_transfers");
+      EXPECT_EQ(refusal(), "too_many_transfers");
+    }
+  }
+}
+
+TEST_F(BlobServiceTest, AGetIsServedWithinItsCredit) {
+  const std::string bytes(5 * kChunk + 3, 'y');
+  const BlobId blob = stored(bytes);
+  grants_.add(GetGrant{kNorth, blob});
+  tell(1, msg::BlobGet{blob, 10, 3});
+  EXPECT_EQ(next<msg::BlobSize>().bytes, bytes.size());
+  while (service_->serve_gets(now_)) {
+  }
+  ASSERT_EQ(sent_.size(), 3U);
+  std::uint64_t offset = 10;
+  std::string got = bytes.substr(0, 10);
+  const auto take = [&] {
+    got += sent_.front().payload;
+    EXPECT_EQ(next<msg::BlobChunk>().offset, offset);
+    offset = got.size();
+  };
+  while (!sent_.empty()) {
+    take();
+  }
+  tell(1, msg::BlobCredit{blob, 3});
+  while (service_->serve_gets(now_)) {
+  }
+  ASSERT_EQ(sent_.size(), 2U);
+  while (!sent_.empty()) {
+    take();
+  }
+  EXPECT_EQ(got, bytes);
+  tell(1, msg::BlobCredit{blob, 2});
+  EXPECT_TRUE(closed_.empty()) << "credit for the last chunks comes after the end";
+}
+
+TEST_F(BlobServiceTest, CreditForChunksThatWereNeverSentEndsTheSession) {
+  const BlobId blob = stored(std::string(20 * kChunk, 'y'));
+  grants_.add(GetGrant{kNorth, blob});
+  tell(1, msg::BlobGet{blob, 0, 1000});
+  while (service_->serve_gets(now_)) {
+  }
+  EXPECT_EQ(sent_.size(), 1 + kWindow) << "a claimed credit is cut to the window";
+  tell(1, msg::BlobCredit{blob, static_cast<std::uint32_t>(kWindow + 1)});
+  EXPECT_THAT(closed_, testing::ElementsAre(1));
+}
+
+TEST_F(BlobServiceTest, GetsTakeTurns) {
+  const BlobId blob = stored(std::string(8 * kChunk, 'y'));
+  for (SessionId session : {2, 3, 4}) {
+    greet(session, "site/" + std::to_string(session));
+    grants_.add(GetGrant{"site/" + std::to_string(session), blob});
+    tell(session, msg::BlobGet{blob, 0, 8});
+    next<msg::BlobSize>();
+  }
+  EXPECT_TRUE(service_->serve_gets(now_));
+  std::map<SessionId, int> served;
+  for (const Sent& sent : sent_) {
+    ++served[sent.session];
+  }
+  EXPECT_THAT(served,
+              testing::ElementsAre(testing::Pair(2, 2), testing::Pair(3, 2), testing::Pair(4, 2)));
+}
+
+TEST_F(BlobServiceTest, AGetOfAMissingBlobOrFromBeyondItsEndIsNotServed) {
+  const BlobId missing = sha256("missing");
+  grants_.add(GetGrant{kNorth, missing});
+  tell(1, msg::BlobGet{missing, 0, 8});
+  EXPECT_EQ(refusal(), "blob_missing");
+  const BlobId blob = stored("12345");
+  grants_.add(GetGrant{kNorth, blob});
+  tell(1, msg::BlobGet{blob, 6, 8});
+  EXPECT_THAT(closed_, testing::ElementsAre(1));
+}
+
+TEST_F(BlobServiceTest, ARevokedGetIsRefusedAtItsNextMessage) {
+  const BlobId blob = stored(std::string(20 * kChunk, 'y'));
+  grants_.add(GetGrant{kNorth, blob});
+  tell(1, msg::BlobGet{blob, 0, 1});
+  service_->serve_gets(now_);
+  sent_.clear();
+  grants_.revoke(kNorth, blob);
+  tell(1, msg::BlobCredit{blob, 1});
+  EXPECT_EQ(refusal(), "not_granted");
+  EXPECT_FALSE(service_->serve_gets(now_));
+  EXPECT_TRUE(sent_.empty());
+}
+
+TEST_F(BlobServiceTest, ASessionThatTakesNothingIsClosed) {
+  const BlobId blob = stored(std::string(4 * kChunk, 'y'));
+  grants_.add(GetGrant{kNorth, blob});
+  tell(1, msg::BlobGet{blob, 0, 8});
+  queues_are_full_ = true;
+  EXPECT_FALSE(service_->serve_gets(now_));
+  EXPECT_THAT(closed_, testing::ElementsAre(1));
+}
+
+TEST_F(BlobServiceTest, ProgressIsReportedAtMostOnceASecond) {
+  const std::string bytes(4000, 'x');
+  const BlobId blob = allow_put(bytes);
+  tell(1, msg::BlobPut{blob, bytes.size()});
+  for (std::uint64_t offset = 0; offset < 2500; offset += 100) {
+    chunk(1, blob, offset, std::string_view(bytes).substr(offset, 100));
+    now_ += Millis(100);
+  }
+  ASSERT_EQ(moved_.size(), 3U);
+  EXPECT_EQ(moved_[0].done, 100U);
+  EXPECT_EQ(moved_[1].done, 1100U);
+  EXPECT_EQ(moved_[2].done, 2100U);
+  EXPECT_EQ(moved_[2].total, 4000U);
+}
+
+}  // namespace
+}  // namespace entente::broker

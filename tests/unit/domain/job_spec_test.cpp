@@ -1,0 +1,192 @@
+#include "common/domain/job_spec.h"
+
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <limits>
+#include <ostream>
+
+namespace entente {
+namespace {
+
+JobSpec legal_job() {
+  JobSpec spec;
+  spec.name = "lung";
+  spec.rounds = 3;
+  spec.deadline = std::chrono::hours{1};
+  spec.stall_window = std::chrono::minutes{5};
+  spec.sites.min = 2;
+  spec.sites.max = 4;
+  spec.model.input = {4};
+  spec.model.layers = {{"linear", "fc", {{"out_features", std::int64_t{3}}}}};
+  spec.train.dataset = "lung-nodules";
+  spec.evaluate = EvaluateSpec{"lung-nodules-test", 1};
+  return spec;
+}
+
+TEST(JobSpec, ALegalJobGivesItsModel) {
+  const auto model = validate(legal_job());
+  ASSERT_TRUE(model) << model.error().message;
+  EXPECT_EQ(model->parameters(), 15u);
+}
+
+TEST(JobSpec, TheEdgesOfTheRangesAreLegal) {
+  auto spec = legal_job();
+  spec.rounds = 100'000;
+  spec.name = std::string(48, 'a');
+  spec.deadline = std::chrono::hours{365 * 24};
+  spec.stall_window = spec.deadline;
+  spec.sites = {4, 4, 4, {SiteId::literal("a"), SiteId::literal("b")}, {SiteId::literal("c")}};
+  spec.train.batch_size = 1 << 20;
+  spec.train.optimizer = {"sgd", 1e-9, 0.999, 0.0};
+  spec.evaluate.reset();
+  EXPECT_TRUE(validate(spec));
+}
+
+struct Invalid {
+  const char* rule;
+  std::function<void(JobSpec&)> spoil;
+  std::string message;
+  std::string hint;
+  std::string code = "job_invalid";
+};
+
+void PrintTo(const Invalid& tested, std::ostream* out) { *out << tested.rule; }
+
+class InvalidJob : public ::testing::TestWithParam<Invalid> {};
+
+TEST_P(InvalidJob, IsRefusedWithTheKeyTheCauseAndTheNextStep) {
+  auto spec = legal_job();
+  GetParam().spoil(spec);
+  const auto model = validate(spec);
+  ASSERT_FALSE(model);
+  EXPECT_EQ(model.error().code, GetParam().code);
+  EXPECT_EQ(model.error().message, GetParam().message);
+  EXPECT_EQ(model.error().hint, GetParam().hint);
+}
+
+constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+const std::string kNameHint =
+    "use a-z, 0-9, dot and dash, starting and ending with a letter or a digit";
+const std::string kDeadlineHint =
+    "set deadline to the time that the whole job may take, for example \"24h\"";
+const std::string kStallHint =
+    "set stall_window to the time that a task may go without progress, for example \"5m\"";
+
+std::vector<SiteId> sites(std::initializer_list<const char*> names) {
+  std::vector<SiteId> ids;
+  for (const auto* name : names) {
+    ids.push_back(SiteId::literal(name));
+  }
+  return ids;
+}
+
+std::string in_range(const std::string& key) { return "set " + key + " to a value in that range"; }
+
+INSTANTIATE_TEST_SUITE_P(
+    Job, InvalidJob,
+    ::testing::Values(
+        Invalid{"IllegalName", [](JobSpec& s) { s.name = "Lung 3"; },
+                "name is \"Lung 3\", which is not a legal name", kNameHint},
+        Invalid{"NameWithoutRoomForANumber", [](JobSpec& s) { s.name = std::string(49, 'a'); },
+                "name has 49 bytes, may have 48", "choose a shorter name"},
+        Invalid{"NoRounds", [](JobSpec& s) { s.rounds = 0; },
+                "rounds is 0, must be from 1 to 100000", in_range("rounds")},
+        Invalid{"TooManyRounds", [](JobSpec& s) { s.rounds = 100'001; },
+                "rounds is 100001, must be from 1 to 100000", in_range("rounds")},
+        Invalid{"NoDeadline", [](JobSpec& s) { s.deadline = Millis{0}; },
+                "deadline is 0 ms, must be more than 0 and at most 365 days", kDeadlineHint},
+        Invalid{"DeadlineThatWouldOverflow", [](JobSpec& s) { s.deadline = Millis::max(); },
+                "deadline is 9223372036854775807 ms, must be more than 0 and at most 365 days",
+                kDeadlineHint},
+        Invalid{"NoStallWindow", [](JobSpec& s) { s.stall_window = Millis{0}; },
+                "stall_window is 0 ms, must be more than 0 and at most deadline, 3600000 ms",
+                kStallHint},
+        Invalid{"StallWindowBeyondDeadline",
+                [](JobSpec& s) { s.stall_window = s.deadline + Millis{1}; },
+                "stall_window is 3600001 ms, must be more than 0 and at most deadline, 3600000 ms",
+                kStallHint},
+        Invalid{"NoSites", [](JobSpec& s) { s.sites.min = 0; },
+                "sites.min is 0, must be from 1 to 10000", in_range("sites.min")},
+        Invalid{"TooManySites", [](JobSpec& s) { s.sites.max = 10'001; },
+                "sites.max is 10001, must be from 0 to 10000", in_range("sites.max")},
+        Invalid{"MinAboveMax", [](JobSpec& s) { s.sites.max = 1; },
+                "sites.min is 2, more than sites.max, 1",
+                "raise sites.max, or leave it out to take every eligible site"},
+        Invalid{"QuorumAboveMin", [](JobSpec& s) { s.sites.quorum = 3; },
+                "sites.quorum is 3, more than sites.min, 2: no round could close with the sites "
+                "that the job may start with",
+                "raise sites.min to 3, or lower sites.quorum"},
+        Invalid{"MoreMandatorySitesThanMax",
+                [](JobSpec& s) { s.sites.mandatory = sites({"a", "b", "c", "d", "e"}); },
+                "sites.mandatory names 5 sites, more than sites.max, 4", "raise sites.max to 5"},
+        Invalid{"MandatoryTwice", [](JobSpec& s) { s.sites.mandatory = sites({"a", "b", "a"}); },
+                "sites.mandatory names \"a\" twice", "name it once"},
+        Invalid{"ExcludedTwice", [](JobSpec& s) { s.sites.exclude = sites({"a", "a"}); },
+                "sites.exclude names \"a\" twice", "name it once"},
+        Invalid{"MandatoryAndExcluded",
+                [](JobSpec& s) {
+                  s.sites.mandatory = sites({"a", "b"});
+                  s.sites.exclude = sites({"c", "b"});
+                },
+                "\"b\" is in sites.mandatory and in sites.exclude",
+                "remove it from one of the two"},
+        Invalid{"EmptySiteName", [](JobSpec& s) { s.sites.exclude = {SiteId{}}; },
+                "sites.exclude has an empty name", kNameHint},
+        Invalid{"NoDataset", [](JobSpec& s) { s.train.dataset = ""; },
+                "train.dataset is \"\", which is not a legal name", kNameHint},
+        Invalid{"DatasetThatIsAPath", [](JobSpec& s) { s.train.dataset = "../etc"; },
+                "train.dataset is \"../etc\", which is not a legal name", kNameHint},
+        Invalid{"NoEpochs", [](JobSpec& s) { s.train.local_epochs = 0; },
+                "train.local_epochs is 0, must be from 1 to 10000", in_range("train.local_epochs")},
+        Invalid{"NoBatch", [](JobSpec& s) { s.train.batch_size = 0; },
+                "train.batch_size is 0, must be from 1 to 1048576", in_range("train.batch_size")},
+        Invalid{"HugeBatch", [](JobSpec& s) { s.train.batch_size = (1 << 20) + 1; },
+                "train.batch_size is 1048577, must be from 1 to 1048576",
+                in_range("train.batch_size")},
+        Invalid{"UnknownOptimizer", [](JobSpec& s) { s.train.optimizer.kind = "sdg"; },
+                "train.optimizer.type is \"sdg\", which is unknown; did you mean \"sgd\"?",
+                "set train.optimizer.type to \"sgd\""},
+        Invalid{"NoLearningRate", [](JobSpec& s) { s.train.optimizer.lr = 0; },
+                "train.optimizer.lr is 0, must be a number above 0", "0.01 is a common start"},
+        Invalid{"LearningRateNan", [](JobSpec& s) { s.train.optimizer.lr = kNan; },
+                "train.optimizer.lr is nan, must be a number above 0", "0.01 is a common start"},
+        Invalid{"LearningRateInfinite", [](JobSpec& s) { s.train.optimizer.lr = kInfinity; },
+                "train.optimizer.lr is inf, must be a number above 0", "0.01 is a common start"},
+        Invalid{"MomentumOne", [](JobSpec& s) { s.train.optimizer.momentum = 1; },
+                "train.optimizer.momentum is 1, must be at least 0 and below 1",
+                "0.9 is common, 0 turns it off"},
+        Invalid{"MomentumNegative", [](JobSpec& s) { s.train.optimizer.momentum = -0.5; },
+                "train.optimizer.momentum is -0.5, must be at least 0 and below 1",
+                "0.9 is common, 0 turns it off"},
+        Invalid{"MomentumNan", [](JobSpec& s) { s.train.optimizer.momentum = kNan; },
+                "train.optimizer.momentum is nan, must be at least 0 and below 1",
+                "0.9 is common, 0 turns it off"},
+        Invalid{"WeightDecayNegative", [](JobSpec& s) { s.train.optimizer.weight_decay = -1; },
+                "train.optimizer.weight_decay is -1, must be a number from 0", "0 turns it off"},
+        Invalid{"UnknownStrategy", [](JobSpec& s) { s.strategy.kind = "fedagv"; },
+                "aggregate.strategy is \"fedagv\", which is unknown; did you mean \"fedavg\"?",
+                "set aggregate.strategy to \"fedavg\""},
+        Invalid{"EvaluateWithoutDataset", [](JobSpec& s) { s.evaluate->dataset = ""; },
+                "evaluate.dataset is \"\", which is not a legal name", kNameHint},
+        Invalid{"EvaluateNever", [](JobSpec& s) { s.evaluate->every = 0; },
+                "evaluate.every is 0, must be from 1 to 100000", in_range("evaluate.every")},
+        Invalid{"ModelThatDoesNotResolve", [](JobSpec& s) { s.model.layers[0].kind = "relu6"; },
+                "layer 1 \"relu6\" (fc): there is no such kind of layer; did you mean \"relu\"?",
+                "docs/job-file.md lists the kinds of layers", "model_invalid"},
+        Invalid{"CrossEntropyOfAnImage",
+                [](JobSpec& s) {
+                  s.model.input = {1, 8, 8};
+                  s.model.layers = {{"conv2d",
+                                     "conv1",
+                                     {{"out_channels", std::int64_t{2}},
+                                      {"kernel_size", std::int64_t{3}}}}};
+                },
+                "train.loss \"cross_entropy\" needs one score for each class, the last layer gives "
+                "[2, 6, 6]",
+                "end the model with a flatten and a linear layer", "model_invalid"}),
+    [](const auto& tested) { return tested.param.rule; });
+
+}  // namespace
+}  // namespace entente

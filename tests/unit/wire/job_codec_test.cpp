@@ -1,0 +1,156 @@
+// The canonical form of a job's spec and its digest.
+#include "common/wire/job_codec.h"
+
+#include <capnp/any.h>
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <functional>
+#include <map>
+
+#include "common/wire/framing.h"
+#include "tests/unit/wire/samples.h"
+
+namespace entente::wire {
+namespace {
+
+using samples::bytes_of;
+
+TEST(CanonicalSpec, ComesBackUnchanged) {
+  auto spec = samples::job_spec();
+  auto decoded = decode_job_spec(bytes_of(encode_canonical(spec)));
+  ASSERT_TRUE(decoded) << decoded.error().message;
+  EXPECT_EQ(*decoded, spec);
+
+  spec = JobSpec{};
+  spec.name = "j";
+  spec.train.dataset = "d";
+  decoded = decode_job_spec(bytes_of(encode_canonical(spec)));
+  ASSERT_TRUE(decoded) << decoded.error().message;
+  EXPECT_EQ(*decoded, spec);
+}
+
+TEST(CanonicalSpec, IsTheSameAfterAWayOverTheWire) {
+  const auto spec = samples::job_spec();
+  const auto decoded = decode_job_spec(bytes_of(encode_canonical(spec)));
+  ASSERT_TRUE(decoded);
+  EXPECT_EQ(encode_canonical(*decoded), encode_canonical(spec));
+}
+
+// Computed from the same spec written as text, without this code:
+//   capnp convert text:canonical schemas/job.capnp JobSpec < spec.txt | sha256sum
+// When it changes, the digest of every job has changed: see rule 8 of schemas/README.md.
+TEST(CanonicalSpec, HasAPinnedDigest) {
+  EXPECT_EQ(spec_digest(samples::job_spec()).hex(),
+            "02200a3d3d8e237f2608684aab2baa729d878380d76766e8bbfc2b1c79051922");
+}
+
+TEST(CanonicalSpec, DigestDoesNotDependOnTheOrderOfAttributes) {
+  auto forward = samples::job_spec();
+  auto backward = samples::job_spec();
+  auto& attributes = backward.model.layers[0].attributes;
+  const auto original = attributes;
+  attributes.clear();
+  for (auto it = original.rbegin(); it != original.rend(); ++it) {
+    attributes.insert(*it);
+  }
+  EXPECT_EQ(spec_digest(forward), spec_digest(backward));
+}
+
+TEST(CanonicalSpec, DigestDoesNotDependOnTheSignOfZero) {
+  auto positive = samples::job_spec();
+  positive.train.optimizer.momentum = 0.0;
+  positive.model.layers[0].attributes["scale"] = 0.0;
+  auto negative = positive;
+  negative.train.optimizer.momentum = -0.0;
+  negative.model.layers[0].attributes["scale"] = -0.0;
+  ASSERT_EQ(positive, negative);
+  EXPECT_EQ(encode_canonical(positive), encode_canonical(negative));
+}
+
+TEST(CanonicalSpec, EveryFieldChangesTheDigest) {
+  using Change = std::function<void(JobSpec&)>;
+  const std::map<std::string, Change> changes{
+      {"nothing", [](JobSpec&) {}},
+      {"name", [](JobSpec& s) { s.name = "heart"; }},
+      {"rounds", [](JobSpec& s) { ++s.rounds; }},
+      {"seed", [](JobSpec& s) { ++*s.seed; }},
+      {"seed zero", [](JobSpec& s) { s.seed = 0; }},
+      {"no seed", [](JobSpec& s) { s.seed.reset(); }},
+      {"deadline", [](JobSpec& s) { ++s.deadline; }},
+      {"stall_window", [](JobSpec& s) { ++s.stall_window; }},
+      {"sites.min", [](JobSpec& s) { ++s.sites.min; }},
+      {"sites.max", [](JobSpec& s) { ++s.sites.max; }},
+      {"sites.quorum", [](JobSpec& s) { ++s.sites.quorum; }},
+      {"sites.mandatory", [](JobSpec& s) { s.sites.mandatory.pop_back(); }},
+      {"order of sites.mandatory",
+       [](JobSpec& s) { std::swap(s.sites.mandatory[0], s.sites.mandatory[1]); }},
+      {"sites.exclude", [](JobSpec& s) { s.sites.exclude.clear(); }},
+      {"model.input", [](JobSpec& s) { s.model.input[0] = 3; }},
+      {"model.layers", [](JobSpec& s) { s.model.layers.pop_back(); }},
+      {"layer.kind", [](JobSpec& s) { s.model.layers[1].kind = "tanh"; }},
+      {"layer.name", [](JobSpec& s) { s.model.layers[1].name.clear(); }},
+      {"attribute's name",
+       [](JobSpec& s) {
+         auto node = s.model.layers[0].attributes.extract("bias");
+         node.key() = "bias2";
+         s.model.layers[0].attributes.insert(std::move(node));
+       }},
+      {"attribute's value", [](JobSpec& s) { s.model.layers[0].attributes["bias"] = false; }},
+      {"attribute's type", [](JobSpec& s) { s.model.layers[0].attributes["out_channels"] = 16.0; }},
+      {"attributes", [](JobSpec& s) { s.model.layers[1].attributes.clear(); }},
+      {"train.dataset", [](JobSpec& s) { s.train.dataset = "mnist"; }},
+      {"train.local_epochs", [](JobSpec& s) { ++s.train.local_epochs; }},
+      {"train.batch_size", [](JobSpec& s) { ++s.train.batch_size; }},
+      {"optimizer.kind", [](JobSpec& s) { s.train.optimizer.kind = "sgd"; }},
+      {"optimizer.lr", [](JobSpec& s) { s.train.optimizer.lr = 0.06; }},
+      {"optimizer.momentum", [](JobSpec& s) { s.train.optimizer.momentum = 0; }},
+      {"optimizer.weight_decay", [](JobSpec& s) { s.train.optimizer.weight_decay = 0; }},
+      {"evaluate.dataset", [](JobSpec& s) { s.evaluate->dataset = "mnist"; }},
+      {"evaluate.every", [](JobSpec& s) { ++s.evaluate->every; }},
+      {"no evaluate", [](JobSpec& s) { s.evaluate.reset(); }},
+      {"strategy", [](JobSpec& s) { s.strategy.kind = "fedavg"; }},
+  };
+  std::map<Digest, std::string> digests;
+  for (const auto& [name, change] : changes) {
+    auto spec = samples::job_spec();
+    change(spec);
+    const auto [place, inserted] = digests.emplace(spec_digest(spec), name);
+    EXPECT_TRUE(inserted) << name << " has the digest of " << place->second;
+  }
+}
+
+// Rule 8 of schemas/README.md rests on this: a build whose JobSpec has one more number and one more
+// object, both absent, finds the same bytes.
+TEST(CanonicalSpec, FieldsOfALaterVersionLeaveNoTraceWhileAbsent) {
+  const Bytes today = encode_canonical(samples::job_spec());
+  const auto words = aligned_words(bytes_of(today), today.size());
+  const kj::ArrayPtr<const capnp::word> segments[] = {words};
+  capnp::SegmentArrayMessageReader reader(segments);
+  const auto spec = reader.getRoot<capnp::AnyStruct>();
+
+  capnp::MallocMessageBuilder message;
+  auto later = message.getRoot<capnp::AnyPointer>().initAsAnyStruct(
+      static_cast<std::uint16_t>(spec.getDataSection().size() / sizeof(capnp::word) + 1),
+      static_cast<std::uint16_t>(spec.getPointerSection().size() + 1));
+  std::memcpy(later.getDataSection().begin(), spec.getDataSection().begin(),
+              spec.getDataSection().size());
+  for (unsigned i = 0; i < spec.getPointerSection().size(); ++i) {
+    later.getPointerSection()[i].set(spec.getPointerSection()[i]);
+  }
+  EXPECT_EQ(to_bytes(later.asReader().canonicalize()), today);
+
+  later.getDataSection().end()[-1] = 1;
+  EXPECT_NE(to_bytes(later.asReader().canonicalize()), today);
+}
+
+TEST(CanonicalSpec, RefusesWhatIsNoSpec) {
+  for (const std::string& garbage : {std::string(), std::string("spec"), std::string(16, '\xff')}) {
+    const auto decoded = decode_job_spec(bytes_of(garbage));
+    ASSERT_FALSE(decoded);
+    EXPECT_EQ(decoded.error().code, "message_invalid");
+  }
+}
+
+}  // namespace
+}  // namespace entente::wire

@@ -1,0 +1,284 @@
+#include "tests/unit/wire/samples.h"
+
+#include <utility>
+
+namespace entente::wire::samples {
+
+// A default T but for one field.
+template <class T, class Field>
+static T only(Field T::*field, Field value) {
+  T item;
+  item.*field = std::move(value);
+  return item;
+}
+
+BlobId blob(unsigned char fill) {
+  BlobId id;
+  id.bytes.fill(fill);
+  id.bytes[0] = 1;
+  return id;
+}
+
+Refusal refusal() {
+  return {"dataset_unknown", "there is no dataset \"xrays\"", "ask for \"x-rays\"", Scope::broker};
+}
+
+static Metrics metrics() { return {{"accuracy", 0.875}, {"loss", 0.25}}; }
+
+SiteAdvert site_advert() {
+  return {.datasets = {{.name = "fashion-mnist",
+                        .kind = "idx",
+                        .examples = 60'000,
+                        .example_shape = {1, 28, 28},
+                        .classes = 10},
+                       {.name = "fashion-mnist-test",
+                        .kind = "csv",
+                        .examples = 10'000,
+                        .example_shape = {784},
+                        .classes = 11}},
+          .slots = 3,
+          .threads_per_slot = 2,
+          .version = "0.1.0"};
+}
+
+JobSpec job_spec() {
+  JobSpec spec;
+  spec.name = "lung";
+  spec.rounds = 12;
+  spec.seed = 7;
+  spec.deadline = Millis(86'400'000);
+  spec.stall_window = Millis(300'000);
+  spec.sites = {.min = 2,
+                .max = 5,
+                .quorum = 3,
+                .mandatory = {SiteId::literal("north"), SiteId::literal("east")},
+                .exclude = {SiteId::literal("south")}};
+  spec.model.input = {1, 28, 28};
+  spec.model.layers = {
+      {.kind = "conv2d",
+       .name = "conv1",
+       .attributes = {{"bias", true},
+                      {"out_channels", std::int64_t{16}},
+                      {"padding_mode", std::string("zeros")},
+                      {"scale", 0.5}}},
+      {.kind = "relu", .name = "act1", .attributes = {{"inplace", false}}},
+  };
+  spec.train = {.dataset = "fashion-mnist",
+                .local_epochs = 2,
+                .batch_size = 64,
+                .loss = Loss::cross_entropy,
+                .optimizer = {.kind = "adam", .lr = 0.05, .momentum = 0.9, .weight_decay = 1e-4}};
+  spec.evaluate = EvaluateSpec{.dataset = "fashion-mnist-test", .every = 2};
+  spec.strategy = {.kind = "trimmed_mean"};
+  return spec;
+}
+
+TaskKey task_key() {
+  return {.job = JobId::literal("lung-3"),
+          .round = 4,
+          .kind = TaskKind::evaluate,
+          .site = SiteId::literal("north"),
+          .attempt = 2};
+}
+
+static TaskProgress progress() { return {.done = 640, .total = 6000, .unit = "examples"}; }
+
+JobSummary job_summary() {
+  return {.id = JobId::literal("lung-3"),
+          .state = JobState::aborted,
+          .coordinator = "alice",
+          .round = 3,
+          .rounds = 12,
+          .submitted_unix_ms = 1'700'000'000'123,
+          .reason = "aborted by alice"};
+}
+
+JobEvent job_event() {
+  return {.seq = 9,
+          .unix_ms = 1'700'000'000'456,
+          .kind = JobEventKind::aborted,
+          .round = 3,
+          .site = "north",
+          .text = "north has trained round 3\n\tloss 0.25, naïve 模型 🙂",
+          .metrics = metrics(),
+          .examples = 6000,
+          .bytes = 1'234'567};
+}
+
+JobSiteView job_site_view() {
+  return {.site = SiteId::literal("north"),
+          .enrolment = Enrolment::declined,
+          .reason = "policy clause \"rounds_per_day\"",
+          .connected = true,
+          .updates_accepted = 3,
+          .bytes_out = 1'000'000,
+          .tensors_out = 24,
+          .examples = 6000,
+          .task = TaskKind::evaluate,
+          .task_state = TaskState::lost,
+          .progress = progress()};
+}
+
+static RoundView round_view() {
+  return {.round = 3,
+          .state = RoundState::done,
+          .updates = 2,
+          .train_metrics = metrics(),
+          .evaluate_metrics = {{"accuracy", -0.5}},
+          .model = blob(5)};
+}
+
+JobView job_view() {
+  return {.summary = job_summary(),
+          .spec = job_spec(),
+          .spec_digest = blob(6),
+          .sites = {job_site_view(), only(&JobSiteView::site, SiteId::literal("south"))},
+          .rounds = {RoundView{}, round_view()}};
+}
+
+SiteView site_view() {
+  return {.site = SiteId::literal("north"),
+          .connected = true,
+          .last_seen_unix_ms = -1,
+          .advert = site_advert(),
+          .jobs = {JobId::literal("lung-3"), JobId::literal("heart-1")}};
+}
+
+ModelView model_view() {
+  return {.job = JobId::literal("lung-3"),
+          .version = 3,
+          .blob = blob(7),
+          .bytes = 4'000'000,
+          .published_unix_ms = 1'700'000'000'789,
+          .spec_digest = blob(8),
+          .strategy = "fedavg",
+          .parent = blob(9),
+          .contributions = {{.site = SiteId::literal("north"),
+                             .update = blob(10),
+                             .examples = 6000,
+                             .weight = 0.75},
+                            {.site = SiteId::literal("south"),
+                             .update = blob(11),
+                             .examples = 2000,
+                             .weight = 0.25}},
+          .evaluate_metrics = metrics()};
+}
+
+static msg::Hello hello() {
+  return {.protocol_min = 2,
+          .protocol_max = 3,
+          .version = "0.1.0 (debian)",
+          .instance = 0xfedcba9876543210,
+          .capabilities = {"secure-aggregation", "slurm"}};
+}
+
+static msg::Welcome welcome() {
+  return {.protocol = 3,
+          .session = 42,
+          .broker = "broker.example",
+          .version = "0.2.0",
+          .capabilities = {"secure-aggregation"}};
+}
+
+std::vector<msg::Control> control_messages() {
+  const auto job = JobId::literal("lung-3");
+  std::vector<msg::Control> messages{
+      hello(),
+      welcome(),
+      msg::Refused{refusal()},
+      msg::Advert{site_advert()},
+      msg::JobOffer{job, "alice", job_spec(), blob(1)},
+      msg::JobReply{job, blob(1), refusal()},
+      msg::JobReply{job, blob(1), std::nullopt},
+      msg::JobClosed{job, "the job has completed"},
+      msg::TaskOffer{{task_key(), 99, blob(2), 4'000'000}},
+      msg::TaskReport{task_key(), progress()},
+      msg::ResultAnnounce{task_key(), {blob(3), 4'000'001, 6000, 188, metrics()}},
+      msg::ResultGrant{task_key(), blob(3)},
+      msg::ResultVerdict{task_key(), refusal()},
+      msg::ResultVerdict{task_key(), std::nullopt},
+      msg::TaskFailed{task_key(), {refusal(), true}},
+      msg::JobUpdate{17, job_summary(), {job_event(), job_event()}, {job_site_view()}},
+  };
+  for (msg::RequestBody body :
+       {msg::RequestBody(msg::SubmitJob{job_spec()}), msg::RequestBody(msg::ListJobs{}),
+        msg::RequestBody(msg::ShowJob{job}), msg::RequestBody(msg::WatchJob{job, 5}),
+        msg::RequestBody(msg::AbortJob{job, "no longer needed"}),
+        msg::RequestBody(msg::ListSites{}), msg::RequestBody(msg::ListModels{}),
+        msg::RequestBody(msg::ShowModel{job, Round{0}}),
+        msg::RequestBody(msg::ShowModel{job, std::nullopt})}) {
+    messages.push_back(msg::Request{17, std::move(body)});
+  }
+  for (msg::ReplyBody body :
+       {msg::ReplyBody(msg::Done{}), msg::ReplyBody(refusal()), msg::ReplyBody(job_summary()),
+        msg::ReplyBody(std::vector{job_summary(), job_summary()}), msg::ReplyBody(job_view()),
+        msg::ReplyBody(std::vector{site_view()}), msg::ReplyBody(std::vector{model_view()}),
+        msg::ReplyBody(model_view())}) {
+    messages.push_back(msg::Reply{17, std::move(body)});
+  }
+  return messages;
+}
+
+std::vector<msg::Data> data_messages() {
+  return {
+      hello(),
+      welcome(),
+      msg::Refused{refusal()},
+      msg::BlobPut{blob(1), 4'000'000},
+      msg::BlobReady{blob(1), 1'000'000, 8},
+      msg::BlobChunk{blob(1), 1'000'000},
+      msg::BlobCredit{blob(1), 2},
+      msg::BlobStored{blob(1)},
+      msg::BlobGet{blob(1), 1'000'000, 8},
+      msg::BlobSize{blob(1), 4'000'000},
+      msg::BlobRefused{blob(1), refusal()},
+  };
+}
+
+static JobSpec smallest_job_spec() {
+  JobSpec spec;
+  spec.name = "j";
+  spec.train.dataset = "d";
+  return spec;
+}
+
+std::vector<msg::Control> smallest_control_messages() {
+  const auto job = JobId::literal("j");
+  const TaskKey key{.job = job, .site = SiteId::literal("s")};
+  const Refusal no{.code = "no", .message = {}, .hint = {}};
+  const auto summary = only(&JobSummary::id, job);
+  JobView view;
+  view.summary = summary;
+  view.spec = smallest_job_spec();
+  return {
+      msg::Hello{},
+      msg::Welcome{},
+      msg::Refused{no},
+      msg::Advert{},
+      msg::JobOffer{job, {}, smallest_job_spec(), {}},
+      msg::JobReply{job, {}, {}},
+      msg::JobClosed{job, {}},
+      msg::TaskOffer{only(&TaskOrder::key, key)},
+      msg::TaskReport{key, {}},
+      msg::ResultAnnounce{key, {}},
+      msg::ResultGrant{key, {}},
+      msg::ResultVerdict{key, {}},
+      msg::TaskFailed{key, {no}},
+      msg::Request{0, msg::SubmitJob{smallest_job_spec()}},
+      msg::Reply{0, no},
+      msg::Reply{0, std::vector<JobSummary>{}},
+      msg::Reply{0, std::vector<SiteView>{}},
+      msg::Reply{0, std::vector<ModelView>{}},
+      msg::Reply{0, view},
+      msg::Reply{0, std::vector{only(&SiteView::site, SiteId::literal("s"))}},
+      msg::Reply{0, only(&ModelView::job, job)},
+      msg::JobUpdate{0, summary, {JobEvent{}}, {only(&JobSiteView::site, SiteId::literal("s"))}},
+  };
+}
+
+std::vector<msg::Data> smallest_data_messages() {
+  return {msg::BlobPut{},    msg::BlobReady{}, msg::BlobChunk{}, msg::BlobCredit{},
+          msg::BlobStored{}, msg::BlobGet{},   msg::BlobSize{}};
+}
+
+}  // namespace entente::wire::samples
