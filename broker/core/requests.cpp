@@ -15,6 +15,10 @@ namespace {
 
 constexpr Millis kPushEvery{200};
 
+// What one answer holds: below a control message's bound.
+constexpr std::size_t kJobsMax = 1000;
+constexpr std::size_t kReasonInListBytes = 200;
+
 bool may_read(const Identity& who, const Job& job) {
   return who.role == Role::operator_ || who.role == Role::auditor ||
          (who.role == Role::coordinator && who.name == job.row.coordinator);
@@ -61,11 +65,15 @@ class Answer {
     for (const auto& [id, job] : step_.state.jobs) {
       if (may_read(session_.identity, job)) {
         jobs.push_back(summarise(job));
+        auto& reason = jobs.back().reason;
+        reason.resize(std::min({reason.size(), reason.find('\n'), kReasonInListBytes}));
       }
     }
     std::sort(jobs.begin(), jobs.end(), [](const JobSummary& a, const JobSummary& b) {
       return std::tie(a.submitted_unix_ms, a.id) < std::tie(b.submitted_unix_ms, b.id);
     });
+    jobs.erase(jobs.begin(),
+               jobs.end() - static_cast<std::ptrdiff_t>(std::min(jobs.size(), kJobsMax)));
     reply(std::move(jobs));
   }
 

@@ -1,9 +1,13 @@
 #include "broker/core/views.h"
 
 #include <algorithm>
+#include <iterator>
 
 namespace entente::broker {
 namespace {
+
+// What one answer holds of a long job: below a control message's bound.
+constexpr std::size_t kRoundsMax = 1000;
 
 // The task a site is busy with, else the one it finished last in this round.
 const Task* current_task(const Job& job, const SiteId& site) {
@@ -65,7 +69,10 @@ JobView view(const State& state, const Job& job) {
   view.spec = job.spec();
   view.spec_digest = job.row.spec_digest;
   view.sites = site_views(state, job);
-  for (const auto& [number, round] : job.rounds) {
+  const auto skip = job.rounds.size() - std::min(job.rounds.size(), kRoundsMax);
+  auto newest = std::next(job.rounds.begin(), static_cast<std::ptrdiff_t>(skip));
+  for (; newest != job.rounds.end(); ++newest) {
+    const auto& [number, round] = *newest;
     view.rounds.push_back({number, round.state, round.updates, round.train_metrics,
                            round.evaluate_metrics, round.model});
   }

@@ -10,8 +10,8 @@
 namespace entente::broker {
 namespace {
 
-// Events in one message: some hundred bytes each, well below a control message's bound.
-constexpr std::size_t kEventsPerMessage = 500;
+// Events in one message: even with the longest texts below a control message's bound.
+constexpr std::size_t kEventsPerMessage = 100;
 
 void send_events(BrokerStore& store, const SendEvents& query, std::vector<Action>& out) {
   auto after = query.after_seq;
@@ -30,6 +30,9 @@ void send_models(BrokerStore& store, const SendModels& query, std::vector<Action
   auto models = store.models(query.job, query.version, query.coordinator);
   msg::Reply reply{query.request, {}};
   if (!query.version) {
+    for (auto& model : models) {
+      model.contributions.clear();  // a list has no room for them; ShowModel tells
+    }
     reply.body = std::move(models);
   } else if (models.empty()) {
     reply.body = Refusal{"model_unknown", "there is no such model version", "", Scope::job};

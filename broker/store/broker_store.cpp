@@ -1,5 +1,6 @@
 #include "broker/store/broker_store.h"
 
+#include <algorithm>
 #include <stdexcept>
 #include <utility>
 
@@ -11,6 +12,9 @@
 
 namespace entente::broker {
 namespace {
+
+// In one answer: with their metrics well below a control message's bound.
+constexpr std::uint64_t kModelsMax = 500;
 
 template <class Id>
 Id name(std::string_view text) {
@@ -89,11 +93,12 @@ class BrokerStore::Impl {
         " JOIN rounds r ON r.job = m.job AND r.round = m.version JOIN jobs j ON j.job = m.job"
         " WHERE (?1 = '' OR m.job = ?1) AND (?2 < 0 OR m.version = ?2)"
         " AND (?3 = '' OR j.coordinator = ?3)"
-        " ORDER BY m.published_unix_ms, m.job, m.version");
+        " ORDER BY m.published_unix_ms DESC, m.job DESC, m.version DESC LIMIT ?4");
     Binder(query)
         .text(job ? job->str() : "")
         .integer(version ? *version : static_cast<std::uint64_t>(-1))
-        .text(coordinator);
+        .text(coordinator)
+        .integer(kModelsMax);
     std::vector<ModelView> models;
     while (query.executeStep()) {
       RowReader row(query);
@@ -109,6 +114,7 @@ class BrokerStore::Impl {
       model.evaluate_metrics = row.metrics();
       models.push_back(std::move(model));
     }
+    std::reverse(models.begin(), models.end());
     for (auto& model : models) {
       model.contributions = contributions(model.job, model.version);
     }

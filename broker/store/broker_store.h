@@ -35,7 +35,8 @@ class BrokerStore {
   // Events `after_seq` + 1 and on, at most `limit`.
   [[nodiscard]] std::vector<JobEvent> events(const JobId& job, std::uint64_t after_seq,
                                              std::size_t limit);
-  // Newest version last. `job`, `version` and a `coordinator` that is not empty narrow the answer.
+  // The newest 500, the very newest last. `job`, `version` and a `coordinator` that is not empty
+  // narrow the answer.
   [[nodiscard]] std::vector<ModelView> models(const std::optional<JobId>& job,
                                               std::optional<Round> version,
                                               const std::string& coordinator);

@@ -54,6 +54,7 @@ class BlobStore {
 
   // Reads a finished blob again: false when its digest is no longer its name.
   [[nodiscard]] bool verify(const BlobId& id) const;
+  // Forgets the blob and, unless it is being written, what an unfinished transfer left of it.
   void remove(const BlobId& id);
   [[nodiscard]] std::vector<BlobId> list() const;
   // A path in this store's file system for a file to be adopted later.

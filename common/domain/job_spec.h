@@ -74,8 +74,8 @@ struct JobSpec {
 };
 
 // Checks everything that can be judged without knowing the sites: ranges, names, the model's
-// shapes. Refuses with code "job_invalid" or "model_invalid", naming the key at fault by its path in
-// a job file ("sites.min is 4, more than sites.max, 3").
+// shapes. Refuses with code "job_invalid" or "model_invalid", naming the key at fault by its path
+// in a job file ("sites.min is 4, more than sites.max, 3").
 [[nodiscard]] Expected<ResolvedModel> validate(const JobSpec& spec);
 
 }  // namespace entente

@@ -98,7 +98,7 @@ struct JobView {
   JobSpec spec;
   Digest spec_digest;
   std::vector<JobSiteView> sites;  // by site id
-  std::vector<RoundView> rounds;   // by round, from 0
+  std::vector<RoundView> rounds;   // by round; of a long job the newest thousand
 
   bool operator==(const JobView&) const = default;
 };

@@ -2,7 +2,8 @@
 // common/wire turns them into bytes and back.
 //
 // Control plane, session:      Hello -> Welcome | Refused
-// Control plane, site:         Advert, JobReply, TaskReport, ResultAnnounce, TaskFailed   (to broker)
+// Control plane, site:         Advert, JobReply, TaskReport, ResultAnnounce, TaskFailed   (to
+// broker)
 //                              JobOffer, JobClosed, TaskOffer, ResultGrant, ResultVerdict (to site)
 // Control plane, coordinator:  Request -> Reply; JobUpdate follows a WatchJob request
 // Data plane:                  Hello -> Welcome | Refused, then the Blob* messages
@@ -38,7 +39,7 @@ constexpr std::uint32_t kProtocolMax = 1;
 struct Hello {
   std::uint32_t protocol_min = kProtocolMin;
   std::uint32_t protocol_max = kProtocolMax;
-  std::string version;    // of the software, for people
+  std::string version;         // of the software, for people
   std::uint64_t instance = 0;  // random per installation: tells a reconnect from an impostor
   std::vector<std::string> capabilities;
   bool operator==(const Hello&) const = default;
@@ -67,7 +68,8 @@ struct Advert {
   bool operator==(const Advert&) const = default;
 };
 
-// Asks a site to take part in a job. The site evaluates its policy and has a trainer check the data.
+// Asks a site to take part in a job. The site evaluates its policy and has a trainer check the
+// data.
 struct JobOffer {
   JobId job;
   std::string coordinator;  // name of who submitted it
@@ -142,7 +144,8 @@ struct ShowJob {
   JobId job;
   bool operator==(const ShowJob&) const = default;
 };
-// Sends JobUpdate messages with the request's id from event `after_seq` + 1 until the job has ended.
+// Sends JobUpdate messages with the request's id from event `after_seq` + 1 until the job has
+// ended.
 struct WatchJob {
   JobId job;
   std::uint64_t after_seq = 0;
@@ -166,8 +169,8 @@ struct ShowModel {
   bool operator==(const ShowModel&) const = default;
 };
 
-using RequestBody =
-    std::variant<SubmitJob, ListJobs, ShowJob, WatchJob, AbortJob, ListSites, ListModels, ShowModel>;
+using RequestBody = std::variant<SubmitJob, ListJobs, ShowJob, WatchJob, AbortJob, ListSites,
+                                 ListModels, ShowModel>;
 
 struct Request {
   std::uint64_t id = 0;  // chosen by the sender, returned in the reply

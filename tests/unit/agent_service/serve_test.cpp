@@ -137,7 +137,8 @@ class Serve : public ::testing::Test {
   }
   [[nodiscard]] std::vector<std::string> ledger_states() const {
     std::vector<std::string> states;
-    for (const SentRow& row : read_ledger(config_.journal_file()).value()) {
+    const auto rows = read_ledger(config_.journal_file()).value();
+    for (const SentRow& row : rows) {
       states.push_back(row.state);
     }
     return states;

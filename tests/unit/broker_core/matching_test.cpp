@@ -8,15 +8,19 @@ namespace {
 
 using testing::HasSubstr;
 
+SiteSelection sites(std::uint32_t min, std::uint32_t max = 0, std::vector<SiteId> mandatory = {}) {
+  return {min, max, 0, std::move(mandatory), {}};
+}
+
 // East, north and south are connected.
 struct ThreeSites : Scenario {
   SessionId east = connect("east");
   SessionId north = connect("north");
   SessionId south = connect("south");
 
-  JobId submit_for(SiteSelection sites) {
+  JobId submit_for(const SiteSelection& selection) {
     auto spec = small_spec();
-    spec.sites = std::move(sites);
+    spec.sites = selection;
     return submit(spec);
   }
   Enrolment enrolment(const JobId& id, const std::string& site) const {
@@ -26,7 +30,7 @@ struct ThreeSites : Scenario {
 
 TEST(Matching, OffersToEveryEligibleSiteAndStartsWhenAllHaveAnswered) {
   ThreeSites it;
-  const auto id = it.submit_for({.min = 2});
+  const auto id = it.submit_for(sites(2));
   EXPECT_EQ(it.job(id).parts.size(), 3U);
   it.accept(it.east, id);
   it.accept(it.north, id);
@@ -37,7 +41,7 @@ TEST(Matching, OffersToEveryEligibleSiteAndStartsWhenAllHaveAnswered) {
 
 TEST(Matching, ASilentSiteIsNotWaitedForOnceThereAreEnough) {
   ThreeSites it;
-  const auto id = it.submit_for({.min = 2});
+  const auto id = it.submit_for(sites(2));
   it.accept(it.east, id);
   it.accept(it.north, id);
   ASSERT_TRUE(it.core.next_wakeup());
@@ -48,7 +52,7 @@ TEST(Matching, ASilentSiteIsNotWaitedForOnceThereAreEnough) {
 
 TEST(Matching, AnAnswerAfterTheStartIsTurnedAway) {
   ThreeSites it;
-  const auto id = it.submit_for({.min = 2});
+  const auto id = it.submit_for(sites(2));
   it.accept(it.east, id);
   it.accept(it.north, id);
   it.wait(small_spec().stall_window);
@@ -74,14 +78,16 @@ TEST(Matching, SitesThatAreAwayAreAskedOnReturn) {
 
 TEST(Matching, AnExcludedSiteIsNeverAsked) {
   ThreeSites it;
-  const auto id = it.submit_for({.exclude = {SiteId::literal("north")}});
+  SiteSelection not_north;
+  not_north.exclude = {SiteId::literal("north")};
+  const auto id = it.submit_for(not_north);
   EXPECT_FALSE(it.job(id).parts.contains(SiteId::literal("north")));
   EXPECT_EQ(it.job(id).parts.size(), 2U);
 }
 
 TEST(Matching, AsksMandatorySitesFirstAndNoMoreThanMax) {
   ThreeSites it;
-  const auto id = it.submit_for({.min = 1, .max = 2, .mandatory = {SiteId::literal("south")}});
+  const auto id = it.submit_for(sites(1, 2, {SiteId::literal("south")}));
   EXPECT_TRUE(it.job(id).parts.contains(SiteId::literal("south")));
   EXPECT_TRUE(it.job(id).parts.contains(SiteId::literal("east")));
   EXPECT_EQ(it.job(id).parts.size(), 2U);
@@ -89,14 +95,14 @@ TEST(Matching, AsksMandatorySitesFirstAndNoMoreThanMax) {
 
 TEST(Matching, ADeclineMakesRoomForTheNext) {
   ThreeSites it;
-  const auto id = it.submit_for({.min = 2, .max = 2});
+  const auto id = it.submit_for(sites(2, 2));
   const auto effects = it.decline(it.east, id, "not our field");
   EXPECT_EQ(sent<msg::JobOffer>(effects, it.south).size(), 1U);
 }
 
 TEST(Matching, ASilentSiteMakesRoomForTheNext) {
   ThreeSites it;
-  const auto id = it.submit_for({.min = 2, .max = 2});
+  const auto id = it.submit_for(sites(2, 2));
   it.accept(it.north, id);
   const auto effects = it.wait(small_spec().stall_window);
   EXPECT_EQ(sent<msg::JobOffer>(effects, it.south).size(), 1U);
@@ -106,7 +112,7 @@ TEST(Matching, ASilentSiteMakesRoomForTheNext) {
 
 TEST(Matching, NeverTakesMoreSitesThanMax) {
   ThreeSites it;
-  const auto id = it.submit_for({.min = 1, .max = 2, .mandatory = {SiteId::literal("south")}});
+  const auto id = it.submit_for(sites(1, 2, {SiteId::literal("south")}));
   it.wait(small_spec().stall_window);  // east is silent: north is asked as well
   it.accept(it.north, id);
   EXPECT_EQ(sent<msg::JobClosed>(it.accept(it.east, id), it.east).size(), 1U)
@@ -120,7 +126,7 @@ TEST(Matching, NeverTakesMoreSitesThanMax) {
 TEST(Matching, KeepsAPlaceForAMandatorySiteThatIsAway) {
   ThreeSites it;
   it.on(SessionClosed{it.south});
-  const auto id = it.submit_for({.min = 1, .max = 2, .mandatory = {SiteId::literal("south")}});
+  const auto id = it.submit_for(sites(1, 2, {SiteId::literal("south")}));
   EXPECT_EQ(it.job(id).parts.size(), 1U) << "one place is left for east and north";
   it.accept(it.east, id);
   it.accept(it.connect("south"), id);
@@ -129,7 +135,7 @@ TEST(Matching, KeepsAPlaceForAMandatorySiteThatIsAway) {
 
 TEST(Matching, DoesNotStartWithoutAMandatorySite) {
   ThreeSites it;
-  const auto id = it.submit_for({.min = 1, .mandatory = {SiteId::literal("south")}});
+  const auto id = it.submit_for(sites(1, 0, {SiteId::literal("south")}));
   it.accept(it.east, id);
   it.accept(it.north, id);
   it.wait(small_spec().stall_window);
@@ -140,7 +146,7 @@ TEST(Matching, DoesNotStartWithoutAMandatorySite) {
 
 TEST(Matching, AMandatorySitesDeclineFailsTheJobInItsWords) {
   ThreeSites it;
-  const auto id = it.submit_for({.min = 1, .mandatory = {SiteId::literal("south")}});
+  const auto id = it.submit_for(sites(1, 0, {SiteId::literal("south")}));
   const auto effects = it.decline(it.south, id, "clause \"coordinators\" has no alice");
   EXPECT_EQ(it.state(id), JobState::failed);
   EXPECT_THAT(it.store.job(id)->reason, HasSubstr("mandatory site \"south\" declined"));
@@ -152,7 +158,7 @@ TEST(Matching, AMandatorySitesDeclineFailsTheJobInItsWords) {
 TEST(Matching, TooManyDeclinesFailTheJobInTheSitesWords) {
   ThreeSites it;
   it.connect("west", advert("slides"));
-  const auto id = it.submit_for({.min = 2});
+  const auto id = it.submit_for(sites(2));
   it.decline(it.east, id, "not our field");
   EXPECT_EQ(it.state(id), JobState::matching);
   it.decline(it.north, id, "no ethics vote");
@@ -187,14 +193,14 @@ TEST(Matching, TheDeadlineCountsFromTheSubmissionAcrossARestart) {
 
 TEST(Matching, AnAnswerToAnotherSpecIsIgnored) {
   ThreeSites it;
-  const auto id = it.submit_for({.min = 1});
+  const auto id = it.submit_for(sites(1));
   it.hear(it.east, msg::JobReply{id, blob(1), std::nullopt});
   EXPECT_EQ(it.enrolment(id, "east"), Enrolment::offered);
 }
 
 TEST(Matching, ASiteThatBelievesToTakePartButDoesNotIsTold) {
   ThreeSites it;
-  const auto id = it.submit_for({.min = 1, .max = 2});
+  const auto id = it.submit_for(sites(1, 2));
   EXPECT_EQ(sent<msg::JobClosed>(it.accept(it.south, id), it.south).size(), 1U) << "was not asked";
   const auto unknown = it.accept(it.south, JobId::literal("skin-1"));
   EXPECT_EQ(sent<msg::JobClosed>(unknown, it.south).size(), 1U);
@@ -204,7 +210,7 @@ TEST(Matching, ASiteThatBelievesToTakePartButDoesNotIsTold) {
 
 TEST(Matching, IsOverWhenTheJobIsAborted) {
   ThreeSites it;
-  const auto id = it.submit_for({.min = 3});
+  const auto id = it.submit_for(sites(3));
   it.accept(it.east, id);
   const auto effects =
       it.ask(it.connect(Role::coordinator, "alice"), msg::AbortJob{id, "wrong file"});

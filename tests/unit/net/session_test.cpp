@@ -131,11 +131,12 @@ TEST_F(Sessions, EndForTheClientWhenTheBrokerStops) {
 TEST_F(Sessions, DeliverTheLastAnswerBeforeTheBrokerCloses) {
   TlsFront* front = nullptr;
   std::atomic<bool> ready = false;
+  const std::string chunk = noise(limits::kChunkBytesMax, 1);
   EchoBroker broker(consortium_, [&](RouterPort& port, RouterPort::Received received) {
     ready.wait(false);
     const SessionId session = received.session;
     for (int i = 0; i < 5; ++i) {
-      EXPECT_TRUE(port.send(session, frames("no", noise(limits::kChunkBytesMax, 1))));
+      EXPECT_TRUE(port.send(session, frames("no", chunk)));
     }
     EXPECT_TRUE(port.send(session, frames("goodbye")));
     front->close(session);
