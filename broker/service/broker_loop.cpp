@@ -16,9 +16,6 @@ namespace {
 // Messages taken from the socket in one turn, so that one talkative peer does not delay the rest.
 constexpr int kMessagesPerTurn = 256;
 
-// How long a refused session stays open for its last message to leave.
-constexpr Millis kFarewell{250};
-
 // Without anything to do the loop still looks around this often.
 constexpr Millis kWaitMax{60'000};
 
@@ -60,7 +57,6 @@ std::optional<std::string> BrokerLoop::run(StopSignal& stop) {
     take_inbox();
     take_messages();
     take_time();
-    close_due_sessions();
   }
   return failure_;
 }
@@ -70,9 +66,6 @@ void BrokerLoop::wait(StopSignal& stop) {
   auto due = now + kWaitMax;
   if (const auto wakeup = core_.next_wakeup()) {
     due = std::min(due, *wakeup);
-  }
-  for (const auto& [session, when] : closing_) {
-    due = std::min(due, when);
   }
   const auto timeout = std::max(Millis(0), due - now);
   const bool may_take_messages = uncommitted_ < StoreThread::kBatchesMax / 2;
@@ -95,9 +88,7 @@ void BrokerLoop::take_messages() {
     if (!received) {
       return;
     }
-    if (!closing_.contains(received->session)) {
-      decide(event_of(received->session, received->frames));
-    }
+    decide(event_of(received->session, received->frames));
   }
 }
 
@@ -139,7 +130,6 @@ void BrokerLoop::handle(net::SessionUp up) {
 
 void BrokerLoop::handle(const net::SessionDown& down) {
   parts_.router.detach(down.session);
-  closing_.erase(down.session);
   decide(SessionClosed{down.session});
   log::info("session_down", down.reason.empty() ? "closed by the peer" : down.reason,
             {{"session", std::to_string(down.session)}});
@@ -161,7 +151,7 @@ void BrokerLoop::handle(Committed committed) {
 void BrokerLoop::carry_out(Send& send) {
   const auto bytes = wire::encode(send.message);
   if (!parts_.router.send(send.session, {zmq::message_t(bytes.data(), bytes.size()), {}})) {
-    close_soon(send.session, "does not take its messages");
+    close(send.session, "does not take its messages");
   }
 }
 
@@ -174,22 +164,13 @@ void BrokerLoop::carry_out(const GrantPut& grant) {
 void BrokerLoop::carry_out(const SendEvents&) { ENTENTE_CHECK(false); }
 void BrokerLoop::carry_out(const SendModels&) { ENTENTE_CHECK(false); }
 
-void BrokerLoop::close_soon(SessionId session, const std::string& reason) {
-  const auto [position, is_new] = closing_.try_emplace(session, system_now().monotonic + kFarewell);
-  if (is_new) {
+// What was sent before still leaves; then the front sees the end of the stream and ends the
+// session.
+void BrokerLoop::close(SessionId session, const std::string& reason) {
+  if (parts_.router.has(session)) {
     log::warning("session_closed", reason, {{"session", std::to_string(session)}});
+    parts_.router.detach(session);
   }
-}
-
-void BrokerLoop::close_due_sessions() {
-  const auto now = system_now().monotonic;
-  std::erase_if(closing_, [&](const auto& entry) {
-    if (entry.second > now) {
-      return false;
-    }
-    parts_.front.close(entry.first);
-    return true;
-  });
 }
 
 }  // namespace entente::broker

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstddef>
-#include <map>
 #include <optional>
 #include <string>
 #include <variant>
@@ -57,8 +56,7 @@ class BrokerLoop {
   void take_time();
   void decide(const Event& event);
   void hand_over(Effects effects);
-  void close_due_sessions();
-  void close_soon(SessionId session, const std::string& reason);
+  void close(SessionId session, const std::string& reason);
 
   void handle(net::SessionUp up);
   void handle(const net::SessionDown& down);
@@ -66,10 +64,10 @@ class BrokerLoop {
   void handle(const Event& event) { decide(event); }
   void handle(Committed committed);
   void handle(const ThreadFailed& failed) { failure_ = failed.what; }
-  void handle(const ClosePeer& close) { parts_.front.close(close.session); }
+  void handle(const ClosePeer& peer) { parts_.front.close(peer.session); }
 
   void carry_out(Send& send);
-  void carry_out(const CloseSession& close) { close_soon(close.session, close.reason); }
+  void carry_out(const CloseSession& request) { close(request.session, request.reason); }
   void carry_out(const GrantPut& grant);
   void carry_out(const GrantGet& grant) {
     parts_.data_plane.grant(GetGrant{grant.peer, grant.blob});
@@ -84,7 +82,6 @@ class BrokerLoop {
   LoopInbox& inbox_;
   LoopParts parts_;
   std::size_t uncommitted_ = 0;  // batches that the store has not confirmed
-  std::map<SessionId, Monotonic> closing_;
   std::optional<std::string> failure_;
 };
 

@@ -2,8 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <exception>
 #include <set>
-#include <system_error>
 
 #include "broker/service/broker_loop.h"
 #include "common/base/version.h"
@@ -76,6 +76,14 @@ MergeHandlers merge_handlers(LoopInbox& inbox) {
           [&inbox](std::string what) { inbox.push(ThreadFailed{"merge: " + std::move(what)}); }};
 }
 
+// Updates can say something about the data they were computed from. A folder that is there already
+// keeps the permissions that the operator gave it.
+void make_private_folder(const std::filesystem::path& folder) {
+  if (std::filesystem::create_directories(folder)) {
+    std::filesystem::permissions(folder, std::filesystem::perms::owner_all);
+  }
+}
+
 void publish_endpoint(const BrokerConfig& config, std::uint16_t port) {
   const auto endpoint = fmt::format("{}:{}\n", config.host, port);
   write_file_durably(config.data_dir / "endpoint", std::as_bytes(std::span(endpoint)));
@@ -142,13 +150,13 @@ Expected<void> serve(const BrokerConfig& config, StopSignal& stop) {
     return tl::unexpected(tls.error());
   }
   try {
-    std::filesystem::create_directories(config.data_dir);
+    make_private_folder(config.data_dir);
     auto store = BrokerStore::open(config.data_dir / "broker.db");
     if (!store) {
       return tl::unexpected(store.error());
     }
     return run(config, *kit, *std::move(tls), *std::move(store), stop);
-  } catch (const std::system_error& error) {
+  } catch (const std::exception& error) {  // a disk, an address, the database
     return refuse("broker_failed", fmt::format("the broker can't run: {}", error.what()),
                   "check listen and data_dir in its configuration", Scope::broker);
   }

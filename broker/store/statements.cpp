@@ -1,5 +1,7 @@
 #include "broker/store/statements.h"
 
+#include <algorithm>
+#include <cmath>
 #include <nlohmann/json.hpp>
 #include <stdexcept>
 
@@ -43,7 +45,14 @@ Binder& Binder::digest(const std::optional<BlobId>& value) {
   return *this;
 }
 
-Binder& Binder::metrics(const Metrics& value) { return text(nlohmann::json(value).dump()); }
+Binder& Binder::metrics(const Metrics& value) {
+  for (const auto& [name, number] : value) {
+    if (!std::isfinite(number)) {  // JSON has no such number: the row could not be read back
+      throw std::invalid_argument("metric \"" + name + "\" is not a finite number");
+    }
+  }
+  return text(nlohmann::json(value).dump());
+}
 
 std::string RowReader::text() { return statement_.getColumn(++index_).getString(); }
 

@@ -35,7 +35,7 @@ class Binder {
   Binder& real(double value);
   Binder& bytes(std::string_view value);
   Binder& digest(const std::optional<BlobId>& value);  // none: NULL
-  Binder& metrics(const Metrics& value);
+  Binder& metrics(const Metrics& value);  // throws std::invalid_argument unless all are finite
 
  private:
   SQLite::Statement& statement_;

@@ -20,6 +20,7 @@ class RouterPort {
   explicit RouterPort(zmq::context_t& context);
 
   void attach(const SessionUp& up);
+  [[nodiscard]] bool has(SessionId session) const { return peers_.contains(session); }
   // Forgets the session; messages of it that are still queued are dropped.
   void detach(SessionId session);
 

@@ -63,6 +63,11 @@ std::optional<Monotonic> AgentCore::wake_at() const {
     for (const auto& [blob, fetch] : fetches_) {
       consider_time(fetch.retry_at);
     }
+    for (const Task& task : tasks_) {
+      if (is_waiting_its_turn(task)) {
+        consider_time(task.heard_at + kWaitingReportEvery);
+      }
+    }
   }
   return earliest;
 }
@@ -137,6 +142,11 @@ void AgentCore::on(const event::Woke&) {
   for (auto& [blob, state] : fetches_) {
     if (due(state.retry_at)) {
       fetch(blob, state);
+    }
+  }
+  for (Task& task : tasks_) {
+    if (is_waiting_its_turn(task) && due(task.heard_at + kWaitingReportEvery)) {
+      report(task, true);
     }
   }
 }

@@ -49,6 +49,8 @@ constexpr std::size_t kTasksPerJobMax = 8;
 constexpr std::size_t kDeclinesKeptMax = 256;
 // A task is reported at most this often.
 constexpr std::chrono::seconds kReportEvery{1};
+// A task that waits for a slot says this often that it is not forgotten: its turn comes.
+constexpr std::chrono::seconds kWaitingReportEvery{5};
 // Models found in the blob store after a restart wait this long for a task that wants them.
 constexpr std::chrono::minutes kUnclaimedModelsKept{10};
 
@@ -94,7 +96,8 @@ class AgentCore {
     Stage stage = Stage::waiting;
     TaskProgress progress;
     std::optional<Monotonic> reported_at;
-    TaskResult result;  // while storing
+    Monotonic heard_at{};  // when the broker heard of it last, or ordered it
+    TaskResult result;     // while storing
   };
   using Tasks = std::list<Task>;  // in the order of their offers
 
@@ -161,6 +164,8 @@ class AgentCore {
   void fail(const TaskKey& key, TaskFailure failure);
   void drop(Tasks::iterator task);
   void report(Task& task, bool always);
+  // Ready to run, but for a slot or a trainer.
+  [[nodiscard]] bool is_waiting_its_turn(const Task& task) const;
   [[nodiscard]] Tasks::iterator find(const TaskKey& key);
   [[nodiscard]] Tasks::iterator running_of(const JobId& job);
   void want_model(Job& job, const BlobId& blob);

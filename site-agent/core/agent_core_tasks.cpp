@@ -67,6 +67,7 @@ void AgentCore::take(const TaskOrder& order) {
   }
   Task task;
   task.order = order;
+  task.heard_at = now_.monotonic;
   tasks_.push_back(std::move(task));
   if (order.model) {
     want_model(job, *order.model);
@@ -129,7 +130,10 @@ void AgentCore::supersede(const TaskOrder& order) {
     const TaskKey& old = task->order.key;
     const bool is_earlier =
         std::pair(old.round, old.attempt) < std::pair(order.key.round, order.key.attempt);
-    if (old.job == order.key.job && old.kind == order.key.kind && is_earlier) {
+    // A later round's evaluation does not make an earlier round's pointless.
+    const bool is_replaced = old.kind == order.key.kind &&
+                             (old.kind != TaskKind::evaluate || old.round == order.key.round);
+    if (old.job == order.key.job && is_replaced && is_earlier) {
       note("task_superseded",
            fmt::format("round {} attempt {} ends: the broker asks for round {} attempt {}",
                        old.round, old.attempt, order.key.round, order.key.attempt),
@@ -243,8 +247,14 @@ void AgentCore::report(Task& task, bool always) {
   }
   if (connected()) {
     task.reported_at = now_.monotonic;
+    task.heard_at = now_.monotonic;
     say(msg::TaskReport{task.order.key, task.progress});
   }
+}
+
+bool AgentCore::is_waiting_its_turn(const Task& task) const {
+  const bool is_fetching = task.order.model && fetches_.contains(*task.order.model);
+  return task.stage == Stage::waiting && !is_fetching;
 }
 
 // The newest model of a job stays for the next task; older ones go when nothing waits for them.

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <exception>
 #include <system_error>
 #include <zmq.hpp>
@@ -18,9 +19,21 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr std::size_t kFormatBytesMax = 16;
+
 TaskFailure fault_at_site(const std::string& code, const std::string& what,
                           const std::string& hint) {
   return {{code, what, hint, Scope::site}, true};
+}
+
+// True when a file's free-text metadata is no more than the usual {"format": "pt"}: more could
+// carry anything out of the house.
+bool metadata_is_plain(const fs::path& file) {
+  const auto tensors = TensorFile::open(file);
+  return tensors &&
+         std::all_of(tensors->metadata().begin(), tensors->metadata().end(), [](const auto& entry) {
+           return entry.first == "format" && entry.second.size() <= kFormatBytesMax;
+         });
 }
 
 // What a trainer wrote, as a blob: nothing but the model's own tensors may leave the house.
@@ -40,6 +53,13 @@ Event store_output(const TaskKey& key, const ModelSpec& model, const fs::path& f
     const auto check = check_tensors(file, resolved->layout, limits::kUpdateNormMax);
     if (!check) {
       return event::OutputLost{key, {check.error(), false}};
+    }
+    if (!metadata_is_plain(file)) {
+      return event::OutputLost{
+          key,
+          {{"contract_violated", "the trainer's file holds metadata beside the tensors",
+            "write no metadata but \"format\"", Scope::site},
+           false}};
     }
     const std::uint64_t bytes = fs::file_size(file);
     return event::OutputStored{key, blobs.adopt(file), bytes};

@@ -119,6 +119,29 @@ TEST(Task, OfALaterAttemptEndsTheHungOneAndItsTrainer) {
   EXPECT_EQ(runs[0].order.key.attempt, 2U);
 }
 
+TEST(Task, ToEvaluateALaterRoundLeavesAnEarlierEvaluationAlone) {
+  AgentSettings settings = Scenario::defaults();
+  settings.advert.datasets.push_back({"holdout", "idx", 100, {4}, 2});
+  settings.policy.datasets.insert(settings.policy.datasets.end(), "holdout");
+  Scenario s(settings);
+  s.start();
+  msg::JobOffer offer = Scenario::offer();
+  offer.spec.evaluate = EvaluateSpec{"holdout", 1};
+  const auto trainer = all<effect::StartTrainer>(s.hear(offer)).at(0).trainer;
+  s.on(event::TrainerPrepared{trainer});
+  TaskOrder first = Scenario::train(1);
+  first.key.kind = TaskKind::evaluate;
+  TaskOrder second = Scenario::train(2);
+  second.key.kind = TaskKind::evaluate;
+  s.begin(first);
+  const Effects effects = s.begin(second);
+  EXPECT_FALSE(has<effect::StopTrainer>(effects));
+  const auto runs =
+      all<effect::RunTask>(s.on(event::TrainerFinished{trainer, 100, 0, {{"loss", 1.0}}}));
+  ASSERT_EQ(runs.size(), 1U);
+  EXPECT_EQ(runs[0].order, second);
+}
+
 TEST(Task, IsReportedAtOnceAndThenAtMostOnceASecond) {
   Scenario s;
   s.start();
@@ -227,6 +250,22 @@ TEST(Slots, BoundWhatRunsAtOnceInTheOrderOfOffers) {
   const auto runs = all<effect::RunTask>(s.on(event::TrainerFinished{first, 1, 1, {}}));
   ASSERT_EQ(runs.size(), 1U);
   EXPECT_EQ(runs[0].order.key.job.str(), "lung-3");
+}
+
+TEST(Slots, ATaskThatWaitsForOneSaysNowAndThenThatItIsAlive) {
+  Scenario s;
+  s.start();
+  s.enrol("lung-1");
+  s.enrol("lung-2");
+  s.begin(Scenario::train(1, 1, "lung-1"));
+  s.begin(Scenario::train(1, 1, "lung-2"));
+  for (int i = 0; i < 3; ++i) {
+    const auto before = s.now.monotonic;
+    const auto reports = sent<msg::TaskReport>(s.sleep());
+    EXPECT_LE(s.now.monotonic - before, kWaitingReportEvery);
+    ASSERT_EQ(reports.size(), 1U);
+    EXPECT_EQ(reports[0].key.job.str(), "lung-2") << "the running one speaks through its progress";
+  }
 }
 
 TEST(Slots, AllowAsManyJobsAsTheSiteSaysButOneTaskPerJob) {

@@ -30,11 +30,8 @@ constexpr const char* kTrainer = R"sh(#!/bin/sh
 folder=$(dirname "$0")
 while read -r line; do
   id=$(printf '%s' "$line" | sed 's/.*"id":\([0-9]*\).*/\1/')
-  output=$(printf '%s' "$line" | sed -n 's/.*"output":"\([^"]*\)".*
-                                 /\1 / p') if[-n "$output"];
-then cp
-    "$folder/update"
-    "$output"; fi
+  output=$(printf '%s' "$line" | sed -n 's/.*"output":"\([^"]*\)".*/\1/p')
+  if [ -n "$output" ]; then cp "$folder/update" "$output"; fi
   echo "{\"id\":$id,\"type\":\"progress\",\"done\":1,\"total\":3,\"unit\":\"examples\"}"
   echo "{\"id\":$id,\"type\":\"result\",\"examples\":3,\"steps\":1,\"metrics\":{\"loss\":0.5}}"
 done
@@ -93,9 +90,10 @@ class Serve : public ::testing::Test {
     ASSERT_TRUE(site_kit_) << site_kit_.error().message;
   }
 
-  static void write_tensors(const std::filesystem::path& file) {
+  static void write_tensors(const std::filesystem::path& file,
+                            const TensorMetadata& metadata = {{"format", "pt"}}) {
     const TensorLayout layout = resolve_model(a_spec().model).value().layout;
-    TensorFileWriter writer(file, layout, {});
+    TensorFileWriter writer(file, layout, metadata);
     writer.append(std::vector<float>(layout.elements(), 0.25F));
     writer.close();
   }
@@ -225,6 +223,17 @@ TEST_F(Serve, SendsNothingThatIsNotTheModelsTensors) {
   ASSERT_TRUE(failed);
   EXPECT_EQ(failed->failure.reason.code, "tensors_invalid");
   EXPECT_THAT(ledger_states(), IsEmpty());
+}
+
+TEST_F(Serve, SendsNoMetadataBesideTheTensors) {
+  write_tensors(folder_.path() / "update", {{"note", "a row of patient data"}});
+  start_agent();
+  ASSERT_TRUE(broker_->await<msg::Advert>());
+  enrol();
+  broker_->send(msg::TaskOffer{order(1)});
+  const auto failed = broker_->await<msg::TaskFailed>();
+  ASSERT_TRUE(failed);
+  EXPECT_EQ(failed->failure.reason.code, "contract_violated");
 }
 
 TEST_F(Serve, ReportsATrainerThatDies) {

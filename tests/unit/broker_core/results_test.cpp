@@ -1,6 +1,8 @@
 // Tasks and their results: announced, uploaded, accepted once.
 #include <gmock/gmock.h>
 
+#include <algorithm>
+
 #include "common/base/limits.h"
 #include "tests/unit/broker_core/scenario.h"
 
@@ -115,8 +117,10 @@ TEST(Results, ASiteSpeaksForItselfOnly) {
   it.hear(it.south, msg::TaskReport{it.train("north"), {1, 10, "examples"}});
   it.on(TransferMoved{"site/south", blob(2), 1, 200});
   it.wait(Millis(1));
-  EXPECT_THAT(it.store.events(it.id).back().text, HasSubstr("no progress"))
-      << "nobody keeps another site's task alive";
+  const auto& events = it.store.events(it.id);
+  EXPECT_TRUE(std::any_of(events.begin(), events.end(), [](const JobEvent& event) {
+    return event.kind == JobEventKind::task_lost && event.site == "north";
+  })) << "nobody keeps another site's task alive";
 }
 
 TEST(Results, NumbersAreCheckedBeforeAByteIsTaken) {

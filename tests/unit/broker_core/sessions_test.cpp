@@ -60,9 +60,9 @@ TEST(Sessions, OfTheSameInstallationSupersedeTheOlder) {
   EXPECT_EQ(all<CloseSession>(effects)[0].session, older);
   EXPECT_EQ(sent<msg::Welcome>(effects, newer).size(), 1U);
 
+  EXPECT_TRUE(it.hear(older, msg::Advert{advert("slides")}).rows.empty()) << "its words are late";
   it.on(SessionClosed{older});
   EXPECT_EQ(it.core.state().sites.at(SiteId::literal("north")).session, newer);
-  EXPECT_TRUE(it.hear(older, msg::Advert{advert("slides")}).rows.empty()) << "its words are late";
 }
 
 TEST(Sessions, OfAnotherInstallationAreRefusedWhileTheFirstIsThere) {

@@ -19,6 +19,14 @@ TEST(Submit, NumbersTheJobsOfAName) {
   EXPECT_EQ(it.submit(small_spec()).str(), "lung-3");
 }
 
+TEST(Submit, CountsOnBeyondNine) {
+  Scenario it;
+  it.connect("north");
+  for (int number = 1; number <= 11; ++number) {
+    EXPECT_EQ(it.submit(small_spec()).str(), "lung-" + std::to_string(number));
+  }
+}
+
 TEST(Submit, NumbersGoOnAfterARestart) {
   Scenario it;
   it.connect("north");

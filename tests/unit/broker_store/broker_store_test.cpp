@@ -196,7 +196,9 @@ TEST_F(BrokerStoreTest, StatesOfTheLiveProcessComeBackAsPending) {
   auto store = open();
   write_job(store);
   write(store, {task_row(kNorth, TaskState::running), task_row(kSouth, TaskState::uploading)});
-  for (const auto& task : store.load()->tasks) {
+  const auto snapshot = store.load().value();
+  EXPECT_EQ(snapshot.tasks.size(), 2U);
+  for (const auto& task : snapshot.tasks) {
     EXPECT_EQ(task.state, TaskState::pending);
   }
 }
