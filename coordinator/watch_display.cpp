@@ -36,7 +36,7 @@ std::string activity(const JobSiteView& site) {
     case TaskState::pending:
       return "starting";
     case TaskState::running:
-      return std::string(to_string(*site.task));
+      return site.progress.unit == "bytes down" ? "fetching" : std::string(to_string(*site.task));
     case TaskState::uploading:
       return "sending";
     case TaskState::done:
@@ -48,7 +48,7 @@ std::string activity(const JobSiteView& site) {
 }
 
 bool is_moving(const JobSiteView& site) {
-  return site.connected && site.task && site.progress.total > 0 &&
+  return site.connected && site.task && site.progress.done < site.progress.total &&
          (site.task_state == TaskState::running || site.task_state == TaskState::uploading);
 }
 

@@ -38,8 +38,11 @@ class Demo:
 
     def up(self):
         print("\n== A consortium of three sites on this machine ==\n", flush=True)
-        subprocess.run([self.programs / "entente", "local", "up", "--sites", str(len(SITES)),
-                        "--dir", self.consortium, "--site-config", HERE / "site.toml"], check=True)
+        up = self.entente("local", "up", "--sites", str(len(SITES)), "--dir", str(self.consortium),
+                          "--site-config", str(HERE / "site.toml"))
+        print(f"  broker   {up['broker']}, TLS 1.3 with certificates on both sides")
+        for site in SITES:
+            print(f"  {site:8} a process of its own, with its own key, data folder and policy")
 
     def down(self):
         if self.consortium.exists():
@@ -97,17 +100,19 @@ def accuracy(job):
 
 def print_case(federated, alone, model):
     print("\n== Accuracy on 10,000 test images that nobody trained on ==\n")
-    for site in SITES:
-        print(f"  {site} alone   {accuracy(alone[site]):6.3f}  {'#' * round(50 * accuracy(alone[site]))}")
-    print(f"  {'together':{max(map(len, SITES)) + 6}}   {accuracy(federated):6.3f}  "
-          f"{'#' * round(50 * accuracy(federated))}")
+    bars = {f"{site} alone": accuracy(alone[site]) for site in SITES}
+    bars["together"] = accuracy(federated)
+    for name, value in bars.items():
+        print(f"  {name:12} {value:6.3f}  {'#' * round(50 * value)}")
     print("\n== What left each site for it ==\n")
-    print(f"{'':8}{'bytes':>12}{'tensors':>10}{'updates':>10}   and with each update one number of")
-    print(f"{'':8}{'':>12}{'':>10}{'':>10}   examples, one of steps, its loss and accuracy")
+    print(f"  {'':8}{'bytes':>12}{'tensors':>10}{'updates':>10}{'examples counted':>18}")
     for site in federated["sites"]:
-        print(f"{site['site']:8}{site['bytes_out']:12,}{site['tensors_out']:10}"
-              f"{site['updates_accepted']:10}")
-    print(f"\nThe model: {model}")
+        print(f"  {site['site']:8}{site['bytes_out']:12,}{site['tensors_out']:10}"
+              f"{site['updates_accepted']:10}{site['examples']:18,}")
+    first = min(site["site"] for site in federated["sites"])
+    print(f"\n  With each update: how many examples and steps, loss and accuracy. No picture, no label."
+          f"\n  {first} also made the initial model and evaluated each round's model."
+          f"\n\nThe model:  {model}")
 
 
 def main():

@@ -25,7 +25,7 @@ layers = [
 dataset = "{}"
 local_epochs = 2
 batch_size = 16
-optimizer = {{ type = "sgd", lr = 0.1, momentum = 0.9 }}
+optimizer = {{ type = "sgd", lr = {}, momentum = 0.9 }}
 )",
                   name, rounds, extra, sites_min, sites_extra, input, hidden, classes, dataset);
   if (evaluates) {

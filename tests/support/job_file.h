@@ -14,6 +14,7 @@ struct JobFile {
   int hidden = 16;
   int classes = 3;
   std::string dataset = "stripes";
+  double lr = 0.1;
   bool evaluates = true;
   std::string extra;  // further lines at the top
 

@@ -1,5 +1,6 @@
 #include "tests/support/temp_folder.h"
 
+#include <poll.h>
 #include <stdlib.h>
 
 #include <cerrno>
@@ -10,16 +11,24 @@
 namespace entente::integration {
 
 TempFolder::TempFolder() {
-  std::string pattern = (std::filesystem::temp_directory_path() / "entente-test-XXXXXX").string();
+  std::string pattern = (std::filesystem::temp_directory_path() / "entente-run-XXXXXX").string();
   if (::mkdtemp(pattern.data()) == nullptr) {
     throw std::system_error(errno, std::generic_category(), pattern);
   }
   path_ = std::filesystem::canonical(pattern);
 }
 
+// A killed agent's trainer ends a moment after it, and may write until then.
 TempFolder::~TempFolder() {
-  std::error_code ignored;
-  std::filesystem::remove_all(path_, ignored);
+  constexpr int kTries = 100;
+  constexpr int kPauseMs = 20;
+  std::error_code error;
+  for (int tries = 0; tries < kTries && std::filesystem::exists(path_, error); ++tries) {
+    if (tries > 0) {
+      ::poll(nullptr, 0, kPauseMs);
+    }
+    std::filesystem::remove_all(path_, error);
+  }
 }
 
 std::string read_text(const std::filesystem::path& file) {
