@@ -136,7 +136,7 @@ void AgentCore::on(const event::Woke&) {
   }
   for (auto& [key, outgoing] : outbox_) {
     if (due(outgoing.retry_at)) {
-      upload(outgoing);
+      retry(outgoing);
     }
   }
   for (auto& [blob, state] : fetches_) {

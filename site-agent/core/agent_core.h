@@ -174,6 +174,7 @@ class AgentCore {
   [[nodiscard]] bool is_model_of_a_job(const BlobId& blob) const;
   void release_models(Job& job);
   void remove_unless_used(const BlobId& blob);
+  void output_settled();
   void on(const event::DownloadMoved& event);
   void on(const event::DownloadEnded& event);
 
@@ -187,6 +188,7 @@ class AgentCore {
   void discard(std::map<TaskKey, Outgoing>::iterator outgoing);
   void on(const event::UploadMoved& event);
   void on(const event::UploadEnded& event);
+  void retry(Outgoing& outgoing);
 
   const AgentSettings settings_;
   Jitter jitter_;
@@ -207,6 +209,8 @@ class AgentCore {
   std::set<BlobId> stored_;     // what the blob store holds
   std::set<BlobId> unclaimed_;  // found there at the start, wanted by nobody yet
   std::optional<Monotonic> unclaimed_until_;
+  std::uint32_t outputs_being_stored_ = 0;
+  std::set<BlobId> removals_postponed_;  // until then
 
   // Of the step under way.
   Now now_;

@@ -75,8 +75,27 @@ void AgentCore::on(const event::UploadEnded& event) {
     if (outgoing.granted) {
       outgoing.retry_at = now_.monotonic + outgoing.backoff.next(jitter_);
     }
+  } else if (event.refusal->code == "blob_missing") {
+    // Whoever removed the file: the way out is to compute it again.
+    const TaskKey key = found->first;
+    warn("result_missing", event.refusal->message, key.job.str());
+    discard(found);
+    say(msg::TaskFailed{key, {*event.refusal, true}});
   } else if (event.refusal->code != "stopped") {
+    // A broker without room, or one that took the grant back: the verdict or another grant answers
+    // the next announcement.
     warn("upload_refused", event.refusal->message, event.key.job.str());
+    outgoing.granted = false;
+    outgoing.retry_at = now_.monotonic + outgoing.backoff.next(jitter_);
+  }
+}
+
+void AgentCore::retry(Outgoing& outgoing) {
+  outgoing.retry_at.reset();
+  if (outgoing.granted) {
+    upload(outgoing);
+  } else {
+    announce(outgoing);
   }
 }
 

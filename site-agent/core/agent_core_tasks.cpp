@@ -198,23 +198,36 @@ void AgentCore::on(const event::TrainerFinished& event) {
     return;
   }
   task->stage = Stage::storing;
+  ++outputs_being_stored_;
   effects_.push_back(
       effect::StoreOutput{task->order.key, jobs_.at(task->order.key.job).promise.spec.model});
 }
 
 void AgentCore::on(const event::OutputStored& event) {
   stored_.insert(event.blob);
-  const auto task = find(event.key);
-  if (task == tasks_.end()) {
+  if (const auto task = find(event.key); task == tasks_.end()) {
     remove_unless_used(event.blob);
-    return;
+  } else {
+    task->result.blob = event.blob;
+    task->result.blob_bytes = event.bytes;
+    finish(task);
   }
-  task->result.blob = event.blob;
-  task->result.blob_bytes = event.bytes;
-  finish(task);
+  output_settled();
 }
 
-void AgentCore::on(const event::OutputLost& event) { fail(event.key, event.failure); }
+void AgentCore::on(const event::OutputLost& event) {
+  fail(event.key, event.failure);
+  output_settled();
+}
+
+void AgentCore::output_settled() {
+  ENTENTE_CHECK(outputs_being_stored_ > 0);
+  if (--outputs_being_stored_ == 0) {
+    for (const BlobId& blob : std::exchange(removals_postponed_, {})) {
+      remove_unless_used(blob);
+    }
+  }
+}
 
 void AgentCore::finish(Tasks::iterator task) {
   const TaskKey& key = task->order.key;
@@ -302,7 +315,8 @@ void AgentCore::release_models(Job& job) {
   }
 }
 
-// Equal content has one name, so that a blob may be a result, and a model of several jobs, at once.
+// Equal content has one name, so that a blob may be a result, and a model of several jobs, at once;
+// also the one that is just being stored, whose name is not known yet.
 void AgentCore::remove_unless_used(const BlobId& blob) {
   const bool is_result = std::any_of(outbox_.begin(), outbox_.end(), [&](const auto& entry) {
     return entry.second.entry.result.blob == blob;
@@ -316,6 +330,10 @@ void AgentCore::remove_unless_used(const BlobId& blob) {
       return;  // DownloadEnded clears up
     }
     fetches_.erase(found);
+  }
+  if (outputs_being_stored_ > 0) {
+    removals_postponed_.insert(blob);
+    return;
   }
   stored_.erase(blob);
   effects_.push_back(effect::RemoveBlob{blob});

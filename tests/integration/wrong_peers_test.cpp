@@ -11,7 +11,6 @@ namespace entente::integration {
 namespace {
 
 using net::test::RawClient;
-using testing::AnyOf;
 using testing::HasSubstr;
 
 class WrongPeer : public testing::Test {
@@ -99,11 +98,26 @@ TEST_F(WrongPeer, AtTheCommandLineIsToldItsExitCode) {
   const auto stranger = consortium_.entente_as("mallory", {"job", "list"});
   EXPECT_EQ(stranger.code, 4) << stranger.err;
 
-  // A broker that is not this coordinator's: it has the right names, but another authority's.
-  write_text(consortium_.kit("mallory") / "ca.pem", read_text(consortium_.kit("alice") / "ca.pem"));
   const auto no_kit = consortium_.entente_as("nowhere", {"job", "list"});
   EXPECT_EQ(no_kit.code, 1);
   EXPECT_THAT(no_kit.err, HasSubstr("hint: "));
+}
+
+TEST_F(WrongPeer, WithARevokedCertificateIsRefused) {
+  consortium_.issue(Role::coordinator, "bob");
+  EXPECT_EQ(consortium_.entente_as("bob", {"job", "list"}).code, 0);
+  const auto revoked =
+      consortium_.authority().revoke_member("coordinator/bob", system_now().unix_ms, pki::kCrlDays);
+  ASSERT_TRUE(revoked) << revoked.error().message;
+  const auto broker_kit = consortium_.kit("main");
+  write_text(broker_kit / "crl.pem", read_text(consortium_.folder() / "ca/crl.pem"));
+  write_text(broker_kit / "kit.toml", "crl = \"crl.pem\"\n" + read_text(broker_kit / "kit.toml"));
+  consortium_.kill("broker");
+  consortium_.start_broker();
+  const auto bob = consortium_.entente_as("bob", {"job", "list"});
+  EXPECT_EQ(bob.code, 4);
+  EXPECT_THAT(bob.err, HasSubstr("alert 44"));
+  EXPECT_EQ(consortium_.entente({"job", "list"}).code, 0);
 }
 
 TEST_F(WrongPeer, BrokerThatIsNotThereGivesExitCode3) {

@@ -92,13 +92,14 @@ void Consortium::make_site(const std::string& site, const SiteSetup& setup) {
   write_stripes(folder / "train.images", folder / "train.labels", kExamples, seed);
   write_stripes(folder / "test.images", folder / "test.labels", kTestExamples, 1);
   fs::create_directories(folder / "hold");
-  write_text(
-      folder / "agent.toml",
-      fmt::format(R"(kit = "../../kits/{}"
+  write_text(folder / "agent.toml",
+             fmt::format(
+                 R"(kit = "../../kits/{}"
 data_dir = "data"
 {}
 [trainer]
 program = "{}"
+slots = {}
 
 [[datasets]]
 name = "stripes"
@@ -113,8 +114,8 @@ labels = "test.labels"
 {}
 [policy]
 {})",
-                  site, setup.broker.empty() ? "" : fmt::format("broker = \"{}\"", setup.broker),
-                  program("held-trainer").string(), setup.more_datasets, setup.policy));
+                 site, setup.broker.empty() ? "" : fmt::format("broker = \"{}\"", setup.broker),
+                 program("held-trainer").string(), setup.slots, setup.more_datasets, setup.policy));
 }
 
 void Consortium::add_site(const std::string& site, const SiteSetup& setup) {

@@ -37,8 +37,9 @@ struct SiteSetup {
   std::string policy =
       "coordinators = [\"alice\"]\ndatasets = [\"stripes\", \"stripes-test\"]\nkinds = "
       "[\"train\"]\n";
-  std::string more_datasets;  // further [[datasets]] tables
-  std::uint64_t data_seed = 0;
+  std::string more_datasets;    // further [[datasets]] tables
+  std::uint64_t data_seed = 0;  // 0: by the site's name
+  int slots = 1;
 };
 
 class Consortium {

@@ -27,7 +27,7 @@ local_epochs = 2
 batch_size = 16
 optimizer = {{ type = "sgd", lr = {}, momentum = 0.9 }}
 )",
-                  name, rounds, extra, sites_min, sites_extra, input, hidden, classes, dataset);
+                  name, rounds, extra, sites_min, sites_extra, input, hidden, classes, dataset, lr);
   if (evaluates) {
     text += "\n[evaluate]\ndataset = \"stripes-test\"\nevery = 1\n";
   }

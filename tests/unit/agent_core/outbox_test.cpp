@@ -82,6 +82,65 @@ TEST(Outbox, ACutUploadWaitsForANewGrantWhenTheSessionIsGone) {
   EXPECT_TRUE(has<effect::Upload>(s.hear(msg::ResultGrant{s.order.key, blob(101)})));
 }
 
+TEST(Outbox, ARefusedUploadIsAnnouncedAgainAfterAPause) {
+  Finished s;
+  s.hear(msg::ResultGrant{s.order.key, blob(101)});
+  const Refusal no_room{"disk_full", "no room", "", Scope::broker};
+  EXPECT_FALSE(has<effect::Upload>(s.on(event::UploadEnded{s.order.key, no_room})));
+  const Effects woken = s.sleep();
+  EXPECT_EQ(sent<msg::ResultAnnounce>(woken).size(), 1U);
+  EXPECT_FALSE(has<effect::Upload>(woken));
+  EXPECT_TRUE(has<effect::Upload>(s.hear(msg::ResultGrant{s.order.key, blob(101)})));
+}
+
+TEST(Outbox, AResultWhoseFileIsGoneFailsItsTaskForAnotherTry) {
+  Finished s;
+  s.hear(msg::ResultGrant{s.order.key, blob(101)});
+  const Effects effects = s.on(event::UploadEnded{
+      s.order.key, Refusal{"blob_missing", "the blob is not stored here", "", Scope::task}});
+  EXPECT_EQ(all<effect::DropResult>(effects).at(0).key, s.order.key);
+  const auto failed = sent<msg::TaskFailed>(effects);
+  ASSERT_EQ(failed.size(), 1U);
+  EXPECT_TRUE(failed[0].failure.transient);
+}
+
+// Two jobs of the same spec give the same bytes, and so the same blob.
+TEST(Outbox, ABlobIsNotRemovedWhileItMayBeStoredForAnotherJob) {
+  AgentSettings settings = Scenario::defaults();
+  settings.advert.slots = 2;
+  Scenario s(settings);
+  s.start();
+  const auto first = s.enrol("lung-1");
+  const auto second = s.enrol("lung-2");
+  s.begin(Scenario::train(1, 1, "lung-1"));
+  s.begin(Scenario::train(1, 1, "lung-2"));
+  s.complete(Scenario::train(1, 1, "lung-1"), first, blob(101));
+  s.on(event::TrainerFinished{second, 640, 20, {{"loss", 0.5}}});
+  const auto key = Scenario::train(1, 1, "lung-1").key;
+  EXPECT_FALSE(has<effect::RemoveBlob>(s.hear(msg::ResultVerdict{key, std::nullopt})));
+  const auto other = Scenario::train(1, 1, "lung-2").key;
+  EXPECT_FALSE(has<effect::RemoveBlob>(s.on(event::OutputStored{other, blob(101), 4096})));
+  const auto concluded = s.hear(msg::ResultVerdict{other, std::nullopt});
+  EXPECT_EQ(all<effect::RemoveBlob>(concluded).at(0).blob, blob(101));
+}
+
+TEST(Outbox, ABlobThatWasKeptForAnotherJobIsRemovedWhenItIsAnother) {
+  AgentSettings settings = Scenario::defaults();
+  settings.advert.slots = 2;
+  Scenario s(settings);
+  s.start();
+  const auto first = s.enrol("lung-1");
+  const auto second = s.enrol("lung-2");
+  s.begin(Scenario::train(1, 1, "lung-1"));
+  s.begin(Scenario::train(1, 1, "lung-2"));
+  s.complete(Scenario::train(1, 1, "lung-1"), first, blob(101));
+  s.on(event::TrainerFinished{second, 640, 20, {{"loss", 0.5}}});
+  s.hear(msg::ResultVerdict{Scenario::train(1, 1, "lung-1").key, std::nullopt});
+  const auto stored =
+      s.on(event::OutputStored{Scenario::train(1, 1, "lung-2").key, blob(102), 4096});
+  EXPECT_EQ(all<effect::RemoveBlob>(stored).at(0).blob, blob(101));
+}
+
 TEST(Outbox, UploadProgressIsReportedAtMostOnceASecond) {
   Finished s;
   s.hear(msg::ResultGrant{s.order.key, blob(101)});
