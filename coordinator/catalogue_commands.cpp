@@ -3,41 +3,22 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <nlohmann/json.hpp>
+#include <tuple>
 
 #include "common/domain/layers.h"
 #include "common/runtime/system_clock.h"
-#include "coordinator/broker_client.h"
-#include "coordinator/json_views.h"
+#include "coordinator/ask.h"
 #include "coordinator/text.h"
 
 namespace entente::cli {
 namespace {
 
-Expected<std::vector<SiteView>> ask_sites(const Options& options) {
-  auto client = BrokerClient::connect(options);
-  if (!client) {
-    return tl::unexpected(client.error());
-  }
-  return client->ask<std::vector<SiteView>>(msg::ListSites{});
-}
-
-ExitCode list_sites(const Options& options) {
-  const auto sites = ask_sites(options);
-  if (!sites) {
-    return print_refusal(options, sites.error());
-  }
-  if (options.json) {
-    auto json = nlohmann::json::array();
-    for (const auto& site : *sites) {
-      json.push_back(to_json(site));
-    }
-    print_json(json);
-    return ExitCode::done;
-  }
+void print_sites(const std::vector<SiteView>& sites) {
   std::vector<std::vector<std::string>> rows{
       {"SITE", "CONNECTED", "LAST SEEN", "DATASETS", "SLOTS", "JOBS", "VERSION"}};
-  for (const auto& site : *sites) {
+  for (const auto& site : sites) {
     std::vector<std::string> datasets;
     for (const auto& dataset : site.advert.datasets) {
       datasets.push_back(dataset.name);
@@ -48,36 +29,71 @@ ExitCode list_sites(const Options& options) {
                     std::to_string(site.jobs.size()), site.advert.version});
   }
   print_table(rows);
-  return ExitCode::done;
+}
+
+ExitCode list_sites(const Options& options) {
+  return ask_and_print<std::vector<SiteView>>(options, msg::ListSites{}, print_sites);
+}
+
+// A dataset at a site that has it.
+struct DatasetView {
+  DatasetAdvert dataset;
+  SiteId site;
+  bool connected = false;
+};
+
+std::vector<DatasetView> datasets_of(const std::vector<SiteView>& sites) {
+  std::vector<DatasetView> datasets;
+  for (const auto& site : sites) {
+    for (const auto& dataset : site.advert.datasets) {
+      datasets.push_back({dataset, site.site, site.connected});
+    }
+  }
+  std::sort(datasets.begin(), datasets.end(), [](const DatasetView& a, const DatasetView& b) {
+    return std::tie(a.dataset.name, a.site) < std::tie(b.dataset.name, b.site);
+  });
+  return datasets;
+}
+
+nlohmann::json to_json(const DatasetView& view) {
+  return {{"dataset", view.dataset.name},
+          {"site", view.site.str()},
+          {"connected", view.connected},
+          {"examples", view.dataset.examples},
+          {"example_shape", view.dataset.example_shape},
+          {"classes", view.dataset.classes}};
+}
+
+void print_datasets(const std::vector<DatasetView>& datasets) {
+  std::vector<std::vector<std::string>> rows{
+      {"DATASET", "SITE", "CONNECTED", "EXAMPLES", "SHAPE", "CLASSES"}};
+  for (const auto& [dataset, site, connected] : datasets) {
+    rows.push_back({dataset.name, site.str(), connected ? "yes" : "no",
+                    with_commas(dataset.examples), to_string(dataset.example_shape),
+                    std::to_string(dataset.classes)});
+  }
+  print_table(rows);
 }
 
 ExitCode list_datasets(const Options& options) {
-  const auto sites = ask_sites(options);
+  auto client = BrokerClient::connect(options);
+  if (!client) {
+    return print_refusal(options, client.error());
+  }
+  const auto sites = client->ask<std::vector<SiteView>>(msg::ListSites{});
   if (!sites) {
     return print_refusal(options, sites.error());
   }
-  std::vector<std::vector<std::string>> rows{
-      {"DATASET", "SITE", "CONNECTED", "EXAMPLES", "SHAPE", "CLASSES"}};
-  auto json = nlohmann::json::array();
-  for (const auto& site : *sites) {
-    for (const auto& dataset : site.advert.datasets) {
-      rows.push_back({dataset.name, site.site.str(), site.connected ? "yes" : "no",
-                      with_commas(dataset.examples), to_string(dataset.example_shape),
-                      std::to_string(dataset.classes)});
-      json.push_back({{"dataset", dataset.name},
-                      {"site", site.site.str()},
-                      {"connected", site.connected},
-                      {"examples", dataset.examples},
-                      {"example_shape", dataset.example_shape},
-                      {"classes", dataset.classes}});
-    }
-  }
+  const auto datasets = datasets_of(*sites);
   if (options.json) {
+    auto json = nlohmann::json::array();
+    for (const auto& view : datasets) {
+      json.push_back(to_json(view));
+    }
     print_json(json);
-    return ExitCode::done;
+  } else {
+    print_datasets(datasets);
   }
-  std::sort(rows.begin() + 1, rows.end());
-  print_table(rows);
   return ExitCode::done;
 }
 

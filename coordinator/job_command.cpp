@@ -8,8 +8,7 @@
 
 #include "common/config/job_file.h"
 #include "common/runtime/system_clock.h"
-#include "coordinator/broker_client.h"
-#include "coordinator/json_views.h"
+#include "coordinator/ask.h"
 #include "coordinator/text.h"
 #include "coordinator/watch_display.h"
 
@@ -70,33 +69,19 @@ ExitCode submit(const Options& options, const JobArguments& arguments) {
   return ExitCode::done;
 }
 
-ExitCode list(const Options& options) {
-  auto client = BrokerClient::connect(options);
-  if (!client) {
-    return print_refusal(options, client.error());
-  }
-  const auto jobs = client->ask<std::vector<JobSummary>>(msg::ListJobs{});
-  if (!jobs) {
-    return print_refusal(options, jobs.error());
-  }
-  if (options.json) {
-    auto json = nlohmann::json::array();
-    for (const auto& job : *jobs) {
-      json.push_back(to_json(job));
-    }
-    print_json(json);
-    return ExitCode::done;
-  }
+void print_jobs(const std::vector<JobSummary>& jobs) {
   std::vector<std::vector<std::string>> rows{
       {"JOB", "STATE", "ROUNDS", "COORDINATOR", "SUBMITTED", "REASON"}};
-  for (const auto& job : *jobs) {
+  for (const auto& job : jobs) {
     rows.push_back({job.id.str(), std::string(to_string(job.state)),
                     fmt::format("{} of {}", job.round, job.rounds), job.coordinator,
-                    format_utc(job.submitted_unix_ms),
-                    job.reason.substr(0, job.reason.find('\n'))});
+                    format_utc(job.submitted_unix_ms), job.reason});
   }
   print_table(rows);
-  return ExitCode::done;
+}
+
+ExitCode list(const Options& options) {
+  return ask_and_print<std::vector<JobSummary>>(options, msg::ListJobs{}, print_jobs);
 }
 
 void print_sites(const JobView& job) {
@@ -126,41 +111,30 @@ void print_rounds(const JobView& job) {
   print_table(rows);
 }
 
-ExitCode show(const Options& options, const JobArguments& arguments) {
-  const auto id = parse_job(arguments.job);
-  if (!id) {
-    return print_refusal(options, id.error());
-  }
-  auto client = BrokerClient::connect(options);
-  if (!client) {
-    return print_refusal(options, client.error());
-  }
-  const auto job = client->ask<JobView>(msg::ShowJob{*id});
-  if (!job) {
-    return print_refusal(options, job.error());
-  }
-  if (options.json) {
-    print_json(to_json(*job));
-    return ExitCode::done;
-  }
-  const auto& summary = job->summary;
+void print_job(const JobView& job) {
+  const auto& summary = job.summary;
   fmt::print("{}\n", summary.id.str());
   print_fields({{"state", std::string(to_string(summary.state))},
                 {"reason", summary.reason},
                 {"rounds", fmt::format("{} of {}", summary.round, summary.rounds)},
                 {"coordinator", summary.coordinator},
                 {"submitted", format_utc(summary.submitted_unix_ms)},
-                {"dataset", job->spec.train.dataset},
-                {"spec", job->spec_digest.short_hex()}});
-  if (!job->sites.empty()) {
+                {"dataset", job.spec.train.dataset},
+                {"spec", job.spec_digest.short_hex()}});
+  if (!job.sites.empty()) {
     fmt::print("\n");
-    print_sites(*job);
+    print_sites(job);
   }
-  if (!job->rounds.empty()) {
+  if (!job.rounds.empty()) {
     fmt::print("\n");
-    print_rounds(*job);
+    print_rounds(job);
   }
-  return ExitCode::done;
+}
+
+ExitCode show(const Options& options, const JobArguments& arguments) {
+  const auto id = parse_job(arguments.job);
+  return id ? ask_and_print<JobView>(options, msg::ShowJob{*id}, print_job)
+            : print_refusal(options, id.error());
 }
 
 ExitCode watch(const Options& options, const JobArguments& arguments) {

@@ -28,6 +28,16 @@ nlohmann::json to_json(const DatasetAdvert& dataset) {
 
 }  // namespace
 
+// Outside the unnamed namespace: from inside it the overloads of the header would be hidden.
+template <class T>
+static nlohmann::json list_to_json(const std::vector<T>& list) {
+  auto json = nlohmann::json::array();
+  for (const auto& one : list) {
+    json.push_back(to_json(one));
+  }
+  return json;
+}
+
 nlohmann::json to_json(const JobSummary& job) {
   return {{"job", job.id.str()},
           {"state", to_string(job.state)},
@@ -63,14 +73,8 @@ nlohmann::json to_json(const JobView& job) {
   json["spec_digest"] = job.spec_digest.hex();
   json["dataset"] = job.spec.train.dataset;
   json["strategy"] = job.spec.strategy.kind;
-  json["sites"] = nlohmann::json::array();
-  for (const auto& site : job.sites) {
-    json["sites"].push_back(to_json(site));
-  }
-  json["rounds_done"] = nlohmann::json::array();
-  for (const auto& round : job.rounds) {
-    json["rounds_done"].push_back(to_json(round));
-  }
+  json["sites"] = list_to_json(job.sites);
+  json["rounds_done"] = list_to_json(job.rounds);
   return json;
 }
 
@@ -117,5 +121,9 @@ nlohmann::json to_json(const ModelView& model) {
   }
   return json;
 }
+
+nlohmann::json to_json(const std::vector<JobSummary>& jobs) { return list_to_json(jobs); }
+nlohmann::json to_json(const std::vector<SiteView>& sites) { return list_to_json(sites); }
+nlohmann::json to_json(const std::vector<ModelView>& models) { return list_to_json(models); }
 
 }  // namespace entente::cli

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>
+#include <vector>
 
 #include "common/domain/job_view.h"
 #include "common/domain/messages.h"
@@ -15,5 +16,8 @@ namespace entente::cli {
 [[nodiscard]] nlohmann::json to_json(const JobSiteView& site);
 [[nodiscard]] nlohmann::json to_json(const SiteView& site);
 [[nodiscard]] nlohmann::json to_json(const ModelView& model);
+[[nodiscard]] nlohmann::json to_json(const std::vector<JobSummary>& jobs);
+[[nodiscard]] nlohmann::json to_json(const std::vector<SiteView>& sites);
+[[nodiscard]] nlohmann::json to_json(const std::vector<ModelView>& models);
 
 }  // namespace entente::cli

@@ -8,8 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "common/runtime/system_clock.h"
-#include "coordinator/broker_client.h"
-#include "coordinator/json_views.h"
+#include "coordinator/ask.h"
 #include "coordinator/text.h"
 
 namespace entente::cli {
@@ -40,33 +39,19 @@ Expected<msg::ShowModel> parse_model(const std::string& text) {
   return msg::ShowModel{*job, version};
 }
 
-ExitCode list(const Options& options) {
-  auto client = BrokerClient::connect(options);
-  if (!client) {
-    return print_refusal(options, client.error());
-  }
-  const auto models = client->ask<std::vector<ModelView>>(msg::ListModels{});
-  if (!models) {
-    return print_refusal(options, models.error());
-  }
-  if (options.json) {
-    auto json = nlohmann::json::array();
-    for (const auto& model : *models) {
-      json.push_back(to_json(model));
-    }
-    print_json(json);
-    return ExitCode::done;
-  }
+void print_models(const std::vector<ModelView>& models) {
   std::vector<std::vector<std::string>> rows{
-      {"MODEL", "PUBLISHED", "UPDATES", "SIZE", "EVALUATION", "SHA-256"}};
-  for (const auto& model : *models) {
+      {"MODEL", "PUBLISHED", "SIZE", "EVALUATION", "SHA-256"}};
+  for (const auto& model : models) {
     rows.push_back({fmt::format("{}@{}", model.job.str(), model.version),
-                    format_utc(model.published_unix_ms), std::to_string(model.contributions.size()),
-                    human_bytes(model.bytes), describe(model.evaluate_metrics),
-                    model.blob.short_hex()});
+                    format_utc(model.published_unix_ms), human_bytes(model.bytes),
+                    describe(model.evaluate_metrics), model.blob.short_hex()});
   }
   print_table(rows);
-  return ExitCode::done;
+}
+
+ExitCode list(const Options& options) {
+  return ask_and_print<std::vector<ModelView>>(options, msg::ListModels{}, print_models);
 }
 
 void print_receipt(const ModelView& model) {
@@ -92,23 +77,8 @@ void print_receipt(const ModelView& model) {
 
 ExitCode show(const Options& options, const ModelArguments& arguments) {
   const auto query = parse_model(arguments.model);
-  if (!query) {
-    return print_refusal(options, query.error());
-  }
-  auto client = BrokerClient::connect(options);
-  if (!client) {
-    return print_refusal(options, client.error());
-  }
-  const auto model = client->ask<ModelView>(*query);
-  if (!model) {
-    return print_refusal(options, model.error());
-  }
-  if (options.json) {
-    print_json(to_json(*model));
-  } else {
-    print_receipt(*model);
-  }
-  return ExitCode::done;
+  return query ? ask_and_print<ModelView>(options, *query, print_receipt)
+               : print_refusal(options, query.error());
 }
 
 ExitCode pull(const Options& options, const ModelArguments& arguments) {
