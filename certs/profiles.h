@@ -1,14 +1,18 @@
 // The certificates and lists that a consortium's CA makes, each with all of its fields.
 //
-//            root                      leaf                             revocation list
-//   key      P-256                     P-256 or Ed25519                 -
-//   life     10 years                  90 days unless told otherwise    30 days unless told
-//   otherwise names    URI spiffe://CONSORTIUM   URI spiffe://CONSORTIUM/ROLE/NAME, broker: + DNS,
-//   IP usage    keyCertSign, cRLSign      digitalSignature (critical)      -
+// clang-format off
+//            root                     leaf                               revocation list
+//   key      P-256                    P-256 or Ed25519                   -
+//   life     10 years                 90 days unless told otherwise      30 days unless told
+//   names    URI spiffe://CONSORTIUM  URI spiffe://CONSORTIUM/ROLE/NAME, -
+//                                     a broker also DNS names, addresses
+//   usage    keyCertSign, cRLSign     digitalSignature (critical)        -
 //            (critical)
-//   EKU      -                         broker serverAuth, others clientAuth; never both
-//   basic    CA:TRUE, pathlen 0        CA:FALSE (critical)              -
-//   ids      subject key               subject key, authority key       authority key, number
+//   EKU      -                        broker serverAuth, others          -
+//                                     clientAuth; never both
+//   basic    CA:TRUE, pathlen 0       CA:FALSE (critical)                -
+//   ids      subject key              subject key, authority key         authority key, number
+// clang-format on
 //
 // The subject's CN repeats the name for people who look at it with other tools; no program reads
 // it. Serial numbers are random (127 bits), so that a CA restored from a backup repeats none.

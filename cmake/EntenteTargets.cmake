@@ -28,6 +28,13 @@ function(entente_library name)
   endif()
 endfunction()
 
+# entente_failpoints(name): the places of `entente_<name>` where a test may let a program die. In
+# builds for people the option is off and the macro of common/runtime/failpoint.h nothing.
+function(entente_failpoints name)
+  target_compile_definitions(entente_${name} PRIVATE
+    $<$<BOOL:${ENTENTE_FAILPOINTS}>:ENTENTE_FAILPOINTS>)
+endfunction()
+
 # entente_program(name SOURCE main.cpp LINKS targets...)
 function(entente_program name)
   cmake_parse_arguments(ARG "" "SOURCE" "LINKS" ${ARGN})

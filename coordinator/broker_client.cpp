@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
 #include <thread>
 
@@ -72,6 +73,17 @@ Expected<void> greet(net::ClientSession& session) {
   return {};
 }
 
+// A long history comes in several updates, each with the job's state of now: the last one is that
+// with the event of the job's end, or the one that has nothing to add.
+bool tells_the_end(const msg::JobUpdate& update) {
+  const auto ends = [](const JobEvent& event) {
+    return event.kind == JobEventKind::completed || event.kind == JobEventKind::failed ||
+           event.kind == JobEventKind::aborted;
+  };
+  return is_terminal(update.summary.state) &&
+         (update.events.empty() || std::any_of(update.events.begin(), update.events.end(), ends));
+}
+
 }  // namespace
 
 BrokerClient::BrokerClient(Kit kit, std::unique_ptr<net::ClientSession> session)
@@ -102,6 +114,15 @@ Expected<BrokerClient> BrokerClient::connect(const Options& options) {
   auto kit = load_kit(options.kit, system_now().unix_ms);
   if (!kit) {
     return tl::unexpected(kit.error());
+  }
+  // As a site it would be taken for another installation of that site's agent.
+  if (kit->identity.role == Role::site) {
+    return refuse("not_authorised",
+                  fmt::format("{} may not use this command; {} is its kit", kit->identity.path(),
+                              options.kit.string()),
+                  "name a coordinator's, an operator's or an auditor's kit with --kit DIR or "
+                  "ENTENTE_KIT",
+                  Scope::broker);
   }
   auto session = dial(*kit);
   if (!session) {
@@ -163,7 +184,7 @@ Expected<std::optional<JobSummary>> BrokerClient::follow(const JobId& job, std::
       seen = update->events.back().seq;
     }
     on_update(*update);
-    if (is_terminal(update->summary.state)) {
+    if (tells_the_end(*update)) {
       return update->summary;
     }
   }

@@ -16,6 +16,10 @@ namespace entente::cli {
 namespace {
 
 void print_sites(const std::vector<SiteView>& sites) {
+  if (sites.empty()) {
+    fmt::print("no site has joined yet; a site does with: entente-agent serve --config FILE\n");
+    return;
+  }
   std::vector<std::vector<std::string>> rows{
       {"SITE", "CONNECTED", "LAST SEEN", "DATASETS", "SLOTS", "JOBS", "VERSION"}};
   for (const auto& site : sites) {
@@ -65,6 +69,11 @@ nlohmann::json to_json(const DatasetView& view) {
 }
 
 void print_datasets(const std::vector<DatasetView>& datasets) {
+  if (datasets.empty()) {
+    fmt::print(
+        "no site offers a dataset; sites list theirs in agent.toml (docs/agent-config.md)\n");
+    return;
+  }
   std::vector<std::vector<std::string>> rows{
       {"DATASET", "SITE", "CONNECTED", "EXAMPLES", "SHAPE", "CLASSES"}};
   for (const auto& [dataset, site, connected] : datasets) {

@@ -41,7 +41,13 @@ ExitCode watch(const Options& options, BrokerClient& client, const JobId& job) {
   if (!ended) {
     return print_refusal(options, ended.error());
   }
-  return ended->state == JobState::completed ? ExitCode::done : ExitCode::refused;
+  if (ended->state != JobState::completed) {
+    return ExitCode::refused;
+  }
+  if (!options.json) {
+    fmt::print("take the model with: entente model pull {0} -o {0}.safetensors\n", ended->id.str());
+  }
+  return ExitCode::done;
 }
 
 ExitCode submit(const Options& options, const JobArguments& arguments) {
@@ -70,6 +76,10 @@ ExitCode submit(const Options& options, const JobArguments& arguments) {
 }
 
 void print_jobs(const std::vector<JobSummary>& jobs) {
+  if (jobs.empty()) {
+    fmt::print("no jobs yet; submit one with: entente job submit FILE\n");
+    return;
+  }
   std::vector<std::vector<std::string>> rows{
       {"JOB", "STATE", "ROUNDS", "COORDINATOR", "SUBMITTED", "REASON"}};
   for (const auto& job : jobs) {

@@ -107,6 +107,10 @@ ExitCode down(const Options& options, const LocalArguments& arguments) {
     print_json({{"stopped", count}, {"killed", killed}, {"purged", purged}});
     return ExitCode::done;
   }
+  if (count == 0 && !purged) {
+    fmt::print("no consortium runs in {}\n", arguments.folder.string());
+    return ExitCode::done;
+  }
   fmt::print("stopped {} processes{}\n", count, purged ? " and removed their folder" : "");
   for (const auto& name : killed) {
     fmt::print("{} did not stop in time and was killed\n", name);

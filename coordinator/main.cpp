@@ -5,6 +5,7 @@
 #include <exception>
 
 #include "common/base/version.h"
+#include "common/config/command_line.h"
 #include "coordinator/catalogue_commands.h"
 #include "coordinator/job_command.h"
 #include "coordinator/local_command.h"
@@ -17,6 +18,7 @@ int main(int argc, char** argv) {
   CLI::App app{"Entente: train one model together while each one's data stays at home."};
   app.set_version_flag("--version", std::string("entente ") + entente::kVersion);
   app.require_subcommand(1);
+  app.failure_message(entente::usage_error);
   app.fallthrough();  // --kit and --json may stand anywhere
 
   entente::cli::Options options;

@@ -40,6 +40,10 @@ Expected<msg::ShowModel> parse_model(const std::string& text) {
 }
 
 void print_models(const std::vector<ModelView>& models) {
+  if (models.empty()) {
+    fmt::print("no models yet; see how the jobs are with: entente job list\n");
+    return;
+  }
   std::vector<std::vector<std::string>> rows{
       {"MODEL", "PUBLISHED", "SIZE", "EVALUATION", "SHA-256"}};
   for (const auto& model : models) {
@@ -81,10 +85,28 @@ ExitCode show(const Options& options, const ModelArguments& arguments) {
                : print_refusal(options, query.error());
 }
 
+// A download of gigabytes must not end in front of a place that cannot take it.
+Expected<void> check_output(const std::filesystem::path& output) {
+  std::error_code ignored;
+  if (std::filesystem::is_directory(output, ignored)) {
+    return refuse("output_invalid", fmt::format("{} is a folder", output.string()),
+                  "name the file to write with -o FILE");
+  }
+  const auto folder = std::filesystem::absolute(output).parent_path();
+  if (!std::filesystem::is_directory(folder, ignored)) {
+    return refuse("output_invalid", fmt::format("there is no folder {}", folder.string()),
+                  "make it first, or name another file with -o FILE");
+  }
+  return {};
+}
+
 ExitCode pull(const Options& options, const ModelArguments& arguments) {
   const auto query = parse_model(arguments.model);
   if (!query) {
     return print_refusal(options, query.error());
+  }
+  if (const auto writable = check_output(arguments.output); !writable) {
+    return print_refusal(options, writable.error());
   }
   auto client = BrokerClient::connect(options);
   if (!client) {

@@ -23,6 +23,18 @@ std::string dump(const nlohmann::json& value) {
   return value.dump(2, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
+// `text` with its second and later lines `columns` to the right.
+std::string indent_lines(std::string_view text, std::size_t columns) {
+  std::string indented;
+  for (const char c : text) {
+    indented += c;
+    if (c == '\n') {
+      indented.append(columns, ' ');
+    }
+  }
+  return indented;
+}
+
 }  // namespace
 
 ExitCode exit_code_for(const Refusal& refusal) {
@@ -55,7 +67,7 @@ void print_fields(const std::vector<Field>& fields) {
   }
   for (const auto& [label, value] : fields) {
     if (!value.empty()) {
-      fmt::print("  {:<{}}  {}\n", label, width, value);
+      fmt::print("  {:<{}}  {}\n", label, width, indent_lines(value, width + 4));
     }
   }
 }

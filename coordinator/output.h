@@ -44,8 +44,8 @@ void print_json(const nlohmann::json& result);
 
 // Label and value.
 using Field = std::pair<std::string_view, std::string>;
-// The fields a line each, indented, their values in one column; fields without a value are left
-// out.
+// The fields a line each, indented, their values in one column, also when a value has several
+// lines; fields without a value are left out.
 void print_fields(const std::vector<Field>& fields);
 
 }  // namespace entente::cli

@@ -67,7 +67,13 @@ struct RevokeArguments {
 UnixMillis unix_now() { return system_now().unix_ms; }
 
 // The broker is where every other member dials to; a kit without it would be of no use.
-std::optional<Refusal> missing_broker(Role role, const std::string& broker) {
+std::optional<Refusal> missing_address(const pki::Member& member, const std::string& broker) {
+  const Role role = member.role;
+  if (role == Role::broker && member.hosts.dns.empty() && member.hosts.ips.empty()) {
+    return Refusal{.code = "usage",
+                   .message = "a broker's certificate must say where it is reached",
+                   .hint = "add --dns NAME or --ip ADDRESS, once for each"};
+  }
   if (role == Role::broker || !broker.empty()) {
     return std::nullopt;
   }
@@ -121,7 +127,7 @@ ExitCode run_init(const Options& options, const InitArguments& arguments) {
 
 ExitCode run_issue(const Options& options, const IssueArguments& arguments) {
   const pki::Member member = arguments.to.member();
-  if (const auto missing = missing_broker(member.role, arguments.settings.broker)) {
+  if (const auto missing = missing_address(member, arguments.settings.broker)) {
     return wrong_usage(options, *missing);
   }
   auto authority = pki::Authority::open(arguments.to.ca);
@@ -170,7 +176,7 @@ Expected<void> write_answer(const SignArguments& arguments, const pki::Authority
 ExitCode run_sign(const Options& options, const SignArguments& arguments) {
   const pki::Member member = arguments.to.member();
   if (!arguments.answer.empty()) {
-    if (const auto missing = missing_broker(member.role, arguments.settings.broker)) {
+    if (const auto missing = missing_address(member, arguments.settings.broker)) {
       return wrong_usage(options, *missing);
     }
   }
@@ -332,15 +338,23 @@ const CLI::Validator kIsName(
                            : quote(text) + " is no name: 1 to 63 characters of a-z, 0-9, . and -";
     },
     "NAME");
+const CLI::Validator kIsEndpoint(
+    [](std::string& text) {
+      return is_endpoint(text) ? std::string()
+                               : quote(text) +
+                                     " is not of the form host:port, for example "
+                                     "broker.example:7100";
+    },
+    "HOST:PORT");
 const CLI::IsMember kIsRole(std::vector<std::string>{"broker", "site", "coordinator", "operator",
                                                      "auditor"});
 const CLI::Range kDaysRange(1, pki::kRootDays);
 
 void add_member(CLI::App& command, MemberArguments& to) {
-  command.add_option("role", to.role, "broker, site, coordinator, operator or auditor")
+  command.add_option("ROLE", to.role, "broker, site, coordinator, operator or auditor")
       ->required()
       ->check(kIsRole);
-  command.add_option("name", to.name, "the member's name")->required()->check(kIsName);
+  command.add_option("NAME", to.name, "the member's name")->required()->check(kIsName);
   command.add_option("--ca", to.ca, "the CA's folder")->required();
   command.add_option("--dns", to.dns, "a host name of the broker (repeatable)");
   command.add_option("--ip", to.ips, "an IP address of the broker (repeatable)");
@@ -350,8 +364,8 @@ void add_member(CLI::App& command, MemberArguments& to) {
 }
 
 void add_settings(CLI::App& command, pki::KitSettings& settings) {
-  command.add_option("--broker", settings.broker, "host:port, where the member dials to");
-  command.add_option("--proxy", settings.proxy, "host:port of an HTTP CONNECT proxy");
+  command.add_option("--broker", settings.broker, "where the member dials to")->check(kIsEndpoint);
+  command.add_option("--proxy", settings.proxy, "an HTTP CONNECT proxy")->check(kIsEndpoint);
   command.add_option("--crl", settings.crl, "the broker's revocation list, from the kit's folder");
 }
 
@@ -410,8 +424,8 @@ void add_rest(CLI::App& pki, const Options& options, Action& chosen) {
   add<RevokeArguments>(
       pki, chosen, options, "revoke", "Revoke a member's certificates and renew the list",
       [](CLI::App& command, RevokeArguments& to) {
-        command.add_option("role", to.role, "the member's role")->check(kIsRole);
-        command.add_option("name", to.name, "the member's name")->check(kIsName);
+        command.add_option("ROLE", to.role, "the member's role")->check(kIsRole);
+        command.add_option("NAME", to.name, "the member's name")->check(kIsName);
         command.add_option("--ca", to.ca, "the CA's folder")->required();
         command.add_option("--serial", to.serial, "revoke this one certificate");
         command.add_flag("--refresh", to.refresh, "revoke nothing, give the list a later date");

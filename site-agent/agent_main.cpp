@@ -5,6 +5,7 @@
 #include <string>
 
 #include "common/base/version.h"
+#include "common/config/command_line.h"
 #include "common/runtime/log.h"
 #include "common/runtime/stop_signal.h"
 #include "site-agent/service/agent_config.h"
@@ -59,6 +60,7 @@ int main(int argc, char** argv) {
       "A site's agent in an Entente consortium: the data stays, updates leave, by policy."};
   app.set_version_flag("--version", std::string("entente-agent ") + entente::kVersion);
   app.require_subcommand(1);
+  app.failure_message(entente::usage_error);
   Options options;
   auto* serve_command =
       add_command(app, "serve", "Run the agent until it is stopped (SIGTERM, Ctrl-C)", options);
@@ -84,8 +86,9 @@ int main(int argc, char** argv) {
     return serve(*config, options);
   }
   if (datasets_command->parsed()) {
-    std::fputs(entente::agent::show_datasets(*config, options.json).c_str(), stdout);
-    return 0;
+    const auto shown = entente::agent::show_datasets(*config, options.json);
+    std::fputs(shown.text.c_str(), stdout);
+    return shown.all_readable ? 0 : 1;
   }
   return show_sent(*config, options);
 }

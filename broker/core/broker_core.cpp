@@ -154,7 +154,10 @@ BrokerCore::BrokerCore(BrokerInfo info, Snapshot snapshot, Now now) {
     auto& job = state_.jobs.at(row.key.job);
     const auto current = job.rounds.empty() ? 0 : job.rounds.rbegin()->first;
     Task task{std::move(row), now.monotonic, false, {}, std::nullopt, false};
-    if (is_open(task) || task.row.key.round == current) {
+    // Who failed at an evaluation that is still to be done is not asked again.
+    const bool is_tried = task.row.key.kind == TaskKind::evaluate &&
+                          job.rounds.at(task.row.key.round).evaluate_metrics.empty();
+    if (is_open(task) || task.row.key.round == current || is_tried) {
       const auto key = task.row.key;
       job.tasks.insert_or_assign(key, std::move(task));
     }

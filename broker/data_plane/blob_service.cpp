@@ -10,6 +10,8 @@
 #include <variant>
 #include <vector>
 
+#include "common/runtime/failpoint.h"
+
 namespace entente::broker {
 namespace {
 
@@ -117,7 +119,7 @@ void BlobService::start_put(SessionId id, Session& session, const msg::BlobPut& 
                         fmt::format("blob {} was announced with {} bytes and is offered with {}",
                                     message.blob.short_hex(), grant->bytes, message.bytes),
                         "announce it again", Scope::task});
-  } else if (store_.has(message.blob)) {
+  } else if (store_.vouch_for(message.blob)) {
     if (send(id, msg::BlobReady{message.blob, grant->bytes, kCreditWindow})) {
       settle(id, *grant, false);
     }
@@ -224,7 +226,9 @@ void BlobService::settle(SessionId id, const PutGrant& grant, bool brought) {
     check = check_tensors(store_.path(grant.blob), *grant.layout, grant.l2_norm_max);
   }
   if (check) {
+    ENTENTE_FAILPOINT("broker.update.checked");
     send(id, msg::BlobStored{grant.blob});
+    ENTENTE_FAILPOINT("broker.update.stored");
   } else {
     if (brought) {
       store_.remove(grant.blob);
@@ -257,12 +261,13 @@ void BlobService::start_get(SessionId id, Session& session, const msg::BlobGet& 
   if (!send(id, msg::BlobSize{message.blob, bytes}) || message.offset == bytes) {
     return;
   }
-  session.gets.emplace(message.blob,
-                       Get{std::move(*reader),
-                           message.offset,
-                           std::min<std::uint64_t>(message.credit, limits::kCreditChunks),
-                           0,
-                           {}});
+  session.gets.emplace(
+      message.blob, Get{std::move(*reader),
+                        message.offset,
+                        std::min<std::uint64_t>(message.credit, limits::kCreditChunks),
+                        0,
+                        {},
+                        message.offset == 0 ? std::optional<Sha256>(std::in_place) : std::nullopt});
 }
 
 void BlobService::take_credit(SessionId id, Session& session, const msg::BlobCredit& message) {
@@ -311,10 +316,31 @@ bool BlobService::serve_gets(Monotonic now) {
   return more;
 }
 
+bool BlobService::is_damaged(const BlobId& blob, Get& get, const zmq::message_t& chunk) {
+  if (!get.hash) {
+    return false;
+  }
+  get.hash->update({chunk.data<std::byte>(), chunk.size()});
+  if (get.offset + chunk.size() < get.reader.size() || get.hash->finish() == blob) {
+    return false;
+  }
+  (void)store_.vouch_for(blob);
+  return true;
+}
+
 bool BlobService::send_next_chunk(SessionId id, const Session& session, const BlobId& blob,
                                   Get& get, Monotonic now) {
   zmq::message_t chunk = get.reader.chunk_at(get.offset);
   const std::uint64_t bytes = chunk.size();
+  if (is_damaged(blob, get, chunk)) {
+    get.offset = get.reader.size();  // served, as far as it ever will be
+    return send(id, msg::BlobRefused{
+                        blob, Refusal{"blob_damaged",
+                                      fmt::format("the broker's copy of blob {} is "
+                                                  "damaged; it has put it aside",
+                                                  blob.short_hex()),
+                                      "have the operator check the broker's disk", Scope::task}});
+  }
   if (!send(id, msg::BlobChunk{blob, get.offset}, std::move(chunk))) {
     return false;
   }

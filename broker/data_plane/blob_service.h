@@ -8,6 +8,8 @@
 //    damaged (a power cut), the put starts over by itself with a second BlobReady.
 //  - The same peer's newer put takes an unfinished blob over from its older session: after a broken
 //    connection the broker often learns of the new one first.
+//  - A stored blob is read again before it counts as an update, and while it is sent: one that is
+//    damaged is quarantined. A peer checks what it gets anyway.
 //  - Gets are served round robin, a few chunks a turn, so that one download never starves others.
 //  - A put that was refused half-way swallows the chunks that were already under way.
 //
@@ -28,6 +30,7 @@
 #include "common/base/time.h"
 #include "common/blob/blob_reader.h"
 #include "common/blob/blob_store.h"
+#include "common/crypto/digest.h"
 #include "common/domain/messages.h"
 
 namespace entente::broker {
@@ -80,6 +83,7 @@ class BlobService {
     std::uint64_t credit = 0;     // chunks that may still be sent
     std::uint64_t under_way = 0;  // chunks sent and not yet taken
     std::optional<Monotonic> reported;
+    std::optional<Sha256> hash;  // of what was sent; none for a get that did not start at 0
   };
 
   struct Session {
@@ -103,6 +107,8 @@ class BlobService {
   void settle(SessionId id, const PutGrant& grant, bool brought);
 
   void start_get(SessionId id, Session& session, const msg::BlobGet& message);
+  // The last chunk of a damaged blob is kept back: quarantined, and the peer is told.
+  [[nodiscard]] bool is_damaged(const BlobId& blob, Get& get, const zmq::message_t& chunk);
   void take_credit(SessionId id, Session& session, const msg::BlobCredit& message);
   // False when the session had to be closed.
   bool send_next_chunk(SessionId id, const Session& session, const BlobId& blob, Get& get,

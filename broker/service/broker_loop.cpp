@@ -5,6 +5,7 @@
 
 #include "common/base/check.h"
 #include "common/base/limits.h"
+#include "common/runtime/failpoint.h"
 #include "common/runtime/log.h"
 #include "common/runtime/system_clock.h"
 #include "common/wire/control_codec.h"
@@ -41,6 +42,34 @@ Event event_of(SessionId session, const net::Frames& frames) {
   return MessageReceived{session, *std::move(message), digest};
 }
 
+bool is_acceptance(const msg::Control& message) {
+  const auto* verdict = std::get_if<msg::ResultVerdict>(&message);
+  return verdict != nullptr && !verdict->refusal;
+}
+
+// The messages that make or keep a promise, for the failpoint walk.
+void reach_before(const msg::Control& message) {
+  if (is_acceptance(message)) {
+    ENTENTE_FAILPOINT("broker.verdict.before");
+  }
+  const auto* reply = std::get_if<msg::Reply>(&message);
+  if (reply != nullptr && std::holds_alternative<JobSummary>(reply->body)) {
+    ENTENTE_FAILPOINT("broker.submit.accepted");
+  }
+}
+
+void reach_after(const msg::Control& message) {
+  if (is_acceptance(message)) {
+    ENTENTE_FAILPOINT("broker.verdict.sent");
+  } else if (std::holds_alternative<msg::JobOffer>(message)) {
+    ENTENTE_FAILPOINT("broker.offer.sent");
+  } else if (std::holds_alternative<msg::TaskOffer>(message)) {
+    ENTENTE_FAILPOINT("broker.task.sent");
+  } else if (std::holds_alternative<msg::ResultGrant>(message)) {
+    ENTENTE_FAILPOINT("broker.grant.sent");
+  }
+}
+
 }  // namespace
 
 BrokerLoop::BrokerLoop(BrokerCore core, LoopInbox& inbox, LoopParts parts)
@@ -52,13 +81,51 @@ std::optional<std::string> BrokerLoop::run(StopSignal& stop) {
     wait(stop);
     if (stop.take() != 0) {
       log::info("stopping", "asked to stop; jobs go on when the broker is back");
-      return std::nullopt;
+      stop.let_the_next_end_the_process();
+      drain();
+      break;
     }
     take_inbox();
     take_messages();
     take_time();
   }
   return failure_;
+}
+
+// What peers and threads say from here on is left to the next start, which asks for it again.
+void BrokerLoop::drain() {
+  parts_.front.stop_accepting();
+  const auto until = system_now().monotonic + kDrainMax;
+  const auto sessions = parts_.router.sessions();
+  std::set<SessionId> open(sessions.begin(), sessions.end());
+  while (uncommitted_ > 0 && !failure_ && system_now().monotonic < until) {
+    take_last_words(until, open);
+  }
+  for (const auto session : sessions) {
+    parts_.router.detach(session);
+  }
+  while (!open.empty() && !failure_ && system_now().monotonic < until) {
+    take_last_words(until, open);
+  }
+}
+
+void BrokerLoop::take_last_words(Monotonic until, std::set<SessionId>& open) {
+  // The ROUTER, too: a peer is let go of only when somebody looks at the socket.
+  std::array items{zmq::pollitem_t{nullptr, inbox_.fd(), ZMQ_POLLIN, 0},
+                   zmq::pollitem_t{parts_.router.socket().handle(), 0, ZMQ_POLLIN, 0}};
+  const auto left = std::chrono::ceil<Millis>(until - system_now().monotonic);
+  zmq::poll(items.data(), items.size(), std::max(Millis(0), left));
+  while (parts_.router.receive()) {
+  }
+  for (auto& message : inbox_.drain()) {
+    if (auto* committed = std::get_if<Committed>(&message)) {
+      handle(std::move(*committed));
+    } else if (const auto* down = std::get_if<net::SessionDown>(&message)) {
+      open.erase(down->session);
+    } else if (const auto* failed = std::get_if<ThreadFailed>(&message)) {
+      handle(*failed);
+    }
+  }
 }
 
 void BrokerLoop::wait(StopSignal& stop) {
@@ -143,21 +210,30 @@ void BrokerLoop::handle(const net::HandshakeRefused& refused) {
 void BrokerLoop::handle(Committed committed) {
   ENTENTE_CHECK(uncommitted_ > 0);
   --uncommitted_;
+  ENTENTE_FAILPOINT("broker.actions.before");
   for (auto& action : committed.actions) {
     std::visit([this](auto& one) { carry_out(one); }, action);
   }
+  ENTENTE_FAILPOINT("broker.actions.after");
 }
 
 void BrokerLoop::carry_out(Send& send) {
+  reach_before(send.message);
   const auto bytes = wire::encode(send.message);
   if (!parts_.router.send(send.session, {zmq::message_t(bytes.data(), bytes.size()), {}})) {
     close(send.session, "does not take its messages");
   }
+  reach_after(send.message);
 }
 
 void BrokerLoop::carry_out(const GrantPut& grant) {
   parts_.data_plane.grant(
       PutGrant{grant.peer, grant.blob, grant.bytes, grant.layout, limits::kUpdateNormMax});
+}
+
+void BrokerLoop::carry_out(const DropBlob& drop) {
+  parts_.blobs.remove(drop.blob);
+  ENTENTE_FAILPOINT("broker.blob.dropped");
 }
 
 // The store has turned these into Send.

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <optional>
+#include <set>
 #include <string>
 #include <variant>
 #include <vector>
@@ -44,14 +45,21 @@ struct LoopParts {
 
 class BrokerLoop {
  public:
+  static constexpr Millis kDrainMax{2000};
+
   BrokerLoop(BrokerCore core, LoopInbox& inbox, LoopParts parts);
 
-  // Returns when `stop` fires (nothing) or a thread has failed (what failed).
+  // Returns when `stop` has fired (nothing) or a thread has failed (what failed). A stop first
+  // drains, within kDrainMax: nobody new is let in, what is decided is committed and said, and each
+  // session ends after its last message.
   [[nodiscard]] std::optional<std::string> run(StopSignal& stop);
 
  private:
   void wait(StopSignal& stop);
   void take_inbox();
+  void drain();
+  // Waits for the threads' words and takes those that a drain is about.
+  void take_last_words(Monotonic until, std::set<SessionId>& open);
   void take_messages();
   void take_time();
   void decide(const Event& event);
@@ -74,7 +82,7 @@ class BrokerLoop {
   }
   void carry_out(const Revoke& revoke) { parts_.data_plane.revoke(revoke.peer, revoke.blob); }
   void carry_out(StartMerge& merge) { parts_.merges.push(std::move(merge)); }
-  void carry_out(const DropBlob& drop) { parts_.blobs.remove(drop.blob); }
+  void carry_out(const DropBlob& drop);
   void carry_out(const SendEvents&);
   void carry_out(const SendModels&);
 

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "broker/service/broker_loop.h"
+#include "broker/service/recovery.h"
 #include "common/base/version.h"
 #include "common/crypto/kit.h"
 #include "common/net/context.h"
@@ -96,6 +97,9 @@ Expected<void> run(const BrokerConfig& config, const Kit& kit, TlsContext tls, B
   if (!snapshot) {
     return tl::unexpected(snapshot.error());
   }
+  if (auto recovered = recover(store, blobs, *snapshot, system_now().unix_ms); !recovered) {
+    return recovered;
+  }
   collect_orphans(store, blobs);
   BrokerCore core({kit.identity.name, kVersion}, *std::move(snapshot), system_now());
 
@@ -158,7 +162,9 @@ Expected<void> serve(const BrokerConfig& config, StopSignal& stop) {
     return run(config, *kit, *std::move(tls), *std::move(store), stop);
   } catch (const std::exception& error) {  // a disk, an address, the database
     return refuse("broker_failed", fmt::format("the broker can't run: {}", error.what()),
-                  "check listen and data_dir in its configuration", Scope::broker);
+                  "see whether the address is free and the disk writable: listen and data_dir in "
+                  "the configuration",
+                  Scope::broker);
   }
 }
 

@@ -36,13 +36,14 @@ Expected<BrokerConfig> read_broker_config(const std::filesystem::path& file) {
   const auto port =
       colon == std::string::npos ? std::nullopt : parse_port(listen.substr(colon + 1));
   if (!port || colon == 0) {
-    root.problem("listen", "must be \"address:port\", for example \"0.0.0.0:7100\"");
+    root.problem("listen", "listen must be \"address:port\", for example \"0.0.0.0:7100\"");
   } else {
     config.host = listen.substr(0, colon);
     config.port = *port;
   }
   if (auto problems = toml->problems()) {
-    return tl::unexpected(*problems);
+    problems->hint = "docs/broker-config.md explains every key";
+    return tl::unexpected(*std::move(problems));
   }
   return config;
 }

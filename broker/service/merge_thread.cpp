@@ -3,8 +3,10 @@
 #include <fmt/format.h>
 
 #include <exception>
+#include <stdexcept>
 
 #include "broker/merge/merge_task.h"
+#include "common/runtime/failpoint.h"
 
 namespace entente::broker {
 namespace {
@@ -45,7 +47,30 @@ void MergeThread::run() {
   }
 }
 
+// Files are read long after they were checked: a bit may have flipped on the disk meanwhile.
+Expected<void> MergeThread::check_inputs(const StartMerge& start) {
+  if (!blobs_.vouch_for(start.model)) {
+    return refuse(
+        "blob_damaged",
+        fmt::format("the model to start from ({}) is damaged or gone on the broker's disk",
+                    start.model.short_hex()),
+        "check the broker's disk with: entente-broker check", Scope::job);
+  }
+  for (const auto& update : start.updates) {
+    if (!blobs_.vouch_for(update.update)) {
+      throw std::runtime_error(fmt::format(
+          "the update of {} for round {} of {} ({}) is damaged or gone on the disk; the next start "
+          "asks the site again",
+          update.site.str(), start.round, start.job.str(), update.update.short_hex()));
+    }
+  }
+  return {};
+}
+
 MergeFinished MergeThread::carry_out(const StartMerge& start) {
+  if (auto sound = check_inputs(start); !sound) {
+    return {start.job, start.round, tl::unexpected(sound.error())};
+  }
   MergeRequest request;
   request.strategy = start.strategy;
   request.model = blobs_.path(start.model);
@@ -55,11 +80,15 @@ MergeFinished MergeThread::carry_out(const StartMerge& start) {
   request.layout = *start.layout;
   request.output = blobs_.scratch_path(fmt::format("{}-{}", start.job.str(), start.round));
   request.metadata = metadata_of(start);
+  ENTENTE_FAILPOINT("broker.merge.before");
   const auto merged = merge(request);
   if (!merged) {
     return {start.job, start.round, tl::unexpected(merged.error())};
   }
-  return {start.job, start.round, MergedModel{blobs_.adopt(request.output), merged->bytes}};
+  ENTENTE_FAILPOINT("broker.merge.written");
+  const auto blob = blobs_.adopt(request.output);
+  ENTENTE_FAILPOINT("broker.merge.adopted");
+  return {start.job, start.round, MergedModel{blob, merged->bytes}};
 }
 
 }  // namespace entente::broker

@@ -27,6 +27,9 @@ class MergeThread {
  private:
   void run();
   [[nodiscard]] MergeFinished carry_out(const StartMerge& merge);
+  // Refuses a damaged model, which ends the job. Throws for a damaged update: the broker must stop,
+  // and its next start has the site train it again (recovery.h).
+  [[nodiscard]] Expected<void> check_inputs(const StartMerge& merge);
 
   BlobStore& blobs_;
   MergeHandlers handlers_;

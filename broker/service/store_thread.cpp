@@ -6,6 +6,7 @@
 
 #include "common/base/limits.h"
 #include "common/domain/messages.h"
+#include "common/runtime/failpoint.h"
 
 namespace entente::broker {
 namespace {
@@ -64,15 +65,26 @@ void StoreThread::run() {
         rows.insert(rows.end(), std::make_move_iterator(batch.rows.begin()),
                     std::make_move_iterator(batch.rows.end()));
       }
-      if (!rows.empty()) {
-        store_.write(rows);
-      }
+      write(rows);
       for (auto& batch : batches) {
         handlers_.on_committed(answer(std::move(batch.actions)));
       }
     }
   } catch (const std::exception& error) {
     handlers_.on_failure(error.what());
+  }
+}
+
+void StoreThread::write(const std::vector<Row>& rows) {
+  if (rows.empty()) {
+    return;
+  }
+  ENTENTE_FAILPOINT("broker.rows.before");
+  store_.write(rows);
+  ENTENTE_FAILPOINT("broker.rows.after");
+  if (std::any_of(rows.begin(), rows.end(),
+                  [](const Row& row) { return std::holds_alternative<ModelRow>(row); })) {
+    ENTENTE_FAILPOINT("broker.model.published");
   }
 }
 

@@ -33,6 +33,7 @@ class StoreThread {
 
  private:
   void run();
+  void write(const std::vector<Row>& rows);
   [[nodiscard]] std::vector<Action> answer(std::vector<Action> actions);
 
   BrokerStore store_;

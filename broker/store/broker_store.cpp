@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "broker/store/audit_chain.h"
+#include "broker/store/consistency.h"
 #include "broker/store/schema.h"
 #include "broker/store/statements.h"
 #include "common/storage/database.h"
@@ -132,6 +133,36 @@ class BrokerStore::Impl {
       blobs.push_back(RowReader(query).required_digest());
     }
     return blobs;
+  }
+
+  std::vector<NamedBlob> described_blobs() {
+    auto& query = statements_.prepare(
+        "SELECT blob, bytes, 'model/' || job || '@' || version FROM models UNION ALL"
+        " SELECT t.blob, t.blob_bytes,"
+        "  'the update of ' || t.site || ' for round ' || t.round || ' of ' || t.job"
+        " FROM tasks t JOIN jobs j ON j.job = t.job"
+        " JOIN rounds r ON r.job = t.job AND r.round = t.round"
+        " WHERE t.blob IS NOT NULL AND r.state <> 'done' AND j.state = 'running'");
+    std::vector<NamedBlob> blobs;
+    while (query.executeStep()) {
+      RowReader row(query);
+      NamedBlob named;
+      named.blob = row.required_digest();
+      named.bytes = row.integer();
+      named.what = row.text();
+      blobs.push_back(std::move(named));
+    }
+    return blobs;
+  }
+
+  std::vector<TaskRow> ended_tasks() {
+    return read_tasks(
+        "SELECT t.* FROM tasks t JOIN jobs j ON j.job = t.job"
+        " WHERE j.state IN ('completed', 'failed', 'aborted')");
+  }
+
+  std::vector<std::string> contradictions(Rules rules, std::size_t limit) {
+    return broker::contradictions(statements_, rules, limit);
   }
 
   std::optional<std::int64_t> first_broken_audit_row() { return audit_.first_broken(); }
@@ -356,9 +387,14 @@ class BrokerStore::Impl {
   }
 
   void load_tasks(Snapshot& snapshot) {
-    auto& query = statements_.prepare(
+    snapshot.tasks = read_tasks(
         "SELECT t.* FROM tasks t JOIN jobs j ON j.job = t.job"
         " WHERE j.state NOT IN ('completed', 'failed', 'aborted')");
+  }
+
+  std::vector<TaskRow> read_tasks(const char* sql) {
+    auto& query = statements_.prepare(sql);
+    std::vector<TaskRow> tasks;
     while (query.executeStep()) {
       RowReader row(query);
       TaskRow task;
@@ -374,8 +410,9 @@ class BrokerStore::Impl {
       task.result.steps = row.integer();
       task.result.metrics = row.metrics();
       task.reason = row.text();
-      snapshot.tasks.push_back(std::move(task));
+      tasks.push_back(std::move(task));
     }
+    return tasks;
   }
 
   Database database_;
@@ -420,6 +457,14 @@ std::vector<ModelView> BrokerStore::models(const std::optional<JobId>& job,
 }
 
 std::vector<BlobId> BrokerStore::named_blobs() { return impl_->named_blobs(); }
+
+std::vector<NamedBlob> BrokerStore::described_blobs() { return impl_->described_blobs(); }
+
+std::vector<TaskRow> BrokerStore::ended_tasks() { return impl_->ended_tasks(); }
+
+std::vector<std::string> BrokerStore::contradictions(Rules rules, std::size_t limit) {
+  return impl_->contradictions(rules, limit);
+}
 
 std::optional<std::int64_t> BrokerStore::first_broken_audit_row() {
   return impl_->first_broken_audit_row();

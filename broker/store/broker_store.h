@@ -16,6 +16,15 @@
 
 namespace entente::broker {
 
+enum class Rules : std::uint8_t;  // consistency.h
+
+// A blob that a row names, and what it is to that row.
+struct NamedBlob {
+  BlobId blob;
+  std::uint64_t bytes = 0;
+  std::string what;  // "model/lung-3@2", "the update of north for round 2 of lung-3"
+};
+
 class BrokerStore {
  public:
   // Opens or makes `file`. Refuses as Database::open does, and with "database_corrupt" when a row
@@ -43,6 +52,16 @@ class BrokerStore {
 
   // Blobs that a row still names: every model, and the updates of rounds not yet merged.
   [[nodiscard]] std::vector<BlobId> named_blobs();
+
+  // The same blobs, each with every row that names it.
+  [[nodiscard]] std::vector<NamedBlob> described_blobs();
+
+  // Those that are not in a Snapshot: of jobs that have ended. Throws std::runtime_error when one
+  // does not decode.
+  [[nodiscard]] std::vector<TaskRow> ended_tasks();
+
+  // What rows say that other rows deny (consistency.h), a sentence each.
+  [[nodiscard]] std::vector<std::string> contradictions(Rules rules, std::size_t limit);
 
   // The first audit row whose hash does not follow from the row and its predecessor; nothing when
   // the chain is whole.

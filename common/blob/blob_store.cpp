@@ -14,6 +14,7 @@
 #include "common/blob/file.h"
 #include "common/crypto/digest.h"
 #include "common/crypto/random.h"
+#include "common/runtime/failpoint.h"
 
 namespace entente {
 namespace fs = std::filesystem;
@@ -71,8 +72,11 @@ void make_folder(const fs::path& folder) {
 // The bytes of `file` must be on the disk already.
 void publish(const fs::path& file, const fs::path& target) {
   make_folder(target.parent_path());
+  ENTENTE_FAILPOINT("blob.rename.before");
   fs::rename(file, target);
+  ENTENTE_FAILPOINT("blob.rename.after");
   sync_folder(target.parent_path());
+  ENTENTE_FAILPOINT("blob.published");
 }
 
 class PacedWriter final : public BlobWriter {
@@ -102,6 +106,7 @@ class PacedWriter final : public BlobWriter {
     offset_ += bytes.size();
     pace();
     state_ = State::writing;
+    ENTENTE_FAILPOINT("blob.chunk.written");
   }
 
   [[nodiscard]] Expected<void> finish() override {
@@ -116,6 +121,7 @@ class PacedWriter final : public BlobWriter {
                                 id_.short_hex(), digest.short_hex()),
                     "send the blob again from its start", Scope::task);
     }
+    ENTENTE_FAILPOINT("blob.sync.before");
     file_.sync_data();
     publish(partial_, target_);
     return {};
@@ -208,6 +214,7 @@ Expected<std::unique_ptr<BlobWriter>> BlobStore::open_writer(const BlobId& id,
 BlobId BlobStore::adopt(const fs::path& file) {
   File source = File::open(file, O_RDWR);
   const BlobId id = source.digest();
+  ENTENTE_FAILPOINT("blob.sync.before");
   source.sync();
   publish(file, path(id));
   return id;
@@ -216,6 +223,23 @@ BlobId BlobStore::adopt(const fs::path& file) {
 bool BlobStore::verify(const BlobId& id) const {
   const std::optional<File> file = File::open_existing(path(id));
   return file && file->digest() == id;
+}
+
+fs::path BlobStore::quarantine_path(const BlobId& id) const {
+  return impl_->folder_ / "quarantine" / id.hex();
+}
+
+bool BlobStore::vouch_for(const BlobId& id) {
+  if (verify(id)) {
+    return true;
+  }
+  if (has(id)) {
+    make_folder(quarantine_path(id).parent_path());
+    fs::rename(path(id), quarantine_path(id));
+    sync_folder(quarantine_path(id).parent_path());
+    sync_folder(path(id).parent_path());
+  }
+  return false;
 }
 
 void BlobStore::remove(const BlobId& id) {
@@ -240,6 +264,17 @@ std::vector<BlobId> BlobStore::list() const {
   }
   std::sort(blobs.begin(), blobs.end());
   return blobs;
+}
+
+std::vector<std::pair<BlobId, std::uint64_t>> BlobStore::list_partial() const {
+  std::vector<std::pair<BlobId, std::uint64_t>> partial;
+  for (const auto& entry : fs::directory_iterator(impl_->folder_ / "partial")) {
+    if (const auto id = BlobId::parse(entry.path().filename().string())) {
+      partial.emplace_back(*id, entry.file_size());
+    }
+  }
+  std::sort(partial.begin(), partial.end());
+  return partial;
 }
 
 fs::path BlobStore::scratch_path(const std::string& name) const {

@@ -2,6 +2,7 @@
 //
 //   <folder>/ab/abcdef...        a finished blob: complete, verified, fsynced
 //   <folder>/partial/abcdef...   an upload or download under way; its length is the resume point
+//   <folder>/quarantine/abc...   a blob whose bytes have changed: kept for people, never used
 //
 // Finished blobs never change. A writer reserves its space first, so that a full disk is a clean
 // refusal at the start; paces its writes; verifies the digest; fsyncs, renames and fsyncs the
@@ -15,6 +16,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "common/base/blob_id.h"
@@ -54,9 +56,16 @@ class BlobStore {
 
   // Reads a finished blob again: false when its digest is no longer its name.
   [[nodiscard]] bool verify(const BlobId& id) const;
+  // The same before a blob is used: one that has changed is moved to quarantine, so that nobody
+  // finds it under its name again. False also when there is none.
+  [[nodiscard]] bool vouch_for(const BlobId& id);
+  // Where `vouch_for` puts a damaged blob.
+  [[nodiscard]] std::filesystem::path quarantine_path(const BlobId& id) const;
   // Forgets the blob and, unless it is being written, what an unfinished transfer left of it.
   void remove(const BlobId& id);
   [[nodiscard]] std::vector<BlobId> list() const;
+  // What unfinished transfers have left, with its length so far.
+  [[nodiscard]] std::vector<std::pair<BlobId, std::uint64_t>> list_partial() const;
   // A path in this store's file system for a file to be adopted later.
   [[nodiscard]] std::filesystem::path scratch_path(const std::string& name) const;
 

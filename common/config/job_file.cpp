@@ -8,6 +8,7 @@
 #include "common/base/limits.h"
 #include "common/base/quote.h"
 #include "common/config/toml_table.h"
+#include "common/domain/layers.h"
 
 namespace entente {
 namespace {
@@ -48,6 +49,11 @@ ModelSpec read_model(TomlReader table) {
   for (auto& layer : table.tables("layers")) {
     LayerSpec spec;
     spec.kind = layer.string("type");
+    if (const auto known = layer_kinds();
+        !spec.kind.empty() && std::find(known.begin(), known.end(), spec.kind) == known.end()) {
+      layer.problem("type", fmt::format("layer type {} is unknown{}", quote(spec.kind),
+                                        suggestion(spec.kind, known)));
+    }
     spec.name = layer.string("name", {});
     spec.attributes = layer.rest();
     model.layers.push_back(std::move(spec));

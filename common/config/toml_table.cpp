@@ -188,9 +188,7 @@ void TomlReader::State::wrong_element(const toml::node& element, std::string_vie
 
 TomlReader::TomlReader(std::shared_ptr<State> state) : state_(std::move(state)) {}
 
-bool TomlReader::has(std::string_view key) const {
-  return state_->table != nullptr && state_->table->contains(key);
-}
+bool TomlReader::has(std::string_view key) { return state_->find(key) != nullptr; }
 
 std::string TomlReader::string(std::string_view key) {
   if (state_->find(key) == nullptr) {

@@ -38,7 +38,7 @@ class TomlFile;
 // is recorded as a problem and a default value returned, so that reading goes on.
 class TomlReader {
  public:
-  [[nodiscard]] bool has(std::string_view key) const;
+  [[nodiscard]] bool has(std::string_view key);
 
   [[nodiscard]] std::string string(std::string_view key);  // required
   [[nodiscard]] std::string string(std::string_view key, std::string fallback);

@@ -21,17 +21,6 @@ bool is_port(std::string_view text) {
   return error == std::errc() && end == text.data() + text.size() && port != 0;
 }
 
-// "host:port", with an IPv6 address in brackets.
-bool is_endpoint(std::string_view text) {
-  const std::size_t colon = text.rfind(':');
-  if (colon == std::string_view::npos || colon == 0 || !is_port(text.substr(colon + 1))) {
-    return false;
-  }
-  const std::string_view host = text.substr(0, colon);
-  const bool bracketed = host.size() > 2 && host.front() == '[' && host.back() == ']';
-  return bracketed || host.find_first_of(":[]/@ ") == std::string_view::npos;
-}
-
 struct Settings {
   ConsortiumId consortium;
   std::string broker;
@@ -144,8 +133,9 @@ Expected<Identity> member_identity(const Kit& kit, const X509* leaf,
 Expected<Kit> load(const std::filesystem::path& folder, Validity* validity) {
   std::error_code error;
   if (!std::filesystem::is_directory(folder, error)) {
-    return refuse("kit_missing", fmt::format("there is no kit folder {}", folder.native()),
-                  "name it with --kit DIR or ENTENTE_KIT");
+    return refuse(
+        "kit_missing", fmt::format("there is no kit folder {}", folder.native()),
+        "name it with --kit or ENTENTE_KIT, a broker's or an agent's as kit in its configuration");
   }
   if (!std::filesystem::exists(folder / "kit.toml", error)) {
     return refuse("kit_missing", fmt::format("{} has no kit.toml", folder.native()), kAskForKit);
@@ -185,6 +175,16 @@ Expected<Kit> load(const std::filesystem::path& folder, Validity* validity) {
 }
 
 }  // namespace
+
+bool is_endpoint(std::string_view text) {
+  const std::size_t colon = text.rfind(':');
+  if (colon == std::string_view::npos || colon == 0 || !is_port(text.substr(colon + 1))) {
+    return false;
+  }
+  const std::string_view host = text.substr(0, colon);
+  const bool bracketed = host.size() > 2 && host.front() == '[' && host.back() == ']';
+  return bracketed || host.find_first_of(":[]/@ ") == std::string_view::npos;
+}
 
 Expected<Kit> load_kit_unchecked(const std::filesystem::path& folder) {
   Validity ignored;

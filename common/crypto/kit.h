@@ -14,6 +14,7 @@
 
 #include <filesystem>
 #include <string>
+#include <string_view>
 
 #include "common/base/refusal.h"
 #include "common/base/time.h"
@@ -32,6 +33,9 @@ struct Kit {
   std::filesystem::path crl_file;  // empty: no revocation list
   UnixMillis valid_until_unix_ms = 0;
 };
+
+// Whether `text` has the form "host:port", with an IPv6 address in brackets.
+[[nodiscard]] bool is_endpoint(std::string_view text);
 
 // Refuses with codes "kit_missing", "kit_unsafe", "kit_invalid", "certificate_expired",
 // "certificate_not_yet_valid", each with the file at fault and the next step.

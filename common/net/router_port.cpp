@@ -43,6 +43,14 @@ void RouterPort::attach(const SessionUp& up) {
   peers_.emplace(up.session, std::move(peer));
 }
 
+std::vector<SessionId> RouterPort::sessions() const {
+  std::vector<SessionId> sessions;
+  for (const auto& [session, peer] : peers_) {
+    sessions.push_back(session);
+  }
+  return sessions;
+}
+
 void RouterPort::detach(SessionId session) {
   const auto peer = peers_.find(session);
   if (peer == peers_.end()) {

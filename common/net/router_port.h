@@ -9,6 +9,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "common/net/frames.h"
 #include "common/net/tls_front.h"
@@ -21,6 +22,8 @@ class RouterPort {
 
   void attach(const SessionUp& up);
   [[nodiscard]] bool has(SessionId session) const { return peers_.contains(session); }
+  // The sessions that are attached, in the order of their numbers.
+  [[nodiscard]] std::vector<SessionId> sessions() const;
   // Forgets the session; messages of it that are still queued are dropped.
   void detach(SessionId session);
 

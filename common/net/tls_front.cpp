@@ -101,6 +101,7 @@ class TlsFront::Impl {
     std::shared_ptr<Pump> pump;  // once the plane's ROUTER has connected
   };
 
+  void listen(const std::string& host, std::uint16_t port);
   asio::awaitable<void> accept_all();
   asio::awaitable<void> receive(int descriptor, std::string remote);
   asio::awaitable<Expected<SessionUp>> shake_hands(Arrival& arrival);
@@ -139,6 +140,18 @@ TlsFront::Impl::Impl(const std::string& host, std::uint16_t port, TlsContext con
     : context_(std::move(context)),
       consortium_(std::move(consortium)),
       handlers_(std::move(handlers)) {
+  try {
+    listen(host, port);
+  } catch (const std::system_error& error) {
+    throw std::system_error(error.code(), fmt::format("cannot listen on {}:{}", host, port));
+  }
+  asio::co_spawn(io(), accept_all(), asio::detached);
+  for (Lane* lane : {&control_, &data_}) {
+    lane->thread = std::thread([lane] { lane->io.run(); });
+  }
+}
+
+void TlsFront::Impl::listen(const std::string& host, std::uint16_t port) {
   tcp::resolver resolver(io());
   const tcp::endpoint address =
       *resolver.resolve(host, std::to_string(port), tcp::resolver::passive).begin();
@@ -148,11 +161,6 @@ TlsFront::Impl::Impl(const std::string& host, std::uint16_t port, TlsContext con
   acceptor_.bind(address);
   acceptor_.listen(static_cast<int>(limits::kHandshakesInFlightMax));
   port_ = acceptor_.local_endpoint().port();
-
-  asio::co_spawn(io(), accept_all(), asio::detached);
-  for (Lane* lane : {&control_, &data_}) {
-    lane->thread = std::thread([lane] { lane->io.run(); });
-  }
 }
 
 TlsFront::Impl::~Impl() {

@@ -21,6 +21,14 @@ StopSignal::StopSignal() {
   std::signal(SIGPIPE, SIG_IGN);
 }
 
+void StopSignal::let_the_next_end_the_process() {
+  sigset_t stops;
+  ::sigemptyset(&stops);
+  ::sigaddset(&stops, SIGTERM);
+  ::sigaddset(&stops, SIGINT);
+  ::pthread_sigmask(SIG_UNBLOCK, &stops, nullptr);
+}
+
 StopSignal::~StopSignal() {
   // What is still pending was meant for us: it must not hit the process once unblocked.
   while (take() != 0) {

@@ -20,6 +20,9 @@ class StopSignal {
   [[nodiscard]] int fd() const { return fd_; }
   // Takes one pending signal, if there is one: returns its number or 0.
   [[nodiscard]] int take();
+  // From now on the next SIGTERM or SIGINT ends the process at once: for the loop that has taken
+  // one and now stops in order. Only on the thread that made this object.
+  void let_the_next_end_the_process();
 
  private:
   int fd_;

@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "common/base/check.h"
+#include "common/runtime/failpoint.h"
 
 namespace entente {
 namespace {
@@ -237,8 +238,10 @@ WriteTransaction::~WriteTransaction() {
 
 void WriteTransaction::commit() {
   ENTENTE_CHECK(open_);
+  ENTENTE_FAILPOINT("storage.commit.before");
   sql_.exec("COMMIT");
   open_ = false;
+  ENTENTE_FAILPOINT("storage.commit.after");
 }
 
 }  // namespace entente

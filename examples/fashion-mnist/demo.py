@@ -50,13 +50,16 @@ class Demo:
 
     def print_class_table(self):
         print("\n== What each site has (images per class; told here, never to the broker) ==\n")
-        print(f"{'':8}" + "".join(f"{name:>10}" for name in CLASSES) + f"{'in all':>10}")
+        columns = []
         for site in SITES:
             datasets = self.entente("datasets", "--config",
                                     str(self.consortium / "sites" / site / "agent.toml"),
                                     program="entente-agent")
             counts = next(d for d in datasets if d["name"] == "fashion-mnist")["class_counts"]
-            print(f"{site:8}" + "".join(f"{count:10,}" for count in counts) + f"{sum(counts):10,}")
+            columns.append(counts + [sum(counts)])
+        print(f"  {'':8}" + "".join(f"{site:>10}" for site in SITES))
+        for name, *counts in zip(CLASSES + ["in all"], *columns):
+            print(f"  {name:8}" + "".join(f"{count:10,}" for count in counts))
 
     def train_together(self):
         print("\n== One model, trained together ==\n", flush=True)

@@ -227,6 +227,13 @@ void AgentCore::welcome(const msg::Welcome& message) {
   note("connected", fmt::format("connected to broker \"{}\" (version {}) as session {}",
                                 message.broker, message.version, message.session));
   say(msg::Advert{settings_.advert});
+  // The broker answers the promise to a job that has ended with JobClosed: the one that it sent
+  // may have been lost with a session, and an ended job would be kept forever.
+  for (const auto& [id, job] : jobs_) {
+    if (job.accepted) {
+      say(msg::JobReply{id, job.promise.spec_digest, std::nullopt});
+    }
+  }
   for (auto& [key, outgoing] : outbox_) {
     announce(outgoing);
   }

@@ -363,7 +363,9 @@ void AgentCore::on(const event::DownloadEnded& event) {
     remove_unless_used(event.blob);
   } else if (event.refusal->code == "stopped") {
     fetch(event.blob, state);  // stopped for one job and wanted again by another meanwhile
-  } else if (event.refusal->code == "transfer_cut") {
+  } else if (event.refusal->code == "transfer_cut" || event.refusal->code == "not_granted") {
+    // A broker that has been restarted grants the model again with its offers, which may come
+    // after this site has asked: that costs no attempt.
     state.retry_at = now_.monotonic + state.backoff.next(jitter_);
   } else {
     fetches_.erase(found);

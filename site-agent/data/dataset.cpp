@@ -46,7 +46,7 @@ Expected<Labels> read_labels(const DatasetConfig& config) {
   labels.classes = config.classes != 0 ? config.classes : needed;
   if (needed > labels.classes) {
     return invalid(fmt::format("{}: label {} is out of range, the dataset has {} classes",
-                               config.labels.string(), *largest, labels.classes),
+                               config.labels.filename().string(), *largest, labels.classes),
                    "correct the dataset's classes in agent.toml or leave the key out");
   }
   return labels;
@@ -56,8 +56,9 @@ Expected<Labels> read_labels(const DatasetConfig& config) {
 Expected<IdxFile> open_images(const DatasetConfig& config, const Labels& labels) {
   auto images = IdxFile::open(config.images, 2, 4);
   if (images && images->count() != labels.values.size()) {
-    return invalid(fmt::format("{} has {} images, but {} has {} labels", config.images.string(),
-                               images->count(), config.labels.string(), labels.values.size()));
+    return invalid(fmt::format("{} has {} images, but {} has {} labels",
+                               config.images.filename().string(), images->count(),
+                               config.labels.filename().string(), labels.values.size()));
   }
   return images;
 }

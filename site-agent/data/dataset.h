@@ -50,7 +50,7 @@ struct Dataset {
 };
 
 // Refuses with "dataset_missing", "dataset_invalid" (truncated, not IDX, counts differ, a label out
-// of range), naming the file.
+// of range), naming the file without its folder: the words may reach a coordinator.
 [[nodiscard]] Expected<Dataset> load_dataset(const DatasetConfig& config);
 
 // What the site tells the consortium: name, kind, count, shape, classes.

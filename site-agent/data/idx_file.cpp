@@ -29,7 +29,7 @@ std::uint32_t big_endian(std::span<const std::uint8_t, 4> bytes) {
 void IdxFile::Close::operator()(gzFile_s* file) const { ::gzclose(file); }
 
 tl::unexpected<Refusal> IdxFile::invalid(std::string_view cause) const {
-  return refuse("dataset_invalid", fmt::format("{}: {}", path_.string(), cause),
+  return refuse("dataset_invalid", fmt::format("{}: {}", path_.filename().string(), cause),
                 "check that the file is complete and that the paths of images and labels are not "
                 "swapped",
                 Scope::site);
@@ -43,7 +43,7 @@ Expected<IdxFile> IdxFile::open(const std::filesystem::path& path, std::size_t d
   gzFile_s* file = is_folder ? nullptr : ::gzopen(path.c_str(), "rbe");
   if (file == nullptr) {
     return refuse("dataset_missing",
-                  fmt::format("cannot open {}: {}", path.string(),
+                  fmt::format("cannot open {}: {}", path.filename().string(),
                               is_folder ? "it is a folder" : std::strerror(errno)),
                   "check the path in agent.toml and that the agent's user may read the file",
                   Scope::site);

@@ -230,7 +230,7 @@ Expected<Recovered> Journal::recover() {
     const auto job = JobId::parse(name);
     const auto digest = Digest::parse(promises.getColumn("spec_digest").getString());
     auto spec = wire::decode_job_spec(bytes_of(promises.getColumn("spec")));
-    if (!job || !digest || !spec) {
+    if (!job || !digest || !spec || wire::spec_digest(*spec) != *digest) {
       return corrupt(fmt::format("a promise (job \"{}\")", name));
     }
     recovered.promises.push_back(

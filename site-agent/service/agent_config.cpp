@@ -144,6 +144,7 @@ Expected<AgentConfig> read_agent_config(const fs::path& file) {
   config.policy.datasets = read_clause(policy, "datasets");
   config.policy.kinds = read_clause(policy, "kinds");
   if (auto problems = toml->problems()) {
+    problems->hint = "docs/agent-config.md explains every key";
     return tl::unexpected(std::move(*problems));
   }
   return config;

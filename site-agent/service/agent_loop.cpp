@@ -4,6 +4,7 @@
 #include <zmq.hpp>
 
 #include "common/base/check.h"
+#include "common/runtime/failpoint.h"
 #include "common/runtime/log.h"
 #include "common/runtime/system_clock.h"
 #include "common/wire/control_codec.h"
@@ -17,6 +18,9 @@ constexpr int kMessagesPerTurn = 64;
 
 // What an ended session still holds arrives within this; see ClientSession::receive.
 constexpr Millis kLastWords{200};
+
+// How long a stop waits for finished updates to reach the disk.
+constexpr Millis kLastOutputsMax{700};
 
 constexpr Millis kSleepMax = std::chrono::minutes(10);
 
@@ -37,6 +41,9 @@ std::optional<std::string> AgentLoop::run(StopSignal& stop) {
     take_messages();
     take_trainers();
     take_time();
+  }
+  if (stopped_ && !failure_) {
+    keep_finished_outputs();
   }
   trainers_.clear();
   session_.reset();
@@ -62,6 +69,17 @@ void AgentLoop::wait(StopSignal& stop) {
   }
   zmq::poll(items.data(), items.size(), sleep);
   stopped_ = stop.take() != 0;
+  if (stopped_) {
+    stop.let_the_next_end_the_process();
+  }
+}
+
+// An update that a trainer has finished reaches the outbox before a stop, so that nobody has to
+// train it again.
+void AgentLoop::keep_finished_outputs() {
+  if (parts_.disk.finish(kLastOutputsMax)) {
+    take_inbox();
+  }
 }
 
 void AgentLoop::take_inbox() {
@@ -104,7 +122,13 @@ void AgentLoop::take(const net::Frames& frames) {
     }
     return;
   }
+  if (std::holds_alternative<msg::ResultVerdict>(*message)) {
+    ENTENTE_FAILPOINT("agent.verdict.received");
+  }
   const auto* offer = std::get_if<msg::JobOffer>(&*message);
+  if (offer != nullptr) {
+    ENTENTE_FAILPOINT("agent.offer.received");
+  }
   const bool matches = offer == nullptr || wire::spec_digest(offer->spec) == offer->spec_digest;
   decide(event::Received{std::move(*message), matches});
 }

@@ -43,8 +43,9 @@ class AgentLoop {
  public:
   AgentLoop(AgentCore core, Inbox& inbox, LoopParts parts);
 
-  // Returns when `stop` fires (nothing) or a thread has failed (what failed). Throws
-  // SQLite::Exception when the journal cannot be written. Trainers are dead when it returns.
+  // Returns when `stop` has fired (nothing; updates that were finished are in the outbox) or a
+  // thread has failed (what failed). Throws SQLite::Exception when the journal cannot be written.
+  // Trainers are dead when it returns.
   [[nodiscard]] std::optional<std::string> run(StopSignal& stop);
 
  private:
@@ -61,6 +62,7 @@ class AgentLoop {
   void take_trainers();
   void take_replies(TrainerId id);
   void take_time();
+  void keep_finished_outputs();
 
   void decide(Event event);
   void end_session(Refusal reason);

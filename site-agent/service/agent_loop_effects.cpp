@@ -9,6 +9,7 @@
 #include "common/base/check.h"
 #include "common/base/limits.h"
 #include "common/domain/layers.h"
+#include "common/runtime/failpoint.h"
 #include "common/runtime/log.h"
 #include "common/tensors/safetensors.h"
 #include "common/wire/control_codec.h"
@@ -62,10 +63,34 @@ Event store_output(const TaskKey& key, const ModelSpec& model, const fs::path& f
            false}};
     }
     const std::uint64_t bytes = fs::file_size(file);
-    return event::OutputStored{key, blobs.adopt(file), bytes};
+    const BlobId blob = blobs.adopt(file);
+    ENTENTE_FAILPOINT("agent.output.stored");
+    return event::OutputStored{key, blob, bytes};
   } catch (const std::exception& error) {
     return event::OutputLost{key, fault_at_site("disk_failed", error.what(),
                                                 "check the disk of the site's data folder")};
+  }
+}
+
+bool is_promise(const msg::Control& message) {
+  const auto* reply = std::get_if<msg::JobReply>(&message);
+  return reply != nullptr && !reply->decline;
+}
+
+// The messages that make or keep a promise, for the failpoint walk.
+void reach_before(const msg::Control& message) {
+  if (is_promise(message)) {
+    ENTENTE_FAILPOINT("agent.promise.before");
+  } else if (std::holds_alternative<msg::ResultAnnounce>(message)) {
+    ENTENTE_FAILPOINT("agent.announce.before");
+  }
+}
+
+void reach_after(const msg::Control& message) {
+  if (is_promise(message)) {
+    ENTENTE_FAILPOINT("agent.promise.sent");
+  } else if (std::holds_alternative<msg::ResultAnnounce>(message)) {
+    ENTENTE_FAILPOINT("agent.announce.sent");
   }
 }
 
@@ -88,6 +113,7 @@ void AgentLoop::carry_out(const effect::Send& effect) {
   if (!session_) {
     return;
   }
+  reach_before(effect.message);
   const wire::Bytes bytes = wire::encode(effect.message);
   net::Frames frames{zmq::message_t(bytes.data(), bytes.size()), std::nullopt};
   if (!session_->send(std::move(frames))) {
@@ -96,6 +122,7 @@ void AgentLoop::carry_out(const effect::Send& effect) {
         reason ? *reason
                : Refusal{"broker_stalled", "the broker takes no more messages", {}, Scope::broker});
   }
+  reach_after(effect.message);
 }
 
 contract::Prepare AgentLoop::prepare_command(const effect::StartTrainer& effect) const {
@@ -149,6 +176,7 @@ void AgentLoop::carry_out(const effect::RunTask& effect) {
       return;
     case TaskKind::train:
       process.command(contract::Train{order.key.round, order.seed, model, output});
+      ENTENTE_FAILPOINT("agent.train.started");
       return;
     case TaskKind::evaluate:
       process.command(contract::Evaluate{model});
@@ -191,6 +219,7 @@ void AgentLoop::carry_out(const effect::StopUpload& effect) {
 void AgentLoop::carry_out(const effect::RemoveBlob& effect) {
   try {
     parts_.blobs.remove(effect.blob);
+    ENTENTE_FAILPOINT("agent.blob.removed");
   } catch (const std::system_error& error) {
     log::warning("blob_kept", fmt::format("blob {} cannot be removed: {}", effect.blob.short_hex(),
                                           error.what()));

@@ -19,7 +19,7 @@ using nlohmann::json;
 void append_dataset(std::string& text, const DatasetConfig& config, const Expected<Dataset>& data) {
   auto out = std::back_inserter(text);
   if (!data) {
-    fmt::format_to(out, "{}: cannot be read: {}\n", config.name, data.error().message);
+    fmt::format_to(out, "{}: not usable: {}\n", config.name, data.error().message);
     return;
   }
   fmt::format_to(out, "{}: {} examples of shape {}, {} classes\n", config.name, data->size(),
@@ -71,21 +71,24 @@ std::string metrics_text(const std::string& metrics_json) {
 
 }  // namespace
 
-std::string show_datasets(const AgentConfig& config, bool as_json) {
-  std::string text;
+DatasetsShown show_datasets(const AgentConfig& config, bool as_json) {
+  DatasetsShown shown;
   json list = json::array();
   for (const DatasetConfig& dataset : config.datasets) {
     const auto data = load_dataset(dataset);
+    shown.all_readable = shown.all_readable && data.has_value();
     if (as_json) {
       list.push_back(dataset_json(dataset, data));
     } else {
-      append_dataset(text, dataset, data);
+      append_dataset(shown.text, dataset, data);
     }
   }
   if (as_json) {
-    return list.dump(2) + "\n";
+    shown.text = list.dump(2) + "\n";
+  } else if (config.datasets.empty()) {
+    shown.text = "agent.toml names no dataset\n";
   }
-  return text.empty() ? "agent.toml names no dataset\n" : text;
+  return shown;
 }
 
 Expected<std::string> show_sent(const AgentConfig& config, bool as_json) {

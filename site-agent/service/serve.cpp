@@ -83,6 +83,22 @@ void log_start(const Kit& kit, const AgentConfig& config, const SiteAdvert& adve
              {"policy", summary(config.policy)}});
 }
 
+// Results and models that are still what their names say; the core takes the others as missing.
+std::vector<BlobId> sound_blobs(BlobStore& blobs) {
+  auto found = blobs.list();
+  std::erase_if(found, [&blobs](const BlobId& blob) {
+    const bool sound = blobs.vouch_for(blob);
+    if (!sound) {
+      log::warning("blob_damaged",
+                   fmt::format("blob {} has changed on the disk; it is put aside and not used",
+                               blob.short_hex()),
+                   {{"kept", blobs.quarantine_path(blob).string()}});
+    }
+    return !sound;
+  });
+  return found;
+}
+
 Expected<void> run(const AgentConfig& config, const Kit& kit, StopSignal& stop,
                    LeaveAtOnce leave_at_once) {
   auto journal = Journal::open(config.journal_file());
@@ -95,7 +111,7 @@ Expected<void> run(const AgentConfig& config, const Kit& kit, StopSignal& stop,
   }
   fs::remove_all(config.data_dir / "work");  // running tasks are forgotten; the broker asks again
   BlobStore blobs(config.data_dir / "blobs");
-  recovered->blobs = blobs.list();
+  recovered->blobs = sound_blobs(blobs);
 
   AgentSettings settings;
   settings.site = *SiteId::parse(kit.identity.name);

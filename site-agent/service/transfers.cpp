@@ -1,8 +1,11 @@
 #include "site-agent/service/transfers.h"
 
+#include <fmt/format.h>
+
 #include <exception>
 #include <optional>
 
+#include "common/runtime/failpoint.h"
 #include "common/runtime/system_clock.h"
 
 namespace entente::agent {
@@ -37,6 +40,18 @@ Refusal cut(const Refusal& cause) {
   return {"transfer_cut", cause.message, cause.hint, Scope::task};
 }
 
+// A result may wait for days, and a bit flip meanwhile: such bytes never leave. For the core the
+// result is then missing, and computed again when the broker asks.
+Expected<void> still_sound(BlobStore& blobs, const BlobId& blob) {
+  if (!blobs.vouch_for(blob)) {
+    return refuse(
+        "blob_missing",
+        fmt::format("blob {} of a finished task is damaged or gone at the site", blob.short_hex()),
+        "check the disk of the site's data folder", Scope::site);
+  }
+  return {};
+}
+
 }  // namespace
 
 Transfers::Transfers(const BrokerRoute& route, BlobStore& blobs, msg::Hello hello, Inbox& inbox)
@@ -54,7 +69,11 @@ void Transfers::download(const BlobId& blob) {
     const auto progress = paced(inbox_, [blob](std::uint64_t done, std::uint64_t total) {
       return event::DownloadMoved{blob, done, total};
     });
-    (void)inbox_.push(Event(event::DownloadEnded{blob, attempt(move, progress, *flag)}));
+    const auto refusal = attempt(move, progress, *flag);
+    if (!refusal) {
+      ENTENTE_FAILPOINT("agent.download.after");
+    }
+    (void)inbox_.push(Event(event::DownloadEnded{blob, refusal}));
   });
 }
 
@@ -65,12 +84,23 @@ void Transfers::upload(const TaskKey& key, const BlobId& blob) {
   pool_.post([this, key, blob, flag] {
     const auto move = [&](net::ClientSession& session, const TransferProgress& progress,
                           const StopFlag& stop) {
-      return put_blob(session, blobs_, blob, progress, stop);
+      if (auto sound = still_sound(blobs_, blob); !sound) {
+        return sound;
+      }
+      const auto chunk_by_chunk = [&progress](std::uint64_t done, std::uint64_t total) {
+        ENTENTE_FAILPOINT("agent.upload.chunk");
+        progress(done, total);
+      };
+      return put_blob(session, blobs_, blob, chunk_by_chunk, stop);
     };
     const auto progress = paced(inbox_, [key](std::uint64_t done, std::uint64_t total) {
       return event::UploadMoved{key, done, total};
     });
-    (void)inbox_.push(Event(event::UploadEnded{key, attempt(move, progress, *flag)}));
+    const auto refusal = attempt(move, progress, *flag);
+    if (!refusal) {
+      ENTENTE_FAILPOINT("agent.upload.after");
+    }
+    (void)inbox_.push(Event(event::UploadEnded{key, refusal}));
   });
 }
 

@@ -25,6 +25,11 @@ void WorkerPool::post(std::function<void()> work) {
   }
 }
 
+bool WorkerPool::finish(Millis limit) {
+  std::unique_lock lock(mutex_);
+  return changed_.wait_for(lock, limit, [this] { return queue_.empty() && busy_ == 0; });
+}
+
 bool WorkerPool::stop(Millis limit) {
   std::unique_lock lock(mutex_);
   stopping_ = true;

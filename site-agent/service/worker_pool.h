@@ -24,6 +24,9 @@ class WorkerPool {
   // Any thread. `work` must not throw. Ignored after `stop`.
   void post(std::function<void()> work);
 
+  // True when all posted work is done within `limit`.
+  [[nodiscard]] bool finish(Millis limit);
+
   // Forgets work that has not begun. True when all that has begun is done within `limit`.
   [[nodiscard]] bool stop(Millis limit);
 

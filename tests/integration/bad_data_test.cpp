@@ -122,9 +122,9 @@ TEST_F(BadData, IsShownAtTheSiteItself) {
   const auto shown = consortium_.run(
       "entente-agent",
       {"datasets", "--config", (consortium_.site_folder("north") / "agent.toml").string()});
-  EXPECT_EQ(shown.code, 0) << shown.err;
+  EXPECT_EQ(shown.code, 1) << "one of the datasets is not usable";
   EXPECT_THAT(shown.out, HasSubstr("stripes: 240 examples of shape [1, 8, 8], 3 classes"));
-  EXPECT_THAT(shown.out, HasSubstr("broken: cannot be read"));
+  EXPECT_THAT(shown.out, HasSubstr("broken: not usable: cannot open"));
 }
 
 }  // namespace

@@ -112,6 +112,17 @@ TEST_F(Job, IsShownWithItsSitesRoundsAndModels) {
   EXPECT_EQ(receipt["spec_digest"], job["spec_digest"]);
 }
 
+TEST_F(Job, OfManyRoundsIsToldFromItsFirstToItsLastEventToWhoeverWatchesLater) {
+  JobFile file;
+  file.rounds = 30;  // more events than fit in one message
+  const auto id = consortium_.complete(file);
+  const auto watched = consortium_.entente({"job", "watch", id});
+  EXPECT_EQ(watched.code, 0) << watched.err;
+  EXPECT_THAT(watched.out, HasSubstr("submitted by alice"));
+  EXPECT_THAT(watched.out, HasSubstr("round 30 merged from 2 updates"));
+  EXPECT_THAT(watched.out, HasSubstr("job " + id + " completed\n"));
+}
+
 TEST_F(Job, CataloguesNameSitesAndDatasets) {
   const auto sites = consortium_.ask({"site", "list"});
   ASSERT_EQ(sites.size(), 2U);

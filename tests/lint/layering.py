@@ -57,7 +57,7 @@ WRAPPED = {
     "Highway": (r"hwy/", ["broker/merge/"]),
     "zlib": (r"zlib\.h", ["site-agent/data/"]),
     "CLI11": (r"CLI/", ["coordinator/", "broker/main.cpp", "site-agent/agent_main.cpp",
-                        "site-agent/trainer_main.cpp"]),
+                        "site-agent/trainer_main.cpp", "common/config/command_line"]),
 }
 
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*([<"])([^>"]+)[>"]', re.M)

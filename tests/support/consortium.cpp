@@ -129,18 +129,24 @@ void Consortium::launch(const std::string& name, const std::string& program_name
   options.program = program(program_name);
   options.arguments = {"serve", "--config", config.string()};
   options.environment = environment("");
+  options.environment.insert(variables_[name].begin(), variables_[name].end());
   options.log_file = folder() / "logs" / (name + ".log");
   processes_.erase(name);
   processes_.emplace(name, ChildProcess(options));
 }
 
-void Consortium::start_broker() {
+void Consortium::launch_broker() {
   const auto data = folder() / "broker/data";
   write_text(folder() / "broker/broker.toml",
              fmt::format("kit = \"../kits/main\"\ndata_dir = \"data\"\nlisten = \"{}\"\n",
                          endpoint_.empty() ? "127.0.0.1:0" : endpoint_));
   fs::remove(data / "endpoint");
   launch("broker", "entente-broker", folder() / "broker/broker.toml");
+}
+
+void Consortium::start_broker() {
+  const auto data = folder() / "broker/data";
+  launch_broker();
   wait_until("the broker listens", [&] {
     if (const auto status = process("broker").poll()) {
       throw std::runtime_error("the broker " + status->to_string());

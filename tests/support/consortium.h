@@ -80,6 +80,12 @@ class Consortium {
   void kill(const std::string& process);
   // SIGTERM, and waits for the end.
   ExitStatus stop(const std::string& process);
+  // Further environment variables of a process, from its next start on.
+  void set_environment(const std::string& process, std::map<std::string, std::string> variables) {
+    variables_[process] = std::move(variables);
+  }
+  // Starts the broker without waiting until it listens.
+  void launch_broker();
   [[nodiscard]] ChildProcess& process(const std::string& name) { return processes_.at(name); }
   [[nodiscard]] pid_t pid(const std::string& process) const { return processes_.at(process).pid(); }
 
@@ -126,6 +132,7 @@ class Consortium {
   TempFolder folder_;
   pki::Authority authority_;
   std::string endpoint_;
+  std::map<std::string, std::map<std::string, std::string>> variables_;  // by process
   std::map<std::string, ChildProcess> processes_;
   int commands_ = 0;
 };

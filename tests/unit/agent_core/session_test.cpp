@@ -172,5 +172,18 @@ TEST(Restart, KeepsUnclaimedModelsForATaskAndRemovesTheRest) {
   EXPECT_EQ(removed[0].blob, blob(50));
 }
 
+TEST(Session, RepeatsThePromisesSoThatALostJobClosedIsSaidAgain) {
+  Scenario s;
+  s.start();
+  s.enrol();
+  s.lose_session();
+  const auto promises = sent<msg::JobReply>(s.reconnect());
+  ASSERT_EQ(promises.size(), 1U);
+  EXPECT_EQ(promises[0].job.str(), "lung-1");
+  EXPECT_FALSE(promises[0].decline);
+  EXPECT_TRUE(has<effect::ForgetPromise>(
+      s.hear(msg::JobClosed{JobId::literal("lung-1"), "the job has ended"})));
+}
+
 }  // namespace
 }  // namespace entente::agent

@@ -34,6 +34,17 @@ TEST(Task, FetchesItsModelTrainsAndAnnouncesAfterTheOutboxRow) {
   EXPECT_EQ(announced[0].result.metrics.at("loss"), 0.5);
 }
 
+TEST(Task, WhoseModelIsNotGrantedYetAsksAgainAndDoesNotFail) {
+  Scenario s;
+  s.start();
+  s.enrol();
+  s.hear(msg::TaskOffer{Scenario::train(1)});
+  const Effects refused = s.on(event::DownloadEnded{
+      blob(1), Refusal{"not_granted", "the broker was restarted", "", Scope::task}});
+  EXPECT_TRUE(sent<msg::TaskFailed>(refused).empty()) << "it would cost an attempt";
+  EXPECT_TRUE(has<effect::Download>(s.sleep()));
+}
+
 TEST(Task, DoesNotFetchAModelThatIsThere) {
   Scenario s;
   s.start();

@@ -6,6 +6,8 @@
 
 #include <fstream>
 
+#include "common/wire/job_codec.h"
+
 namespace entente::agent {
 namespace {
 
@@ -47,7 +49,7 @@ Promise a_promise() {
   promise.spec.model.input = {4};
   promise.spec.model.layers = {LayerSpec{"linear", "fc1", {{"out_features", std::int64_t{2}}}}};
   promise.spec.train.dataset = "scans";
-  promise.spec_digest = blob(200);
+  promise.spec_digest = wire::spec_digest(promise.spec);
   return promise;
 }
 

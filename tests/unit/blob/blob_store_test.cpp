@@ -250,6 +250,21 @@ TEST_F(BlobStoreTest, AFlippedBitFailsVerification) {
   EXPECT_FALSE(store.verify(id));
 }
 
+TEST_F(BlobStoreTest, ADamagedBlobIsPutAsideBeforeItIsUsed) {
+  BlobStore store(folder_);
+  const BlobId id = sha256("12345");
+  EXPECT_FALSE(store.vouch_for(id));
+  ASSERT_TRUE(write_all(store, id, "12345"));
+  EXPECT_TRUE(store.vouch_for(id));
+  write(store.path(id), "12945");
+  EXPECT_FALSE(store.vouch_for(id));
+  EXPECT_FALSE(store.has(id));
+  EXPECT_TRUE(store.list().empty());
+  EXPECT_TRUE(fs::exists(store.quarantine_path(id)));
+  ASSERT_TRUE(write_all(store, id, "12345"));
+  EXPECT_TRUE(store.vouch_for(id)) << "its name is free for good bytes";
+}
+
 TEST_F(BlobStoreTest, BlobsBelongToTheirOwnerAlone) {
   BlobStore store(folder_);
   const BlobId id = sha256("private");

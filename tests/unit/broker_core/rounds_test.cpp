@@ -332,5 +332,17 @@ TEST(Evaluation, MovesOnToTheNextSiteAndNeverFailsTheJob) {
   EXPECT_EQ(it.state(it.id), JobState::completed);
 }
 
+TEST(Evaluation, IsNotOfferedAgainToASiteThatFailedBeforeARestart) {
+  EvaluatedJob it;
+  it.run_round(1);
+  it.run_round(2);
+  it.hear(it.north, msg::TaskFailed{key(it.id, 2, TaskKind::evaluate, "north"),
+                                    {{"broken", "no", "", {}}, false}});
+  it.restart();
+  it.wait(small_spec().stall_window);  // south, which has it now, stalls too
+  EXPECT_EQ(it.store.task(key(it.id, 2, TaskKind::evaluate, "north"))->state, TaskState::failed);
+  EXPECT_EQ(it.store.task(key(it.id, 2, TaskKind::evaluate, "south"))->state, TaskState::lost);
+}
+
 }  // namespace
 }  // namespace entente::broker

@@ -113,6 +113,14 @@ TEST_F(PkiCommand, TellsWrongUsageFromRefusal) {
             ExitCode::usage);
   EXPECT_EQ(run({"issue", "site", "north", "--ca", at("ca"), "--out", at("n")}), ExitCode::usage)
       << "a site's kit needs --broker";
+  for (const char* endpoint : {"HOST:PORT", "b", "b:0", ":1", "b:1:2"}) {
+    EXPECT_EQ(
+        run({"issue", "site", "north", "--ca", at("ca"), "--broker", endpoint, "--out", at("n")}),
+        ExitCode::usage)
+        << endpoint;
+  }
+  EXPECT_EQ(run({"issue", "broker", "main", "--ca", at("ca"), "--out", at("n")}), ExitCode::usage)
+      << "a broker's kit needs --dns or --ip";
   EXPECT_EQ(
       run({"issue", "site", "north", "--ca", at("nothing"), "--broker", "b:1", "--out", at("n")}),
       ExitCode::refused);

@@ -169,6 +169,17 @@ INSTANTIATE_TEST_SUITE_P(
                 kDocs},
         Invalid{"LayerWithoutType", replaced(kMinimal, "type = \"linear\"\n", ""), "config_invalid",
                 "job.toml:5: \"type\" is missing in [[model.layers]]", kDocs},
+        Invalid{"UnknownLayerTypeBesideAnotherMistake",
+                replaced(replaced(kMinimal, "\"linear\"", "\"liner\""), "rounds", "round"),
+                "config_invalid",
+                "job.toml: \"rounds\" is missing\n"
+                "job.toml:2: unknown key \"round\"; did you mean \"rounds\"?\n"
+                "job.toml:6: layer type \"liner\" is unknown; did you mean \"linear\"?",
+                kDocs},
+        Invalid{"UnknownKeyFarFromAllOthers", "zzz = 3\n" + kMinimal, "config_invalid",
+                "job.toml:1: unknown key \"zzz\"; known are aggregate, deadline, evaluate, model, "
+                "name, rounds, seed, sites, stall_window, train",
+                kDocs},
         Invalid{
             "LayerWithATable", replaced(kMinimal, "out_features = 3", "out_features = {}"),
             "config_invalid",

@@ -308,6 +308,34 @@ TEST_F(BlobServiceTest, AStoredBlobIsCheckedAndAcknowledgedAtOnce) {
   EXPECT_EQ(arrived_.size(), 1U);
 }
 
+TEST_F(BlobServiceTest, AStoredBlobThatIsDamagedIsPutAsideAndSentAgain) {
+  const BlobId blob = stored("12345");
+  std::ofstream(store_.path(blob)) << "12945";
+  allow_put("12345");
+  upload(1, blob, "12345");
+  EXPECT_EQ(next<msg::BlobStored>().blob, blob);
+  EXPECT_TRUE(store_.verify(blob));
+  EXPECT_TRUE(fs::exists(store_.quarantine_path(blob)));
+}
+
+TEST_F(BlobServiceTest, ADamagedBlobIsNeverServedToItsEnd) {
+  std::string bytes(2 * kChunk + 3, 'y');
+  const BlobId blob = stored(bytes);
+  bytes[7] = 'x';
+  std::ofstream(store_.path(blob), std::ios::binary) << bytes;
+  grants_.add(GetGrant{kNorth, blob});
+  tell(1, msg::BlobGet{blob, 0, 8});
+  next<msg::BlobSize>();
+  while (service_->serve_gets(now_)) {
+  }
+  next<msg::BlobChunk>();
+  next<msg::BlobChunk>();
+  EXPECT_EQ(refusal(), "blob_damaged");
+  EXPECT_TRUE(sent_.empty());
+  EXPECT_FALSE(store_.has(blob));
+  EXPECT_TRUE(fs::exists(store_.quarantine_path(blob)));
+}
+
 TEST_F(BlobServiceTest, TensorsAreCheckedBeforeTheBlobIsAcknowledged) {
   struct Case {
     std::vector<float> values;

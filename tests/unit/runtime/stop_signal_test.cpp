@@ -36,6 +36,19 @@ TEST(StopSignal, TakesPendingSignalsAlongWhenItEnds) {
   EXPECT_EQ(::sigismember(&pending, SIGTERM), 0);
 }
 
+TEST(StopSignal, LetsTheSecondOneEndTheProcess) {
+  EXPECT_EXIT(
+      {
+        StopSignal stop;
+        ::raise(SIGTERM);
+        if (stop.take() == SIGTERM) {
+          stop.let_the_next_end_the_process();
+          ::raise(SIGINT);
+        }
+      },
+      testing::KilledBySignal(SIGINT), "");
+}
+
 TEST(StopSignal, MakesABrokenPipeAnErrorCode) {
   const StopSignal stop;
   int fds[2];

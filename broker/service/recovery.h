@@ -1,0 +1,25 @@
+// What a start makes sure of before it goes on with what was: that nothing damaged is used.
+//
+//  - The audit log is whole, and the rows that it covers are the ones that it saw. If not, the
+//    database is damaged, and the broker does not start.
+//  - The blobs that running jobs go on from still have the digests that name them. A damaged or
+//    missing update is quarantined and its site asked again: training is a function of the task, so
+//    that the same update comes back. A damaged model is quarantined; it cannot be had again, and
+//    its job fails with that reason when it is needed.
+//
+// The cost is one pass over those blobs and over the audit log.
+#pragma once
+
+#include "broker/store/broker_store.h"
+#include "common/base/refusal.h"
+#include "common/base/time.h"
+#include "common/blob/blob_store.h"
+
+namespace entente::broker {
+
+// Changes `snapshot` as it changes the rows. Refuses with "database_corrupt". Throws as
+// BrokerStore::write and BlobStore::vouch_for do.
+[[nodiscard]] Expected<void> recover(BrokerStore& store, BlobStore& blobs, Snapshot& snapshot,
+                                     UnixMillis now);
+
+}  // namespace entente::broker

@@ -1,0 +1,81 @@
+#include "tests/simulation/broker_disk.h"
+
+#include <variant>
+
+namespace entente::simulation {
+namespace {
+
+template <class Map>
+auto values(const Map& map) {
+  std::vector<typename Map::mapped_type> rows;
+  for (const auto& [key, row] : map) {
+    rows.push_back(row);
+  }
+  return rows;
+}
+
+struct Writer {
+  BrokerDisk& disk;
+
+  void operator()(const broker::SiteRow& row) const { disk.sites[row.site] = row; }
+  void operator()(const broker::JobRow& row) const { disk.jobs[row.job] = row; }
+  void operator()(const broker::PartRow& row) const { disk.parts[{row.job, row.site}] = row; }
+  void operator()(const broker::RoundRow& row) const { disk.rounds[{row.job, row.round}] = row; }
+  void operator()(broker::TaskRow row) const {
+    if (row.state == TaskState::running || row.state == TaskState::uploading) {
+      row.state = TaskState::pending;  // states of the live process only
+    }
+    const auto key = row.key;
+    disk.tasks[key] = std::move(row);
+  }
+  void operator()(const broker::ModelRow& row) const {
+    disk.models[{row.model.job, row.model.version}] = row.model;
+  }
+  void operator()(const broker::EventRow& row) const { disk.events[row.job].push_back(row.event); }
+  void operator()(const broker::AuditRow& row) const { disk.audit.push_back(row); }
+};
+
+}  // namespace
+
+void BrokerDisk::write(const broker::Row& row) { std::visit(Writer{*this}, row); }
+
+broker::Snapshot BrokerDisk::snapshot() const {
+  broker::Snapshot snapshot{values(sites), values(jobs), values(parts), values(rounds), {}};
+  for (const auto& [key, row] : tasks) {
+    if (!is_terminal(jobs.at(key.job).state)) {
+      snapshot.tasks.push_back(row);
+    }
+  }
+  return snapshot;
+}
+
+void BrokerDisk::collect_orphans() {
+  std::set<BlobId> named;
+  for (const auto& [key, model] : models) {
+    named.insert(model.blob);
+  }
+  for (const auto& [key, task] : tasks) {
+    const auto round = rounds.find({key.job, key.round});
+    if (task.result.blob && round != rounds.end() && round->second.state != RoundState::done &&
+        jobs.at(key.job).state == JobState::running) {
+      named.insert(*task.result.blob);
+    }
+  }
+  std::erase_if(blobs, [&](const BlobId& blob) { return !named.contains(blob); });
+}
+
+std::vector<const broker::TaskRow*> BrokerDisk::done(const JobId& job, Round round,
+                                                     TaskKind kind) const {
+  std::vector<const broker::TaskRow*> found;
+  for (auto it = tasks.lower_bound(TaskKey{job, round, kind, {}, 0});
+       it != tasks.end() && it->first.job == job && it->first.round == round &&
+       it->first.kind == kind;
+       ++it) {
+    if (it->second.state == TaskState::done) {
+      found.push_back(&it->second);
+    }
+  }
+  return found;
+}
+
+}  // namespace entente::simulation

@@ -1,0 +1,37 @@
+// What a broker that dies leaves behind: the rows of its committed transactions and the files of
+// its blob store.
+#pragma once
+
+#include <map>
+#include <set>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "broker/core/rows.h"
+
+namespace entente::simulation {
+
+struct BrokerDisk {
+  std::map<SiteId, broker::SiteRow> sites;
+  std::map<JobId, broker::JobRow> jobs;
+  std::map<std::pair<JobId, SiteId>, broker::PartRow> parts;
+  std::map<std::pair<JobId, Round>, broker::RoundRow> rounds;
+  std::map<TaskKey, broker::TaskRow> tasks;
+  std::map<std::pair<JobId, Round>, ModelView> models;
+  std::map<JobId, std::vector<JobEvent>> events;
+  std::vector<broker::AuditRow> audit;
+  std::set<BlobId> blobs;
+
+  void write(const broker::Row& row);
+  // What a broker that starts now would read.
+  [[nodiscard]] broker::Snapshot snapshot() const;
+  // Removes the blobs that no row names, as a broker does at its start.
+  void collect_orphans();
+
+  // The tasks of one kind in one round that are done, by site.
+  [[nodiscard]] std::vector<const broker::TaskRow*> done(const JobId& job, Round round,
+                                                         TaskKind kind) const;
+};
+
+}  // namespace entente::simulation

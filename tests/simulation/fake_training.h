@@ -1,0 +1,36 @@
+// Training and merging as exact functions, so that the right final model is known in closed form.
+//
+// A blob is only its name here: the hash of what it was made of. Equal inputs give equal blobs, as
+// they do in the product, also across jobs.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "common/base/blob_id.h"
+#include "common/base/ids.h"
+#include "common/domain/job_spec.h"
+
+namespace entente::simulation {
+
+constexpr std::uint64_t kBlobBytes = 64;
+
+struct WeightedUpdate {
+  SiteId site;
+  BlobId update;
+  double weight = 0;
+};
+
+[[nodiscard]] Digest digest_of(const JobSpec& spec);
+[[nodiscard]] BlobId initial_model(std::uint64_t task_seed);
+[[nodiscard]] BlobId trained_update(const BlobId& model, std::uint64_t task_seed, Round round,
+                                    const SiteId& site);
+// The order of the updates matters, as that of floating-point sums does.
+[[nodiscard]] BlobId merged_model(const BlobId& model, std::span<const WeightedUpdate> updates);
+[[nodiscard]] std::uint64_t examples_at(const SiteId& site);
+
+// The model after all rounds, when `sites` (in any order) take part in every one.
+[[nodiscard]] BlobId undisturbed_model(const JobSpec& spec, std::vector<SiteId> sites);
+
+}  // namespace entente::simulation

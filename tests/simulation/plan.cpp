@@ -1,0 +1,107 @@
+#include "tests/simulation/plan.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+
+#include "tests/simulation/random.h"
+
+namespace entente::simulation {
+namespace {
+
+using std::chrono::hours;
+using std::chrono::minutes;
+using std::chrono::seconds;
+
+constexpr std::array kNames{"delta", "east", "north", "omega", "south", "west"};
+
+std::vector<SitePlan> plan_sites(Random& random, bool gentle) {
+  std::vector<SitePlan> sites(random.between(2, kNames.size()));
+  for (std::size_t i = 0; i < sites.size(); ++i) {
+    auto& site = sites[i];
+    site.id = SiteId::literal(kNames.at(i));
+    site.slots = static_cast<std::uint32_t>(random.between(1, 2));
+    site.evaluates = random.chance(400);
+    site.training_max = random.between(seconds(2), seconds(90));
+    // Somebody has to be willing.
+    site.declines = i > 0 && random.chance(100);
+    site.fails = random.chance(300) ? 150 : 0;
+    if (!gentle) {
+      site.dies = random.chance(200) ? 100 : 0;
+      site.hangs = random.chance(200) ? 40 : 0;
+      site.poisons = random.chance(100) ? 60 : 0;
+    }
+  }
+  return sites;
+}
+
+JobPlan plan_job(Random& random, const Plan& plan, std::size_t number) {
+  const auto willing = static_cast<std::uint32_t>(willing_sites(plan).size());
+  JobPlan job;
+  // Names of their own, so that a coordinator recognises what it has submitted before.
+  job.spec =
+      small_spec(fmt::format("job{}", number), static_cast<std::uint32_t>(random.between(1, 8)));
+  // Equal seeds give equal blobs in different jobs.
+  job.spec.seed = random.between(1, 2);
+  job.spec.stall_window = plan.gentle ? minutes(10) : random.between(minutes(1), minutes(10));
+  job.spec.sites.min = willing;
+  if (!plan.gentle) {
+    job.spec.sites.min = static_cast<std::uint32_t>(random.between(1, willing));
+    job.spec.sites.max = random.chance(300) ? willing : 0;
+  }
+  job.spec.sites.quorum = static_cast<std::uint32_t>(random.between(1, job.spec.sites.min));
+  const bool is_evaluated = std::any_of(plan.sites.begin(), plan.sites.end(),
+                                        [](const SitePlan& site) { return site.evaluates; });
+  if (is_evaluated && random.chance(500)) {
+    job.spec.evaluate = EvaluateSpec{"held-out", static_cast<std::uint32_t>(random.between(1, 3))};
+  }
+  job.submitted_after = random.between(seconds(1), minutes(5));
+  if (random.chance(60)) {
+    job.aborted_after = job.submitted_after + random.between(seconds(1), minutes(10));
+  }
+  return job;
+}
+
+}  // namespace
+
+JobSpec small_spec(const std::string& name, std::uint32_t rounds) {
+  JobSpec spec;
+  spec.name = name;
+  spec.rounds = rounds;
+  spec.seed = 1;
+  spec.deadline = hours(48);
+  spec.stall_window = minutes(5);
+  spec.model.input = {4};
+  spec.model.layers = {LayerSpec{"linear", "fc1", {{"out_features", std::int64_t{2}}}}};
+  spec.train.dataset = "scans";
+  return spec;
+}
+
+Plan plan_of(std::uint64_t seed) {
+  Random random(seed * 2 + 1);
+  Plan plan;
+  plan.seed = seed;
+  plan.gentle = random.chance(500);
+  plan.sites = plan_sites(random, plan.gentle);
+  const auto jobs = random.between(1, 4);
+  for (std::size_t number = 1; number <= jobs; ++number) {
+    plan.jobs.push_back(plan_job(random, plan, number));
+  }
+  plan.faults_end = random.between(minutes(5), minutes(60));
+  plan.latency_max = random.chance(200) ? seconds(2) : Millis(200);
+  plan.commit_slow = random.chance(200) ? 50 : 0;
+  return plan;
+}
+
+std::vector<SiteId> willing_sites(const Plan& plan) {
+  std::vector<SiteId> willing;
+  for (const auto& site : plan.sites) {
+    if (!site.declines) {
+      willing.push_back(site.id);
+    }
+  }
+  return willing;
+}
+
+}  // namespace entente::simulation

@@ -1,0 +1,349 @@
+#include "tests/simulation/promises.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "broker/core/job_transitions.h"
+#include "common/domain/seeds.h"
+#include "tests/simulation/fake_training.h"
+#include "tests/simulation/world.h"
+
+namespace entente::simulation {
+namespace {
+
+template <class... Args>
+[[noreturn]] void broken(fmt::format_string<Args...> text, Args&&... args) {
+  throw Violation(fmt::format(text, std::forward<Args>(args)...));
+}
+
+std::string name_of(const TaskKey& key) {
+  return fmt::format("{} round {} {} at {} (attempt {})", key.job.str(), key.round,
+                     to_string(key.kind), key.site.str(), key.attempt);
+}
+
+template <class Map, class Key>
+const typename Map::mapped_type* find(const Map& map, const Key& key) {
+  const auto found = map.find(key);
+  return found == map.end() ? nullptr : &found->second;
+}
+
+bool is_settled(TaskState state) {
+  return state == TaskState::done || state == TaskState::failed || state == TaskState::lost;
+}
+
+bool may_follow(JobState from, JobState to) {
+  return from == to || std::any_of(broker::kJobTransitions.begin(), broker::kJobTransitions.end(),
+                                   [&](const broker::JobTransition& row) {
+                                     return row.from == from && row.to == to;
+                                   });
+}
+
+bool has_audit(std::span<const broker::Row> rows, std::string_view action) {
+  return std::any_of(rows.begin(), rows.end(), [&](const broker::Row& row) {
+    const auto* audit = std::get_if<broker::AuditRow>(&row);
+    return audit != nullptr && audit->action == action;
+  });
+}
+
+}  // namespace
+
+struct Promises::RowCheck {
+  const Promises& self;
+  const BrokerDisk& disk = self.disk_;
+
+  void operator()(const broker::SiteRow&) const {}
+  void operator()(const broker::PartRow&) const {}
+  void operator()(const broker::AuditRow&) const {}
+
+  void operator()(const broker::JobRow& row) const {
+    const auto* before = find(disk.jobs, row.job);
+    if (before != nullptr && !may_follow(before->state, row.state)) {
+      broken("P5 {} went from {} to {}", row.job.str(), to_string(before->state),
+             to_string(row.state));
+    }
+  }
+
+  void operator()(const broker::RoundRow& row) const {
+    const auto* before = find(disk.rounds, std::pair(row.job, row.round));
+    if (before != nullptr && before->model && before->model != row.model) {
+      broken("P3 {} round {} changed its published model", row.job.str(), row.round);
+    }
+    if (before != nullptr && row.state < before->state) {
+      broken("P5 {} round {} went back from {} to {}", row.job.str(), row.round,
+             to_string(before->state), to_string(row.state));
+    }
+    const bool is_closed = row.state == RoundState::merging || row.state == RoundState::done;
+    const auto quorum = disk.jobs.at(row.job).spec.sites.effective_quorum();
+    if (row.round > 0 && is_closed) {
+      const auto done = disk.done(row.job, row.round, TaskKind::train).size();
+      if (done < quorum || row.updates != done) {
+        broken("P4 {} round {} closes with {} updates recorded, {} claimed, quorum {}",
+               row.job.str(), row.round, done, row.updates, quorum);
+      }
+    }
+  }
+
+  void operator()(const broker::TaskRow& row) const {
+    const auto& key = row.key;
+    const auto* before = find(disk.tasks, key);
+    if (before != nullptr && is_settled(before->state) && before->state != row.state) {
+      broken("P2 {} was settled as {} and becomes {}", name_of(key), to_string(before->state),
+             to_string(row.state));
+    }
+    if (row.state != TaskState::done || (before != nullptr && before->state == TaskState::done)) {
+      return;
+    }
+    for (const auto* other : disk.done(key.job, key.round, key.kind)) {
+      if (other->key.site == key.site && other->key != key) {
+        broken("P2 {} counts twice in round {}", key.site.str(), key.round);
+      }
+    }
+    const auto* round = find(disk.rounds, std::pair(key.job, key.round));
+    const auto wanted = key.kind == TaskKind::evaluate ? RoundState::done : RoundState::training;
+    if (round == nullptr || round->state != wanted) {
+      broken("P2 {} is accepted in a round that is not open for it", name_of(key));
+    }
+    if (row.result.blob &&
+        !self.validated_.contains({"site/" + key.site.str(), *row.result.blob})) {
+      broken("P6 {} is accepted without its blob having been validated", name_of(key));
+    }
+  }
+
+  void operator()(const broker::ModelRow& row) const {
+    if (disk.models.contains({row.model.job, row.model.version})) {
+      broken("P3 {}@{} is published twice", row.model.job.str(), row.model.version);
+    }
+  }
+
+  void operator()(const broker::EventRow& row) const {
+    const auto* events = find(disk.events, row.job);
+    const auto last = events == nullptr ? 0 : events->size();
+    if (row.event.seq != last + 1) {
+      broken("P7 event {} of {} follows event {}", row.event.seq, row.job.str(), last);
+    }
+  }
+};
+
+void Promises::before_row(const broker::Row& row) { std::visit(RowCheck{*this}, row); }
+
+void Promises::after_commit(std::span<const broker::Row> rows) const {
+  for (const auto& row : rows) {
+    if (const auto* model = std::get_if<broker::ModelRow>(&row)) {
+      check_model(model->model);
+      if (!has_audit(rows, "model.publish")) {
+        broken("P7 {}@{} is published without an audit row", model->model.job.str(),
+               model->model.version);
+      }
+    } else if (const auto* task = std::get_if<broker::TaskRow>(&row)) {
+      if (task->state == TaskState::done && !has_audit(rows, "update.accept")) {
+        broken("P7 {} is accepted without an audit row", name_of(task->key));
+      }
+    }
+  }
+}
+
+void Promises::check_model(const ModelView& model) const {
+  const auto name = fmt::format("{}@{}", model.job.str(), model.version);
+  if (!disk_.blobs.contains(model.blob)) {
+    broken("P1 {} is published and its blob is not stored", name);
+  }
+  const auto& job = disk_.jobs.at(model.job);
+  const auto seed = job_seed(job.spec, job.spec_digest);
+  if (model.version == 0) {
+    if (model.blob != initial_model(task_seed(seed, 0, ""))) {
+      broken("P3 {} is not the initial model of its spec", name);
+    }
+    return;
+  }
+  const auto* parent = find(disk_.models, std::pair(model.job, model.version - 1));
+  if (parent == nullptr || model.parent != parent->blob) {
+    broken("P3 {} does not follow the model before it", name);
+  }
+  std::vector<WeightedUpdate> updates;
+  for (const auto* task : disk_.done(model.job, model.version, TaskKind::train)) {
+    const auto& site = task->key.site;
+    const auto expected = trained_update(parent->blob, task_seed(seed, model.version, site.str()),
+                                         model.version, site);
+    if (task->result.blob != expected || task->result.examples != examples_at(site)) {
+      broken("P3 {} holds an update of {} that was computed from something else", name, site.str());
+    }
+    updates.push_back({site, expected, static_cast<double>(task->result.examples)});
+  }
+  const bool is_receipt_right = std::equal(
+      updates.begin(), updates.end(), model.contributions.begin(), model.contributions.end(),
+      [](const WeightedUpdate& update, const Contribution& contribution) {
+        return update.site == contribution.site && update.update == contribution.update &&
+               update.weight == static_cast<double>(contribution.examples);
+      });
+  if (!is_receipt_right) {
+    broken("P3 the receipt of {} names other updates than were accepted", name);
+  }
+  if (merged_model(parent->blob, updates) != model.blob) {
+    broken("P3 {} is not the merge of its recorded updates", name);
+  }
+}
+
+struct Promises::ActionCheck {
+  const Promises& self;
+  const BrokerDisk& disk = self.disk_;
+
+  template <class Other>
+  void operator()(const Other&) const {}
+
+  void operator()(const broker::Send& send) const {
+    if (const auto* verdict = std::get_if<msg::ResultVerdict>(&send.message)) {
+      const auto* task = find(disk.tasks, verdict->key);
+      if (!verdict->refusal && (task == nullptr || task->state != TaskState::done)) {
+        broken("P1 {} is acknowledged before its row is committed", name_of(verdict->key));
+      }
+    } else if (const auto* offer = std::get_if<msg::TaskOffer>(&send.message)) {
+      const auto& order = offer->order;
+      if (!disk.tasks.contains(order.key)) {
+        broken("P1 {} is offered before its row is committed", name_of(order.key));
+      }
+      if (order.model && !disk.blobs.contains(*order.model)) {
+        broken("P1 {} is offered and its model is not stored", name_of(order.key));
+      }
+    } else if (const auto* reply = std::get_if<msg::Reply>(&send.message)) {
+      const auto* summary = std::get_if<JobSummary>(&reply->body);
+      if (summary != nullptr && !disk.jobs.contains(summary->id)) {
+        broken("P1 {} is acknowledged before its row is committed", summary->id.str());
+      }
+    }
+  }
+
+  void operator()(const broker::StartMerge& merge) const {
+    const auto* round = find(disk.rounds, std::pair(merge.job, merge.round));
+    if (round == nullptr || round->state != RoundState::merging) {
+      broken("P1 {} round {} is merged before that is committed", merge.job.str(), merge.round);
+    }
+    for (const auto& input : merge.updates) {
+      if (!self.validated_.contains({"site/" + input.site.str(), input.update})) {
+        broken("P6 an update of {} that was not validated goes into the merge", input.site.str());
+      }
+      if (!disk.blobs.contains(input.update)) {
+        broken("P1 {} round {}: the accepted update of {} is not stored", merge.job.str(),
+               merge.round, input.site.str());
+      }
+    }
+  }
+
+  void operator()(const broker::DropBlob& drop) const {
+    for (const auto& [key, model] : disk.models) {
+      if (model.blob == drop.blob) {
+        broken("P1 the blob of {}@{} is dropped", model.job.str(), model.version);
+      }
+    }
+  }
+};
+
+void Promises::on_action(const broker::Action& action) const {
+  std::visit(ActionCheck{*this}, action);
+}
+
+void Promises::on_validated(const std::string& peer, const BlobId& blob) {
+  validated_.emplace(peer, blob);
+}
+
+void Promises::on_journal(const SiteId& site, const agent::Event& event,
+                          const agent::Effects& effects) {
+  const auto* received = std::get_if<agent::event::Received>(&event);
+  const auto* verdict =
+      received == nullptr ? nullptr : std::get_if<msg::ResultVerdict>(&received->message);
+  for (const auto& effect : effects) {
+    if (const auto* save = std::get_if<agent::effect::SaveResult>(&effect)) {
+      finished_[site].insert(work_of(save->entry.order.key));
+    }
+    const auto* drop = std::get_if<agent::effect::DropResult>(&effect);
+    if (drop == nullptr || (verdict != nullptr && verdict->key == drop->key)) {
+      continue;
+    }
+    const bool is_handed_on =
+        std::any_of(effects.begin(), effects.end(), [&](const agent::Effect& other) {
+          const auto* save = std::get_if<agent::effect::SaveResult>(&other);
+          return save != nullptr && work_of(save->entry.order.key) == work_of(drop->key);
+        });
+    if (!is_handed_on) {
+      broken("P1 the result of {} leaves the outbox without the broker's word on it",
+             name_of(drop->key));
+    }
+  }
+}
+
+void Promises::on_run(const SiteId& site, const TaskOrder& order) const {
+  const auto* finished = find(finished_, site);
+  if (finished != nullptr && finished->contains(work_of(order.key))) {
+    broken("P2 {} runs again after it was finished", name_of(order.key));
+  }
+}
+
+void Promises::on_disk_lost(const SiteId& site) { finished_.erase(site); }
+
+void Promises::on_acknowledged(const JobId& job) {
+  acknowledged_.insert(job);
+  at_broker_start();
+}
+
+void Promises::on_update(const JobId& job, std::uint64_t seq_before,
+                         const msg::JobUpdate& update) const {
+  const auto& committed = disk_.events.at(job);
+  for (const auto& event : update.events) {
+    if (event.seq != seq_before + 1) {
+      broken("P7 the watcher of {} hears event {} after event {}", job.str(), event.seq,
+             seq_before);
+    }
+    if (event.seq > committed.size() || committed[event.seq - 1] != event) {
+      broken("P1 the watcher of {} hears event {}, which is not recorded", job.str(), event.seq);
+    }
+    seq_before = event.seq;
+  }
+}
+
+void Promises::at_broker_start() const {
+  for (const auto& job : acknowledged_) {
+    if (!disk_.jobs.contains(job)) {
+      broken("P1 {} was acknowledged and is forgotten", job.str());
+    }
+  }
+  for (const auto& [key, model] : disk_.models) {
+    if (!disk_.blobs.contains(model.blob)) {
+      broken("P1 the blob of {}@{} is gone", model.job.str(), model.version);
+    }
+  }
+}
+
+void Promises::at_end(const Plan& plan) const {
+  at_broker_start();
+  for (const auto& [id, job] : disk_.jobs) {
+    if (!is_terminal(job.state)) {
+      broken("P5 {} has not ended: {} {}", id.str(), to_string(job.state), job.reason);
+    }
+    const auto is_audited = [&](std::initializer_list<std::string_view> actions) {
+      return std::any_of(disk_.audit.begin(), disk_.audit.end(), [&](const broker::AuditRow& row) {
+        return row.object == "job/" + id.str() &&
+               std::find(actions.begin(), actions.end(), row.action) != actions.end();
+      });
+    };
+    if (!is_audited({"job.submit"}) || !is_audited({"job.complete", "job.fail", "job.abort"})) {
+      broken("P7 the beginning or the end of {} is not in the audit log", id.str());
+    }
+    const auto* final_model = find(disk_.models, std::pair(id, job.spec.rounds));
+    if (job.state == JobState::completed && final_model == nullptr) {
+      broken("P3 {} is completed without its last model", id.str());
+    }
+    if (!plan.gentle || job.state == JobState::aborted) {
+      continue;
+    }
+    if (job.state != JobState::completed) {
+      broken("P5 nothing lasting went wrong, and {} {}: {}", id.str(), to_string(job.state),
+             job.reason);
+    }
+    if (final_model->blob != undisturbed_model(job.spec, willing_sites(plan))) {
+      broken("P3 nothing lasting went wrong, and the final model of {} is another one", id.str());
+    }
+  }
+}
+
+}  // namespace entente::simulation

@@ -1,0 +1,239 @@
+// Schedules worth naming. Each is one run of a calm consortium in which exactly one thing goes
+// wrong; the promises are held against every step of it as in the random runs.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/simulation/fake_training.h"
+#include "tests/simulation/simulation.h"
+
+namespace entente::simulation {
+namespace {
+
+using std::chrono::minutes;
+using std::chrono::seconds;
+using testing::ElementsAre;
+
+const std::string kJob = "lung-1";
+
+Plan calm_plan(std::uint32_t quorum) {
+  Plan plan;
+  plan.seed = 7;
+  for (const auto* name : {"east", "north", "south"}) {
+    SitePlan site;
+    site.id = SiteId::literal(name);
+    site.training_max = seconds(10);
+    plan.sites.push_back(site);
+  }
+  JobPlan job;
+  job.spec = small_spec("lung", 3);
+  job.spec.sites.min = 3;
+  job.spec.sites.quorum = quorum;
+  job.submitted_after = seconds(10);
+  plan.jobs.push_back(job);
+  return plan;
+}
+
+struct Schedule : testing::Test, Simulation {
+  explicit Schedule(std::uint32_t quorum = 3) : Simulation(calm_plan(quorum)) {}
+
+  // The job has trained everywhere, once per round and site, and its model is the right one.
+  void expect_undisturbed() {
+    run();
+    EXPECT_EQ(state(kJob), JobState::completed);
+    EXPECT_EQ(final_model(kJob), undisturbed_model(plan.jobs[0].spec, willing_sites(plan)));
+  }
+  void expect_trained_once() {
+    for (const auto& one : sites) {
+      for (Round round = 1; round <= plan.jobs[0].spec.rounds; ++round) {
+        EXPECT_EQ(one.runs(TaskKind::train, round), 1U) << one.plan().id.str() << " " << round;
+      }
+    }
+  }
+  void run_until_round(Round round) {
+    run_until([&] { return disk.rounds.contains({JobId::literal(kJob), round}); });
+  }
+  void pass(Millis time) {
+    const auto until = world.timeline.now() + time;
+    run_until([&] { return world.timeline.now() >= until; });
+  }
+};
+
+struct QuorumOfTwo : Schedule {
+  QuorumOfTwo() : Schedule(2) {}
+};
+
+bool accepts_an_update(const broker::Action& action) {
+  const auto* send = std::get_if<broker::Send>(&action);
+  const auto* verdict = send == nullptr ? nullptr : std::get_if<msg::ResultVerdict>(&send->message);
+  return verdict != nullptr && !verdict->refusal && verdict->key.kind == TaskKind::train;
+}
+
+// Kills the broker the first time that a step which accepts an update gets to `moment`.
+auto at_an_accepted_update(Moment moment, int& times) {
+  return
+      [moment, &times](Moment now, const broker::Effects& effects, const broker::Action* action) {
+        const bool is_it =
+            now == moment &&
+            (action != nullptr
+                 ? accepts_an_update(*action)
+                 : std::any_of(effects.actions.begin(), effects.actions.end(), accepts_an_update));
+        return is_it && times++ == 0;
+      };
+}
+
+// Kills an agent the first time that a step which keeps an update gets to `moment`.
+auto at_a_kept_update(Moment moment, int& times) {
+  return [moment, &times](Moment now, const agent::Effects& effects, const agent::Effect*) {
+    const bool is_it =
+        now == moment && std::any_of(effects.begin(), effects.end(), [](const auto& effect) {
+          const auto* save = std::get_if<agent::effect::SaveResult>(&effect);
+          return save != nullptr && save->entry.order.key.kind == TaskKind::train;
+        });
+    return is_it && times++ == 0;
+  };
+}
+
+TEST_F(Schedule, WithoutFaultsEverySiteTrainsEveryRoundOnce) {
+  expect_undisturbed();
+  expect_trained_once();
+}
+
+TEST_F(Schedule, ABrokerThatDiesBeforeItCommitsAnUpdateAsksForItAgain) {
+  int deaths = 0;
+  broker.dies_at = at_an_accepted_update(Moment::before_commit, deaths);
+  expect_undisturbed();
+  EXPECT_GE(deaths, 1);
+  expect_trained_once();
+}
+
+TEST_F(Schedule, ABrokerThatDiesBetweenAcceptingAnUpdateAndItsVerdictRemembersIt) {
+  int deaths = 0;
+  broker.dies_at = at_an_accepted_update(Moment::after_commit, deaths);
+  expect_undisturbed();
+  EXPECT_GE(deaths, 1);
+  expect_trained_once();
+}
+
+TEST_F(Schedule, AnAgentThatDiesAfterTheOutboxWriteDoesNotTrainAgain) {
+  int deaths = 0;
+  site("east").dies_at = at_a_kept_update(Moment::after_commit, deaths);
+  expect_undisturbed();
+  EXPECT_GE(deaths, 1);
+  expect_trained_once();
+}
+
+TEST_F(Schedule, AnAgentThatDiesBeforeTheOutboxWriteTrainsAgain) {
+  int deaths = 0;
+  site("east").dies_at = at_a_kept_update(Moment::before_commit, deaths);
+  expect_undisturbed();
+  EXPECT_GE(deaths, 1);
+  EXPECT_EQ(site("east").runs(TaskKind::train, 1), 2U);
+}
+
+TEST_F(Schedule, AVerdictThatIsLostIsGivenAgainToTheDuplicateAnnouncement) {
+  int verdicts = 0;
+  broker.dies_at = [&](Moment, const broker::Effects&, const broker::Action* action) {
+    if (action != nullptr && accepts_an_update(*action) && verdicts++ == 0) {
+      network.cut_all();
+    }
+    return false;
+  };
+  expect_undisturbed();
+  EXPECT_GT(verdicts, 9);  // three rounds of three sites, and one said twice
+  expect_trained_once();
+}
+
+TEST_F(Schedule, ABrokerThatDiesWhileMergingMergesAgain) {
+  int merges = 0;
+  broker.dies_at = [&](Moment, const broker::Effects&, const broker::Action* action) {
+    return action != nullptr && std::holds_alternative<broker::StartMerge>(*action) &&
+           merges++ == 0;
+  };
+  expect_undisturbed();
+  EXPECT_EQ(merges, 4);
+  expect_trained_once();
+}
+
+TEST_F(Schedule, ASiteThatIsAwayWhenARoundStartsTakesPartWhenItReturns) {
+  run_until_round(1);
+  network.partition(site("north"));
+  pass(2 * plan.jobs[0].spec.stall_window);
+  EXPECT_FALSE(disk.rounds.contains({JobId::literal(kJob), 2})) << "closed below its quorum";
+  network.heal(site("north"));
+  expect_undisturbed();
+}
+
+TEST_F(QuorumOfTwo, TwoSitesThatSwapTheirAbsenceEachMissOneRound) {
+  run_until_round(1);
+  network.partition(site("east"));
+  run_until_round(2);
+  network.heal(site("east"));
+  network.partition(site("north"));
+  run_until_round(3);
+  network.heal(site("north"));
+  run();
+  EXPECT_THAT(contributors(kJob, 1), ElementsAre("north", "south"));
+  EXPECT_THAT(contributors(kJob, 2), ElementsAre("east", "south"));
+  EXPECT_THAT(contributors(kJob, 3), ElementsAre("east", "north", "south"));
+}
+
+TEST_F(QuorumOfTwo, ATrainerThatHangsCostsItsSiteTheRoundAndNoMore) {
+  site("south").hang_trainers(true);
+  run_until_round(2);
+  site("south").hang_trainers(false);
+  run();
+  EXPECT_THAT(contributors(kJob, 1), ElementsAre("east", "north"));
+  EXPECT_THAT(contributors(kJob, 2), ElementsAre("east", "north", "south"));
+}
+
+TEST_F(Schedule, ASessionThatReturnsBeforeItsEndIsNoticedSupersedesTheOldOne) {
+  int superseded = 0;
+  broker.dies_at = [&](Moment, const broker::Effects&, const broker::Action* action) {
+    superseded += action != nullptr && std::holds_alternative<broker::CloseSession>(*action);
+    return false;
+  };
+  for (int cut = 0; cut < 12; ++cut) {
+    pass(seconds(8));
+    network.cut(site("east"));
+  }
+  expect_undisturbed();
+  EXPECT_GE(superseded, 1);
+}
+
+TEST_F(Schedule, ASiteForgetsAnEndedJobThoughTheWordOfItWasLost) {
+  int closed = 0;
+  broker.dies_at = [&](Moment, const broker::Effects&, const broker::Action* action) {
+    const auto* send = action == nullptr ? nullptr : std::get_if<broker::Send>(action);
+    if (send != nullptr && std::holds_alternative<msg::JobClosed>(send->message) && closed++ == 0) {
+      network.cut_all();
+    }
+    return false;
+  };
+  expect_undisturbed();  // which also waits for the sites to forget
+  EXPECT_GT(closed, 1);
+}
+
+TEST_F(Schedule, ASiteThatLosesItsDiskIsNoLongerPartOfTheJob) {
+  run_until_round(2);
+  site("east").crash(seconds(5));
+  site("east").lose_disk();
+  run();
+  EXPECT_EQ(state(kJob), JobState::failed);
+  EXPECT_THAT(contributors(kJob, 1), ElementsAre("east", "north", "south"));
+}
+
+TEST(Seed, RepeatsItsRunEventByEvent) {
+  for (std::uint64_t seed = 1; seed <= 5; ++seed) {
+    Simulation first(plan_of(seed));
+    Simulation second(plan_of(seed));
+    for (auto* simulation : {&first, &second}) {
+      simulation->world.trace.is_on = true;
+      simulation->let_the_adversary_loose();
+      simulation->run();
+    }
+    EXPECT_EQ(first.world.trace.lines(), second.world.trace.lines()) << "seed " << seed;
+  }
+}
+
+}  // namespace
+}  // namespace entente::simulation

@@ -1,0 +1,45 @@
+// What an agent that dies leaves behind: its journal and the files of its blob store.
+#pragma once
+
+#include <map>
+#include <set>
+
+#include "site-agent/core/events.h"
+
+namespace entente::simulation {
+
+struct SiteDisk {
+  std::map<JobId, agent::Promise> promises;
+  std::map<TaskKey, agent::OutboxEntry> outbox;
+  std::set<BlobId> blobs;
+
+  // Writes the journal effects among those of one step, as one transaction.
+  void commit(const agent::Effects& effects) {
+    for (const auto& effect : effects) {
+      if (const auto* promise = std::get_if<agent::effect::SavePromise>(&effect)) {
+        promises[promise->promise.job] = promise->promise;
+      } else if (const auto* forget = std::get_if<agent::effect::ForgetPromise>(&effect)) {
+        promises.erase(forget->job);
+        std::erase_if(outbox, [&](const auto& entry) { return entry.first.job == forget->job; });
+      } else if (const auto* save = std::get_if<agent::effect::SaveResult>(&effect)) {
+        outbox[save->entry.order.key] = save->entry;
+      } else if (const auto* drop = std::get_if<agent::effect::DropResult>(&effect)) {
+        outbox.erase(drop->key);
+      }
+    }
+  }
+
+  [[nodiscard]] agent::Recovered recover() const {
+    agent::Recovered recovered;
+    for (const auto& [job, promise] : promises) {
+      recovered.promises.push_back(promise);
+    }
+    for (const auto& [key, entry] : outbox) {
+      recovered.outbox.push_back(entry);
+    }
+    recovered.blobs.assign(blobs.begin(), blobs.end());
+    return recovered;
+  }
+};
+
+}  // namespace entente::simulation
