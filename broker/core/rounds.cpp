@@ -355,8 +355,8 @@ void on_merge_finished(Step& step, const MergeFinished& merge) {
   event.round = round.round;
   event.metrics = round.train_metrics;
   event.bytes = round.model_bytes;
-  event.text = fmt::format("round {} merged from {} updates: model {}", round.round, round.updates,
-                           round.model->short_hex());
+  event.text = fmt::format("round {} merged from {} updates, model {}; in training", round.round,
+                           round.updates, round.model->short_hex());
   step.tell(job, std::move(event));
   // The evaluation first: at a site with one slot it then runs before the next round's training.
   advance_evaluations(step, job);

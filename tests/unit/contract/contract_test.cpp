@@ -105,9 +105,9 @@ TEST(Contract, PrepareWithoutEvaluationSurvivesTheLine) {
 }
 
 TEST(Contract, OtherCommandsSurviveTheLine) {
-  const auto initialize = round_trip(Initialize{UINT64_MAX, "/work/model"});
+  const auto initialize = round_trip(Initialize{UINT64_MAX, "/models/global"});
   EXPECT_EQ(initialize.seed, UINT64_MAX);
-  EXPECT_EQ(initialize.output, "/work/model");
+  EXPECT_EQ(initialize.output, "/models/global");
   const auto train = round_trip(Train{3, 4, "/m", "/u"});
   EXPECT_EQ(train.round, 3U);
   EXPECT_EQ(train.seed, 4U);
