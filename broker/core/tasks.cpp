@@ -196,8 +196,8 @@ void accept_result(Step& step, Job& job, Task& task, const TaskResult& result) {
   }
   step.save(part);
   step.audit("broker", "update.accept", fmt::format("job/{}/{}", job.id().str(), key.round),
-             fmt::format("site/{} {} {}", key.site.str(), to_string(key.kind),
-                         result.blob ? result.blob->hex() : ""));
+             fmt::format("site/{} {} {} examples {}", key.site.str(), to_string(key.kind),
+                         result.examples, result.blob ? result.blob->hex() : ""));
   step.send(key.site, msg::ResultVerdict{key, std::nullopt});
   if (key.kind == TaskKind::evaluate) {
     auto& round = job.rounds.at(key.round);

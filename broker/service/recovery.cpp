@@ -7,6 +7,7 @@
 
 #include "broker/store/consistency.h"
 #include "common/runtime/log.h"
+#include "common/wire/job_codec.h"
 
 namespace entente::broker {
 namespace {
@@ -17,7 +18,13 @@ tl::unexpected<Refusal> damaged(const std::string& finding) {
                 Scope::broker);
 }
 
-Expected<void> check_rows(BrokerStore& store) {
+Expected<void> check_rows(BrokerStore& store, const Snapshot& snapshot) {
+  for (const auto& job : snapshot.jobs) {
+    if (wire::spec_digest(job.spec) != job.spec_digest) {
+      return damaged(
+          fmt::format("the spec of job \"{}\" is not the one that was submitted", job.job.str()));
+    }
+  }
   if (const auto row = store.first_broken_audit_row()) {
     return damaged(
         fmt::format("row {} of its audit log does not follow from the one before", *row));
@@ -99,7 +106,7 @@ void recover_job(BlobStore& blobs, Snapshot& snapshot, JobRow& job, UnixMillis n
 }  // namespace
 
 Expected<void> recover(BrokerStore& store, BlobStore& blobs, Snapshot& snapshot, UnixMillis now) {
-  if (auto sound = check_rows(store); !sound) {
+  if (auto sound = check_rows(store, snapshot); !sound) {
     return sound;
   }
   std::vector<Row> rows;

@@ -7,21 +7,15 @@
 namespace entente::broker {
 namespace {
 
-void cover(Sha256& hash, std::string_view field) {
-  hash.update(std::to_string(field.size()));
-  hash.update(":");
-  hash.update(field);
-}
-
 Digest hash_of(const Digest& previous, std::int64_t seq, const AuditRow& row) {
   Sha256 hash;
   hash.update(std::as_bytes(std::span(previous.bytes)));
-  cover(hash, std::to_string(seq));
-  cover(hash, std::to_string(row.unix_ms));
-  cover(hash, row.actor);
-  cover(hash, row.action);
-  cover(hash, row.object);
-  cover(hash, row.detail);
+  hash.update_field(std::to_string(seq));
+  hash.update_field(std::to_string(row.unix_ms));
+  hash.update_field(row.actor);
+  hash.update_field(row.action);
+  hash.update_field(row.object);
+  hash.update_field(row.detail);
   return hash.finish();
 }
 

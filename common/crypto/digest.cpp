@@ -1,5 +1,7 @@
 #include "common/crypto/digest.h"
 
+#include <string>
+
 #include "common/base/check.h"
 #include "common/crypto/openssl_ptr.h"
 
@@ -23,6 +25,12 @@ void Sha256::update(std::span<const std::byte> bytes) {
   ENTENTE_CHECK(context_ != nullptr);
   require_openssl(EVP_DigestUpdate(context_->handle.get(), bytes.data(), bytes.size()) == 1,
                   "EVP_DigestUpdate");
+}
+
+void Sha256::update_field(std::string_view field) {
+  update(std::to_string(field.size()));
+  update(":");
+  update(field);
 }
 
 Digest Sha256::finish() {

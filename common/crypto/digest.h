@@ -19,6 +19,8 @@ class Sha256 {
 
   void update(std::span<const std::byte> bytes);
   void update(std::string_view text) { update(std::as_bytes(std::span(text))); }
+  // One field of a record, its length first, so that no two records feed the same bytes.
+  void update_field(std::string_view field);
   // Ends the calculation; the object may not be used again.
   [[nodiscard]] Digest finish();
 

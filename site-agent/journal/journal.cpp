@@ -6,13 +6,15 @@
 #include <nlohmann/json.hpp>
 
 #include "common/wire/job_codec.h"
+#include "site-agent/journal/seals.h"
 
 namespace entente::agent {
 namespace {
 
 constexpr std::uint32_t kApplicationId = 0x656e7461;  // "enta"
 
-constexpr std::array<std::string_view, 1> kMigrations{R"sql(
+constexpr std::array<std::string_view, 2> kMigrations{
+    R"sql(
 CREATE TABLE installation (
   one      INTEGER PRIMARY KEY CHECK (one = 1),
   instance INTEGER NOT NULL
@@ -58,6 +60,11 @@ CREATE TABLE sent (
   metrics     TEXT NOT NULL,
   PRIMARY KEY (job, round, kind, attempt)
 ) STRICT;
+)sql",
+    // Rows of before have none.
+    R"sql(
+ALTER TABLE promise ADD COLUMN seal TEXT;
+ALTER TABLE outbox ADD COLUMN seal TEXT;
 )sql"};
 
 std::string to_json(const Metrics& metrics) { return nlohmann::json(metrics).dump(); }
@@ -91,13 +98,14 @@ void bind_key(SQLite::Statement& statement, const TaskKey& key) {
 void write(SQLite::Database& sql, const effect::SavePromise& it, UnixMillis now) {
   SQLite::Statement insert(sql,
                            "INSERT OR REPLACE INTO promise VALUES (:job, :coordinator, :spec, "
-                           ":spec_digest, :now)");
+                           ":spec_digest, :now, :seal)");
   const wire::Bytes spec = wire::encode_canonical(it.promise.spec);
   insert.bind(":job", it.promise.job.str());
   insert.bind(":coordinator", it.promise.coordinator);
   insert.bind(":spec", spec.data(), static_cast<int>(spec.size()));
   insert.bind(":spec_digest", it.promise.spec_digest.hex());
   insert.bind(":now", now);
+  insert.bind(":seal", seal_of(it.promise).hex());
   insert.exec();
 }
 
@@ -114,7 +122,8 @@ void write(SQLite::Database& sql, const effect::SaveResult& it, UnixMillis now) 
   SQLite::Statement insert(
       sql,
       "INSERT OR REPLACE INTO outbox VALUES (:job, :round, :kind, :site, :attempt, :seed, :model, "
-      ":model_bytes, :blob, :blob_bytes, :examples, :steps, :metrics, :now)");
+      ":model_bytes, :blob, :blob_bytes, :examples, :steps, :metrics, :now, "
+      ":seal)");
   const auto& [order, result] = it.entry;
   bind_key(insert, order.key);
   insert.bind(":site", order.key.site.str());
@@ -127,6 +136,7 @@ void write(SQLite::Database& sql, const effect::SaveResult& it, UnixMillis now) 
   insert.bind(":steps", stored(result.steps));
   insert.bind(":metrics", to_json(result.metrics));
   insert.bind(":now", now);
+  insert.bind(":seal", seal_of(it.entry).hex());
   insert.exec();
 }
 
@@ -164,17 +174,12 @@ concept JournalEffect = requires(SQLite::Database& sql, const T& effect) {
   write(sql, effect, UnixMillis{});
 };
 
-tl::unexpected<Refusal> corrupt(const std::string& what) {
-  return refuse("journal_corrupt", fmt::format("the journal holds {} that cannot be read", what),
-                "move the data folder's journal.db away; the broker offers its jobs again",
-                Scope::site);
-}
-
 // Nothing for NULL or an illegal digest; a legal one is never empty.
 std::optional<BlobId> blob_of(const SQLite::Column& column) {
   return column.isNull() ? std::nullopt : BlobId::parse(column.getString());
 }
 
+// Nothing when the row cannot be read.
 std::optional<OutboxEntry> outbox_row(SQLite::Statement& row) {
   const auto job = JobId::parse(row.getColumn("job").getString());
   const auto site = SiteId::parse(row.getColumn("site").getString());
@@ -202,6 +207,56 @@ std::optional<OutboxEntry> outbox_row(SQLite::Statement& row) {
   return entry;
 }
 
+std::optional<Promise> promise_row(SQLite::Statement& row) {
+  const auto job = JobId::parse(row.getColumn("job").getString());
+  const auto digest = Digest::parse(row.getColumn("spec_digest").getString());
+  auto spec = wire::decode_job_spec(bytes_of(row.getColumn("spec")));
+  if (!job || !digest || !spec || wire::spec_digest(*spec) != *digest) {
+    return std::nullopt;
+  }
+  return Promise{*job, row.getColumn("coordinator").getString(), std::move(*spec), *digest};
+}
+
+// What the rows of `query` mean. Damaged ones are removed from `table` instead, and described.
+template <class Meaning>
+std::vector<Meaning> take_sound(SQLite::Database& sql, const std::string& table,
+                                const std::string& order,
+                                std::optional<Meaning> (*read)(SQLite::Statement&),
+                                std::string (*describe)(SQLite::Statement&),
+                                std::vector<std::string>& damaged) {
+  std::vector<Meaning> sound;
+  std::vector<std::int64_t> removals;
+  SQLite::Statement row(sql, fmt::format("SELECT rowid, * FROM {} ORDER BY {}", table, order));
+  while (row.executeStep()) {
+    auto meaning = read(row);
+    const auto seal = row.getColumn("seal");
+    if (meaning && (seal.isNull() || seal.getString() == seal_of(*meaning).hex())) {
+      sound.push_back(std::move(*meaning));
+    } else {
+      damaged.push_back(describe(row));
+      removals.push_back(row.getColumn("rowid").getInt64());
+    }
+  }
+  for (const auto rowid : removals) {
+    SQLite::Statement remove(sql, fmt::format("DELETE FROM {} WHERE rowid = :rowid", table));
+    remove.bind(":rowid", rowid);
+    remove.exec();
+  }
+  return sound;
+}
+
+std::string describe_promise(SQLite::Statement& row) {
+  return fmt::format("the promise to take part in job \"{}\"; the job goes on without this site",
+                     row.getColumn("job").getString());
+}
+
+std::string describe_result(SQLite::Statement& row) {
+  return fmt::format(
+      "the result of round {} ({}) of job \"{}\"; it is computed again when the broker asks",
+      row.getColumn("round").getUInt(), row.getColumn("kind").getString(),
+      row.getColumn("job").getString());
+}
+
 }  // namespace
 
 Expected<Journal> Journal::open(const std::filesystem::path& path) {
@@ -222,30 +277,14 @@ std::uint64_t Journal::instance(std::uint64_t fresh) {
   return loaded(select.getColumn(0));
 }
 
-Expected<Recovered> Journal::recover() {
-  Recovered recovered;
-  SQLite::Statement promises(database_.sql(), "SELECT * FROM promise ORDER BY job");
-  while (promises.executeStep()) {
-    const std::string name = promises.getColumn("job").getString();
-    const auto job = JobId::parse(name);
-    const auto digest = Digest::parse(promises.getColumn("spec_digest").getString());
-    auto spec = wire::decode_job_spec(bytes_of(promises.getColumn("spec")));
-    if (!job || !digest || !spec || wire::spec_digest(*spec) != *digest) {
-      return corrupt(fmt::format("a promise (job \"{}\")", name));
-    }
-    recovered.promises.push_back(
-        {*job, promises.getColumn("coordinator").getString(), std::move(*spec), *digest});
-  }
-  SQLite::Statement outbox(database_.sql(),
-                           "SELECT * FROM outbox ORDER BY job, round, kind, attempt");
-  while (outbox.executeStep()) {
-    auto entry = outbox_row(outbox);
-    if (!entry) {
-      return corrupt("a result");
-    }
-    recovered.outbox.push_back(std::move(*entry));
-  }
-  return recovered;
+Recovery Journal::recover() {
+  auto& sql = database_.sql();
+  Recovery recovery;
+  recovery.known.promises =
+      take_sound<Promise>(sql, "promise", "job", promise_row, describe_promise, recovery.damaged);
+  recovery.known.outbox = take_sound<OutboxEntry>(sql, "outbox", "job, round, kind, attempt",
+                                                  outbox_row, describe_result, recovery.damaged);
+  return recovery;
 }
 
 void Journal::commit(const Effects& effects, UnixMillis now) {

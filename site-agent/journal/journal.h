@@ -2,6 +2,8 @@
 // who it is. One SQLite file, <data_dir>/journal.db (common/storage/database.h).
 //
 //  - All rows of one step are one transaction, committed before the step speaks to anyone.
+//  - A promise or a result carries a seal (seals.h). A row whose seal is broken has changed on the
+//    disk: it is removed and never used.
 //  - `sent` is the institution's own ledger: a row per result that was announced, never deleted, in
 //    words and numbers that need no Entente to be read (docs/agent-config.md has the columns).
 //
@@ -22,6 +24,12 @@
 
 namespace entente::agent {
 
+// What the journal still holds, and a sentence for each row that was damaged.
+struct Recovery {
+  Recovered known;  // without blobs
+  std::vector<std::string> damaged;
+};
+
 class Journal {
  public:
   // Opens or makes the file. Refuses like Database::open ("database_busy": another agent runs on
@@ -31,8 +39,8 @@ class Journal {
   // The installation's number: `fresh` when there is none yet, and that one ever after.
   [[nodiscard]] std::uint64_t instance(std::uint64_t fresh);
 
-  // Promises and outbox. Refuses with "journal_corrupt" when a row cannot be read.
-  [[nodiscard]] Expected<Recovered> recover();
+  // Promises and outbox, after the damaged rows have been removed.
+  [[nodiscard]] Recovery recover();
 
   // Commits the journal effects among `effects` as one transaction; others are passed over.
   void commit(const Effects& effects, UnixMillis now);

@@ -105,13 +105,13 @@ Expected<void> run(const AgentConfig& config, const Kit& kit, StopSignal& stop,
   if (!journal) {
     return tl::unexpected(journal.error());
   }
-  auto recovered = journal->recover();
-  if (!recovered) {
-    return tl::unexpected(recovered.error());
+  auto [recovered, damaged] = journal->recover();
+  for (const std::string& row : damaged) {
+    log::warning("journal_damaged", fmt::format("the journal's disk has changed {}", row));
   }
   fs::remove_all(config.data_dir / "work");  // running tasks are forgotten; the broker asks again
   BlobStore blobs(config.data_dir / "blobs");
-  recovered->blobs = sound_blobs(blobs);
+  recovered.blobs = sound_blobs(blobs);
 
   AgentSettings settings;
   settings.site = *SiteId::parse(kit.identity.name);
@@ -129,7 +129,7 @@ Expected<void> run(const AgentConfig& config, const Kit& kit, StopSignal& stop,
   Transfers transfers(route, blobs, hello, inbox);
   WorkerPool dialer(1);
   WorkerPool disk(1);
-  AgentLoop loop(AgentCore(std::move(settings), std::move(*recovered)), inbox,
+  AgentLoop loop(AgentCore(std::move(settings), std::move(recovered)), inbox,
                  {config, route, *journal, blobs, transfers, dialer, disk});
   std::optional<std::string> failure;
   try {

@@ -1,10 +1,12 @@
 // A bit flips on a disk: in a blob, in a database, at the broker or at a site. It is found when the
 // bytes are read, put aside, and never used.
+#include <SQLiteCpp/SQLiteCpp.h>
 #include <gmock/gmock.h>
 
 #include <algorithm>
 #include <fstream>
 #include <stdexcept>
+#include <utility>
 #include <vector>
 
 #include "tests/support/consortium.h"
@@ -85,6 +87,29 @@ class DiskDamage : public testing::Test {
       }
     }
     throw std::runtime_error("the broker has no update");
+  }
+
+  // North has finished its update of round 1, and the broker, killed, can't take it. Returns the
+  // job and the update's file.
+  std::pair<std::string, fs::path> finish_while_the_broker_is_away() {
+    consortium_.hold("north", "train-1");
+    const auto job = consortium_.submit(small_job());
+    (void)consortium_.wait_until_held("north", "train-1");
+    consortium_.kill("broker");
+    const auto before = blobs_in(site_data() / "blobs");
+    consortium_.release("north", "train-1");
+    wait_until("the update is finished",
+               [&] { return count(consortium_.log("north"), "round 1: train is finished") == 1; });
+    for (const auto& blob : blobs_in(site_data() / "blobs")) {
+      if (std::find(before.begin(), before.end(), blob) == before.end()) {
+        return {job, blob};
+      }
+    }
+    throw std::runtime_error("north has no update");
+  }
+
+  std::size_t trainings_of_round_1(const std::string& job) const {
+    return count(consortium_.log("north"), "task_started  round 1: train  job=" + job);
   }
 
   void expect_undisturbed(const std::string& job) {
@@ -185,19 +210,8 @@ TEST_F(DiskDamage, OfTheAuditLogOrTheDatabaseRefusesTheStart) {
 }
 
 TEST_F(DiskDamage, OfAFinishedResultAtASiteIsTrainedAgainAndNeverSent) {
-  consortium_.hold("north", "train-1");
-  const auto job = consortium_.submit(small_job());
-  (void)consortium_.wait_until_held("north", "train-1");
-  consortium_.kill("broker");  // so that the update cannot leave
-  const auto before = blobs_in(site_data() / "blobs");
-  consortium_.release("north", "train-1");
-  wait_until("the update is finished",
-             [&] { return count(consortium_.log("north"), "round 1: train is finished") == 1; });
+  const auto [job, update] = finish_while_the_broker_is_away();
   consortium_.kill("north");
-  fs::path update;
-  for (const auto& blob : blobs_in(site_data() / "blobs")) {
-    update = std::find(before.begin(), before.end(), blob) == before.end() ? blob : update;
-  }
   damage(update);
   consortium_.start_broker();
   consortium_.start_agent("north");
@@ -205,26 +219,29 @@ TEST_F(DiskDamage, OfAFinishedResultAtASiteIsTrainedAgainAndNeverSent) {
              [&] { return count(consortium_.log("north"), "blob_damaged") == 1; });
   expect_quarantined(update);
   expect_undisturbed(job);
-  EXPECT_EQ(count(consortium_.log("north"), "task_started  round 1: train  job=" + job), 2U);
+  EXPECT_EQ(trainings_of_round_1(job), 2U);
 }
 
 TEST_F(DiskDamage, OfAFinishedResultIsFoundBeforeTheUploadToo) {
-  consortium_.hold("north", "train-1");
-  const auto job = consortium_.submit(small_job());
-  (void)consortium_.wait_until_held("north", "train-1");
-  consortium_.kill("broker");
-  const auto before = blobs_in(site_data() / "blobs");
-  consortium_.release("north", "train-1");
-  wait_until("the update is finished",
-             [&] { return count(consortium_.log("north"), "round 1: train is finished") == 1; });
-  for (const auto& blob : blobs_in(site_data() / "blobs")) {
-    if (std::find(before.begin(), before.end(), blob) == before.end()) {
-      damage(blob);
-    }
-  }
+  const auto [job, update] = finish_while_the_broker_is_away();
+  damage(update);
   consortium_.start_broker();
   expect_undisturbed(job);
   EXPECT_THAT(consortium_.log("north"), HasSubstr("result_missing"));
+}
+
+TEST_F(DiskDamage, OfAFinishedResultsNumbersAtASiteIsTrainedAgainAndNeverSent) {
+  const auto [job, update] = finish_while_the_broker_is_away();
+  consortium_.kill("north");
+  {
+    SQLite::Database journal((site_data() / "journal.db").string(), SQLite::OPEN_READWRITE);
+    ASSERT_EQ(journal.exec("UPDATE outbox SET examples = examples + 1"), 1);
+  }
+  consortium_.start_broker();
+  consortium_.start_agent("north");
+  expect_undisturbed(job);
+  EXPECT_THAT(consortium_.log("north"), HasSubstr("journal_damaged"));
+  EXPECT_EQ(trainings_of_round_1(job), 2U);
 }
 
 TEST_F(DiskDamage, OfAnAgentsJournalRefusesTheStart) {

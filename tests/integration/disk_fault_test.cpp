@@ -65,8 +65,10 @@ class DiskFault : public testing::Test {
     consortium_.set_environment("north", north_disk_.environment());
     EXPECT_TRUE(consortium_.stop("broker").success());
     consortium_.start_broker();
-    consortium_.add_site("north");
-    consortium_.add_site("south");
+    SiteSetup quick;
+    quick.trainer = "quick-trainer";
+    consortium_.add_site("north", quick);
+    consortium_.add_site("south", quick);
     consortium_.wait_for_sites(2);
   }
 

@@ -101,19 +101,16 @@ fs::path recording_file() {
 class Walk : public testing::Test {
  protected:
   Walk() {
-    consortium_.make_site("north");
-    consortium_.make_site("south");
     for (const auto* site : {"north", "south"}) {
-      use_quick_trainer(consortium_.site_folder(site) / "agent.toml");
+      consortium_.make_site(site, quick_site());
     }
     job_ = consortium_.write_job(job_file());
   }
 
-  static void use_quick_trainer(const fs::path& config) {
-    auto text = read_text(config);
-    const std::string held = "held-trainer";
-    text.replace(text.find(held), held.size(), "quick-trainer");
-    write_text(config, text);
+  static SiteSetup quick_site() {
+    SiteSetup setup;
+    setup.trainer = "quick-trainer";
+    return setup;
   }
 
   // --- one run, on empty data folders ---
@@ -259,9 +256,9 @@ class Walk : public testing::Test {
     }
     auto journal = agent::Journal::open(copy / "journal.db");
     ASSERT_TRUE(journal) << journal.error().message;
-    const auto recovered = journal->recover();
-    ASSERT_TRUE(recovered) << recovered.error().message;
-    for (const auto& entry : recovered->outbox) {
+    const auto recovery = journal->recover();
+    ASSERT_THAT(recovery.damaged, testing::IsEmpty());
+    for (const auto& entry : recovery.known.outbox) {
       if (entry.order.key.kind == TaskKind::train) {
         trained_before_death_.insert(entry.order.key.round);
       }

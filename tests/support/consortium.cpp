@@ -115,7 +115,7 @@ labels = "test.labels"
 [policy]
 {})",
                  site, setup.broker.empty() ? "" : fmt::format("broker = \"{}\"", setup.broker),
-                 program("held-trainer").string(), setup.slots, setup.more_datasets, setup.policy));
+                 program(setup.trainer).string(), setup.slots, setup.more_datasets, setup.policy));
 }
 
 void Consortium::add_site(const std::string& site, const SiteSetup& setup) {

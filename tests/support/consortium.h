@@ -40,6 +40,8 @@ struct SiteSetup {
   std::string more_datasets;    // further [[datasets]] tables
   std::uint64_t data_seed = 0;  // 0: by the site's name
   int slots = 1;
+  // quick-trainer where many rounds count and no learning; held-trainer can be held back.
+  std::string trainer = "held-trainer";
 };
 
 class Consortium {

@@ -78,27 +78,26 @@ TEST_F(JournalFile, GivesPromisesAndResultsBackAfterARestartToTheBit) {
     journal.commit({effect::SavePromise{a_promise()}, effect::SaveResult{a_result(1)}}, 1);
     journal.commit({effect::SaveResult{without_blob}}, 2);
   }
-  const auto recovered = open().recover();
-  ASSERT_TRUE(recovered) << recovered.error().message;
-  EXPECT_THAT(recovered->promises, ::testing::ElementsAre(a_promise()));
-  EXPECT_THAT(recovered->outbox, ::testing::ElementsAre(a_result(1), without_blob));
+  const auto recovery = open().recover();
+  EXPECT_THAT(recovery.known.promises, ::testing::ElementsAre(a_promise()));
+  EXPECT_THAT(recovery.known.outbox, ::testing::ElementsAre(a_result(1), without_blob));
+  EXPECT_THAT(recovery.damaged, ::testing::IsEmpty());
 }
 
 TEST_F(JournalFile, ForgetsAPromiseWithItsResults) {
   Journal journal = open();
   journal.commit({effect::SavePromise{a_promise()}, effect::SaveResult{a_result(1)}}, 1);
   journal.commit({effect::ForgetPromise{a_promise().job}}, 2);
-  const auto recovered = journal.recover();
-  ASSERT_TRUE(recovered);
-  EXPECT_TRUE(recovered->promises.empty());
-  EXPECT_TRUE(recovered->outbox.empty());
+  const auto recovery = journal.recover();
+  EXPECT_TRUE(recovery.known.promises.empty());
+  EXPECT_TRUE(recovery.known.outbox.empty());
 }
 
 TEST_F(JournalFile, DropsExactlyOneAttempt) {
   Journal journal = open();
   journal.commit({effect::SaveResult{a_result(1, 1)}, effect::SaveResult{a_result(1, 2)}}, 1);
   journal.commit({effect::DropResult{a_result(1, 1).order.key}}, 2);
-  EXPECT_THAT(journal.recover()->outbox, ::testing::ElementsAre(a_result(1, 2)));
+  EXPECT_THAT(journal.recover().known.outbox, ::testing::ElementsAre(a_result(1, 2)));
 }
 
 TEST_F(JournalFile, AStepIsCommittedWholeOrNotAtAll) {
@@ -113,7 +112,7 @@ TEST_F(JournalFile, AStepIsCommittedWholeOrNotAtAll) {
                      2),
                  std::exception);
   }
-  EXPECT_EQ(open().recover()->promises.size(), 1U);
+  EXPECT_EQ(open().recover().known.promises.size(), 1U);
 }
 
 TEST_F(JournalFile, KeepsTheInstallationsNumber) {
@@ -128,16 +127,57 @@ TEST_F(JournalFile, IsHeldByOneAgentAtATime) {
   EXPECT_EQ(second.error().code, "database_busy");
 }
 
-TEST_F(JournalFile, ThatHoldsARowNobodyCanReadSaysSo) {
+// `change` is what a bit that flips might do: the row stays a legal one.
+class DamagedJournal : public JournalFile, public ::testing::WithParamInterface<const char*> {};
+
+TEST_P(DamagedJournal, LosesTheDamagedRowAndNoOther) {
   Journal journal = open();
-  journal.commit({effect::SavePromise{a_promise()}}, 1);
+  Promise other = a_promise();
+  other.job = JobId::literal("lung-2");
+  journal.commit({effect::SavePromise{a_promise()}, effect::SavePromise{other},
+                  effect::SaveResult{a_result(1)}, effect::SaveResult{a_result(2)}},
+                 1);
   {
-    SQLite::Database other(path().string(), SQLite::OPEN_READWRITE);
-    other.exec("UPDATE promise SET spec = x'00ff'");
+    SQLite::Database disk(path().string(), SQLite::OPEN_READWRITE);
+    ASSERT_EQ(disk.exec(GetParam()), 1);
   }
-  const auto recovered = journal.recover();
-  ASSERT_FALSE(recovered);
-  EXPECT_EQ(recovered.error().code, "journal_corrupt");
+  const auto recovery = journal.recover();
+  ASSERT_EQ(recovery.damaged.size(), 1U);
+  const bool is_a_promise = recovery.damaged.front().starts_with("the promise");
+  EXPECT_EQ(recovery.known.promises.size(), is_a_promise ? 1U : 2U);
+  EXPECT_EQ(recovery.known.outbox.size(), is_a_promise ? 2U : 1U);
+  EXPECT_THAT(journal.recover().damaged, ::testing::IsEmpty()) << "it is said once";
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    At, DamagedJournal,
+    ::testing::Values("UPDATE promise SET spec = x'00ff' WHERE job = 'lung-1'",
+                      "UPDATE promise SET coordinator = 'alicd' WHERE job = 'lung-1'",
+                      "UPDATE outbox SET attempt = 3 WHERE round = 1",
+                      "UPDATE outbox SET seed = seed + 1 WHERE round = 1",
+                      "UPDATE outbox SET model = replace(model, '01', '00') WHERE round = 1",
+                      "UPDATE outbox SET blob = replace(blob, '65', '64') WHERE round = 1",
+                      "UPDATE outbox SET blob_bytes = 4097 WHERE round = 1",
+                      "UPDATE outbox SET examples = 641 WHERE round = 1",
+                      "UPDATE outbox SET steps = 21 WHERE round = 1",
+                      "UPDATE outbox SET metrics = replace(metrics, '0.1', '0.0') WHERE round = 1",
+                      "UPDATE outbox SET metrics = 'x' WHERE round = 1",
+                      "UPDATE outbox SET seal = replace(seal, '0', '1') WHERE round = 1"));
+
+TEST_F(JournalFile, OfAnEarlierVersionKeepsItsRows) {
+  {
+    Journal journal = open();
+    journal.commit({effect::SavePromise{a_promise()}, effect::SaveResult{a_result(1)}}, 1);
+  }
+  {
+    SQLite::Database earlier(path().string(), SQLite::OPEN_READWRITE);
+    earlier.exec(
+        "ALTER TABLE promise DROP COLUMN seal; ALTER TABLE outbox DROP COLUMN seal;"
+        "PRAGMA user_version = 1");
+  }
+  const auto recovery = open().recover();
+  EXPECT_THAT(recovery.known.promises, ::testing::ElementsAre(a_promise()));
+  EXPECT_THAT(recovery.known.outbox, ::testing::ElementsAre(a_result(1)));
 }
 
 TEST_F(JournalFile, LedgerIsReadBesideARunningAgentAndOutlivesTheJob) {

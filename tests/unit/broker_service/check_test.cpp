@@ -1,6 +1,7 @@
 // `entente-broker check`: what is wrong with a data directory is said, and what is not is not.
 #include "broker/service/check.h"
 
+#include <SQLiteCpp/SQLiteCpp.h>
 #include <gmock/gmock.h>
 #include <stdlib.h>
 
@@ -85,7 +86,7 @@ class Check : public testing::Test {
            AuditRow{1, "coordinator/alice", "job.submit", "job/lung-1", job.spec_digest.hex()},
            AuditRow{2, "broker", "model.publish", "model/lung-1@0", model_.hex()},
            AuditRow{3, "broker", "update.accept", "job/lung-1/1",
-                    "site/north train " + update_.hex()}});
+                    "site/north train 10 examples " + update_.hex()}});
   }
 
   void overwrite(const BlobId& blob, const std::string& bytes) {
@@ -194,6 +195,40 @@ TEST_F(Check, AStartPutsADamagedUpdateAsideAndOpensItsTaskAgain) {
   }
   EXPECT_EQ(store.events(kJob, 1, 10).front().kind, JobEventKind::task_lost);
   EXPECT_FALSE(store.first_broken_audit_row());
+}
+
+// What a merge would use must be what was accepted, to the bit.
+TEST_F(Check, AStartRefusesAcceptedExamplesOrASpecThatHaveChanged) {
+  write_running_job();
+  for (const char* change :
+       {"UPDATE tasks SET examples = 11",
+        "UPDATE jobs SET spec = CAST(replace(CAST(spec AS TEXT), 'lung', 'lunh') AS BLOB)"}) {
+    fs::copy_file(folder_ / "broker.db", folder_ / "sound.db");
+    {
+      SQLite::Database disk((folder_ / "broker.db").string(), SQLite::OPEN_READWRITE);
+      ASSERT_EQ(disk.exec(change), 1);
+    }
+    {
+      auto store = open();
+      BlobStore blobs(folder_ / "blobs");
+      auto snapshot = *store.load();
+      const auto recovered = recover(store, blobs, snapshot, 99);
+      ASSERT_FALSE(recovered) << change;
+      EXPECT_EQ(recovered.error().code, "database_corrupt");
+    }
+    fs::remove(folder_ / "broker.db-wal");
+    fs::rename(folder_ / "sound.db", folder_ / "broker.db");
+  }
+  EXPECT_THAT(report().problems, IsEmpty());
+}
+
+TEST_F(Check, TakesAcceptedUpdatesOfEarlierVersionsAsTheyAre) {
+  write_running_job();
+  TaskRow task{{kJob, 0, TaskKind::initialize, kNorth, 1}, TaskState::done, {}, ""};
+  task.result.blob = model_;
+  write({task, AuditRow{4, "broker", "update.accept", "job/lung-1/0",
+                        "site/north initialize " + model_.hex()}});
+  EXPECT_THAT(report().problems, IsEmpty());
 }
 
 }  // namespace

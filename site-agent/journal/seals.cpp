@@ -1,0 +1,54 @@
+#include "site-agent/journal/seals.h"
+
+#include <bit>
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "common/crypto/digest.h"
+
+namespace entente::agent {
+namespace {
+
+void cover(Sha256& seal, std::uint64_t number) { seal.update_field(std::to_string(number)); }
+
+void cover(Sha256& seal, const std::optional<BlobId>& blob) {
+  seal.update_field(blob ? blob->hex() : "");
+}
+
+}  // namespace
+
+// The spec is covered by its digest, which is compared with it too.
+Digest seal_of(const Promise& promise) {
+  Sha256 seal;
+  seal.update_field("promise");
+  seal.update_field(promise.job.str());
+  seal.update_field(promise.coordinator);
+  seal.update_field(promise.spec_digest.hex());
+  return seal.finish();
+}
+
+Digest seal_of(const OutboxEntry& entry) {
+  const auto& [order, result] = entry;
+  Sha256 seal;
+  seal.update_field("result");
+  seal.update_field(order.key.job.str());
+  cover(seal, order.key.round);
+  seal.update_field(to_string(order.key.kind));
+  seal.update_field(order.key.site.str());
+  cover(seal, order.key.attempt);
+  cover(seal, order.seed);
+  cover(seal, order.model);
+  cover(seal, order.model_bytes);
+  cover(seal, result.blob);
+  cover(seal, result.blob_bytes);
+  cover(seal, result.examples);
+  cover(seal, result.steps);
+  for (const auto& [name, value] : result.metrics) {
+    seal.update_field(name);
+    cover(seal, std::bit_cast<std::uint64_t>(value));
+  }
+  return seal.finish();
+}
+
+}  // namespace entente::agent
