@@ -49,7 +49,9 @@ class Mailbox {
     std::vector<T> messages(std::make_move_iterator(queue_.begin()),
                             std::make_move_iterator(queue_.end()));
     queue_.clear();
-    ready_.clear();
+    if (!closed_) {
+      ready_.clear();
+    }
     has_room_.notify_all();
     return messages;
   }

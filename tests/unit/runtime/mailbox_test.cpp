@@ -25,6 +25,14 @@ TEST(Mailbox, IsReadableExactlyWhileMessagesWait) {
   EXPECT_FALSE(readable(mailbox.fd()));
 }
 
+TEST(Mailbox, StaysReadableOnceClosedThoughItIsDrained) {
+  Mailbox<int> mailbox(4);
+  EXPECT_TRUE(mailbox.try_push(1));
+  mailbox.close();
+  EXPECT_EQ(mailbox.drain(), (std::vector<int>{1}));
+  EXPECT_TRUE(readable(mailbox.fd()));
+}
+
 TEST(Mailbox, LeavesARefusedMessageUnchanged) {
   Mailbox<std::unique_ptr<int>> mailbox(1);
   EXPECT_TRUE(mailbox.try_push(std::make_unique<int>(1)));
