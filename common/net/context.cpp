@@ -3,6 +3,7 @@
 #include <sys/resource.h>
 
 #include <chrono>
+#include <limits>
 
 #include "common/base/limits.h"
 #include "common/runtime/log.h"
@@ -25,8 +26,9 @@ void set_common_options(zmq::socket_t& socket) {
   socket.set(sockopt::heartbeat_ttl, millis(limits::kHeartbeatTimeout));
   socket.set(sockopt::sndhwm, limits::kPeerMessagesMax);
   socket.set(sockopt::rcvhwm, limits::kPeerMessagesMax);
-  // A local socket's other end is a TLS session: it never comes back under the same name.
-  socket.set(sockopt::reconnect_ivl, -1);
+  // Never, for -1 would drop the pipe at that moment: the messages in it, and the process
+  // (router_port.h).
+  socket.set(sockopt::reconnect_ivl, std::numeric_limits<int>::max());
 }
 
 void raise_descriptor_limit() {

@@ -56,16 +56,30 @@ void RouterPort::detach(SessionId session) {
   if (peer == peers_.end()) {
     return;
   }
+  if (auto received = read()) {
+    held_.push_back(std::move(*received));
+  }
   try {
     socket_.disconnect(peer->second.endpoint);
   } catch (const zmq::error_t& error) {
-    // The other end left first.
+    // libzmq had let go of it already: it spoke no ZMTP.
     ENTENTE_CHECK(error.num() == ENOENT);
   }
   peers_.erase(peer);
 }
 
 std::optional<RouterPort::Received> RouterPort::receive() {
+  while (!held_.empty()) {
+    Received received = std::move(held_.front());
+    held_.pop_front();
+    if (peers_.contains(received.session)) {
+      return received;
+    }
+  }
+  return read();
+}
+
+std::optional<RouterPort::Received> RouterPort::read() {
   zmq::message_t routing_id;
   while (try_receive(socket_, routing_id)) {
     std::vector<zmq::message_t> parts;

@@ -2,10 +2,17 @@
 // themselves.
 //
 // `attach` connects to a session's unix socket with the routing id "<identity path>#<session>", so
-// that the id comes from the certificate and can't be chosen by the peer. Not thread-safe: one
-// thread owns a port. No call blocks.
+// that the id comes from the certificate and can't be chosen by the peer.
+//
+//  - A message is read whole, and a peer is let go of between two messages only: libzmq aborts the
+//    process when a pipe ends whose message it has read in part, and a poll alone reads its first
+//    frame. So `detach` first takes that message, and a peer that has left (context.h) stays known
+//    to the socket until then.
+//
+// Not thread-safe: one thread owns a port. No call blocks.
 #pragma once
 
+#include <deque>
 #include <map>
 #include <optional>
 #include <string>
@@ -33,6 +40,8 @@ class RouterPort {
   };
   // The next message of an attached session; nothing when none waits.
   [[nodiscard]] std::optional<Received> receive();
+  // A message that no poll of the socket shows any more: `detach` has taken it.
+  [[nodiscard]] bool holds_message() const { return !held_.empty(); }
 
   // False when the session is gone or its queue is full; the caller then closes the session.
   [[nodiscard]] bool send(SessionId session, Frames frames);
@@ -44,8 +53,11 @@ class RouterPort {
     std::string routing_id;
     std::string endpoint;
   };
+  [[nodiscard]] std::optional<Received> read();
+
   zmq::socket_t socket_;
   std::map<SessionId, Peer> peers_;
+  std::deque<Received> held_;  // at most one for each `detach` since the last `receive`
 };
 
 }  // namespace entente::net
