@@ -20,6 +20,9 @@ constexpr int kMessagesPerTurn = 256;
 // Without anything to do the loop still looks around this often.
 constexpr Millis kWaitMax{60'000};
 
+// While messages wait for a peer that reads slowly.
+constexpr Millis kFlushEvery{20};
+
 std::span<const std::byte> bytes_of(const zmq::message_t& message) {
   return {static_cast<const std::byte*>(message.data()), message.size()};
 }
@@ -73,7 +76,7 @@ void reach_after(const msg::Control& message) {
 }  // namespace
 
 BrokerLoop::BrokerLoop(BrokerCore core, LoopInbox& inbox, LoopParts parts)
-    : core_(std::move(core)), inbox_(inbox), parts_(parts) {}
+    : core_(std::move(core)), inbox_(inbox), parts_(parts), queues_(parts.router) {}
 
 std::optional<std::string> BrokerLoop::run(StopSignal& stop) {
   hand_over(core_.resume(system_now()));
@@ -98,7 +101,8 @@ void BrokerLoop::drain() {
   const auto until = system_now().monotonic + kDrainMax;
   const auto sessions = parts_.router.sessions();
   std::set<SessionId> open(sessions.begin(), sessions.end());
-  while (uncommitted_ > 0 && !failure_ && system_now().monotonic < until) {
+  const auto unsaid = [this] { return uncommitted_ > 0 || queues_.waiting(); };
+  while (unsaid() && !failure_ && system_now().monotonic < until) {
     take_last_words(until, open);
   }
   for (const auto session : sessions) {
@@ -113,7 +117,7 @@ void BrokerLoop::take_last_words(Monotonic until, std::set<SessionId>& open) {
   // The ROUTER, too: a peer is let go of only when somebody looks at the socket.
   std::array items{zmq::pollitem_t{nullptr, inbox_.fd(), ZMQ_POLLIN, 0},
                    zmq::pollitem_t{parts_.router.socket().handle(), 0, ZMQ_POLLIN, 0}};
-  const auto left = std::chrono::ceil<Millis>(until - system_now().monotonic);
+  const auto left = std::chrono::ceil<Millis>(flush(until) - system_now().monotonic);
   zmq::poll(items.data(), items.size(), std::max(Millis(0), left));
   while (parts_.router.receive()) {
   }
@@ -130,16 +134,24 @@ void BrokerLoop::take_last_words(Monotonic until, std::set<SessionId>& open) {
 
 void BrokerLoop::wait(StopSignal& stop) {
   const auto now = system_now().monotonic;
+  const bool may_take_messages = uncommitted_ < StoreThread::kBatchesMax / 2;
   auto due = now + kWaitMax;
   if (const auto wakeup = core_.next_wakeup()) {
     due = std::min(due, *wakeup);
   }
-  const auto timeout = std::max(Millis(0), due - now);
-  const bool may_take_messages = uncommitted_ < StoreThread::kBatchesMax / 2;
+  if (may_take_messages && parts_.router.holds_message()) {
+    due = now;
+  }
+  const auto timeout = std::max(Millis(0), flush(due) - now);
   std::array items{zmq::pollitem_t{nullptr, inbox_.fd(), ZMQ_POLLIN, 0},
                    zmq::pollitem_t{nullptr, stop.fd(), ZMQ_POLLIN, 0},
                    zmq::pollitem_t{parts_.router.socket().handle(), 0, ZMQ_POLLIN, 0}};
   zmq::poll(items.data(), may_take_messages ? items.size() : items.size() - 1, timeout);
+}
+
+Monotonic BrokerLoop::flush(Monotonic due) {
+  queues_.flush();
+  return queues_.waiting() ? std::min(due, system_now().monotonic + kFlushEvery) : due;
 }
 
 void BrokerLoop::take_inbox() {
@@ -196,6 +208,7 @@ void BrokerLoop::handle(net::SessionUp up) {
 }
 
 void BrokerLoop::handle(const net::SessionDown& down) {
+  queues_.forget(down.session);
   parts_.router.detach(down.session);
   decide(SessionClosed{down.session});
   log::info("session_down", down.reason.empty() ? "closed by the peer" : down.reason,
@@ -219,8 +232,7 @@ void BrokerLoop::handle(Committed committed) {
 
 void BrokerLoop::carry_out(Send& send) {
   reach_before(send.message);
-  const auto bytes = wire::encode(send.message);
-  if (!parts_.router.send(send.session, {zmq::message_t(bytes.data(), bytes.size()), {}})) {
+  if (!queues_.send(send.session, wire::encode(send.message))) {
     close(send.session, "does not take its messages");
   }
   reach_after(send.message);
@@ -245,6 +257,7 @@ void BrokerLoop::carry_out(const SendModels&) { ENTENTE_CHECK(false); }
 void BrokerLoop::close(SessionId session, const std::string& reason) {
   if (parts_.router.has(session)) {
     log::warning("session_closed", reason, {{"session", std::to_string(session)}});
+    queues_.forget(session);
     parts_.router.detach(session);
   }
 }

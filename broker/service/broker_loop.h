@@ -11,6 +11,7 @@
 #include "broker/core/broker_core.h"
 #include "broker/data_plane/data_plane.h"
 #include "broker/service/merge_thread.h"
+#include "broker/service/send_queues.h"
 #include "broker/service/store_thread.h"
 #include "common/net/router_port.h"
 #include "common/net/tls_front.h"
@@ -58,6 +59,8 @@ class BrokerLoop {
   void wait(StopSignal& stop);
   void take_inbox();
   void drain();
+  // Gives the peers what they take and says when to look again, `due` at the latest.
+  [[nodiscard]] Monotonic flush(Monotonic due);
   // Waits for the threads' words and takes those that a drain is about.
   void take_last_words(Monotonic until, std::set<SessionId>& open);
   void take_messages();
@@ -89,6 +92,7 @@ class BrokerLoop {
   BrokerCore core_;
   LoopInbox& inbox_;
   LoopParts parts_;
+  SendQueues queues_;
   std::size_t uncommitted_ = 0;  // batches that the store has not confirmed
   std::optional<std::string> failure_;
 };

@@ -22,6 +22,16 @@ constexpr std::size_t kCreditChunks = 8;
 // Whole messages queued per peer and direction; above kCreditChunks so that credit binds first.
 constexpr int kPeerMessagesMax = 64;
 
+// Control messages that a site or a coordinator queues for the broker: a returning site repeats a
+// promise and a result for each of thousands of open jobs. They are its own, so no bytes are
+// counted.
+constexpr int kOwnMessagesMax = 1 << 14;
+
+// What the broker queues for one peer beyond kPeerMessagesMax: offers of thousands of jobs and
+// tasks fit (a few KiB each), and a thousand peers that take nothing at all stay within a server's
+// memory.
+constexpr std::size_t kPeerQueueBytesMax = 16 << 20;
+
 // A TLS and ZMTP handshake that takes longer is closed.
 constexpr std::chrono::seconds kHandshakeMax{5};
 
