@@ -86,16 +86,18 @@ bool tells_the_end(const msg::JobUpdate& update) {
 
 }  // namespace
 
-BrokerClient::BrokerClient(Kit kit, std::unique_ptr<net::ClientSession> session)
-    : kit_(std::move(kit)), session_(std::move(session)) {}
+BrokerClient::BrokerClient(std::unique_ptr<zmq::context_t> zmq, Kit kit,
+                           std::unique_ptr<net::ClientSession> session)
+    : zmq_(std::move(zmq)), kit_(std::move(kit)), session_(std::move(session)) {}
 
-Expected<std::unique_ptr<net::ClientSession>> BrokerClient::dial(const Kit& kit) {
+Expected<std::unique_ptr<net::ClientSession>> BrokerClient::dial(zmq::context_t& zmq,
+                                                                 const Kit& kit) {
   auto tls = TlsContext::client(kit, Plane::control);
   if (!tls) {
     return tl::unexpected(tls.error());
   }
   auto session = net::ClientSession::open(
-      {kit.broker, kit.proxy, *std::move(tls), kit.identity.consortium, Plane::control});
+      zmq, {kit.broker, kit.proxy, *std::move(tls), kit.identity.consortium, Plane::control});
   if (!session) {
     return session;
   }
@@ -124,11 +126,12 @@ Expected<BrokerClient> BrokerClient::connect(const Options& options) {
                   "ENTENTE_KIT",
                   Scope::broker);
   }
-  auto session = dial(*kit);
+  auto zmq = std::make_unique<zmq::context_t>();
+  auto session = dial(*zmq, *kit);
   if (!session) {
     return tl::unexpected(session.error());
   }
-  return BrokerClient(*std::move(kit), *std::move(session));
+  return BrokerClient(std::move(zmq), *std::move(kit), *std::move(session));
 }
 
 Expected<msg::ReplyBody> BrokerClient::exchange(msg::RequestBody request) {
@@ -202,13 +205,13 @@ Expected<JobSummary> BrokerClient::watch(const JobId& job, const OnUpdate& on_up
       return **ended;
     }
     on_interrupted(gone(*session_));
-    auto session = dial(kit_);
+    auto session = dial(*zmq_, kit_);
     while (!session) {
       if (exit_code_for(session.error()) == ExitCode::not_authorised) {
         return tl::unexpected(session.error());
       }
       std::this_thread::sleep_for(kRedialEvery);
-      session = dial(kit_);
+      session = dial(*zmq_, kit_);
     }
     session_ = *std::move(session);
   }
@@ -220,7 +223,7 @@ Expected<void> BrokerClient::download(const ModelView& model, const std::filesys
     return tl::unexpected(tls.error());
   }
   auto session = net::ClientSession::open(
-      {kit_.broker, kit_.proxy, *std::move(tls), kit_.identity.consortium, Plane::data});
+      *zmq_, {kit_.broker, kit_.proxy, *std::move(tls), kit_.identity.consortium, Plane::data});
   if (!session) {
     return tl::unexpected(session.error());
   }

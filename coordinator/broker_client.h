@@ -26,6 +26,9 @@ class BrokerClient {
   // and with "kit_missing" when no kit was named.
   [[nodiscard]] static Expected<BrokerClient> connect(const Options& options);
 
+  BrokerClient(BrokerClient&&) = default;
+  BrokerClient& operator=(BrokerClient&&) = delete;  // would end the context before its session
+
   // Sends a request and waits for its answer of type T. Refuses with the broker's refusal, or with
   // "broker_unreachable" when no answer comes.
   template <class T>
@@ -53,13 +56,16 @@ class BrokerClient {
                                         const std::filesystem::path& output);
 
  private:
-  BrokerClient(Kit kit, std::unique_ptr<net::ClientSession> session);
-  [[nodiscard]] static Expected<std::unique_ptr<net::ClientSession>> dial(const Kit& kit);
+  BrokerClient(std::unique_ptr<zmq::context_t> zmq, Kit kit,
+               std::unique_ptr<net::ClientSession> session);
+  [[nodiscard]] static Expected<std::unique_ptr<net::ClientSession>> dial(zmq::context_t& zmq,
+                                                                          const Kit& kit);
   [[nodiscard]] Expected<msg::ReplyBody> exchange(msg::RequestBody request);
   [[nodiscard]] Expected<std::optional<JobSummary>> follow(const JobId& job, std::uint64_t& seen,
                                                            const OnUpdate& on_update);
   [[nodiscard]] static tl::unexpected<Refusal> unexpected_answer();
 
+  std::unique_ptr<zmq::context_t> zmq_;  // of all sessions
   Kit kit_;
   std::unique_ptr<net::ClientSession> session_;
   std::uint64_t last_request_ = 0;

@@ -94,7 +94,13 @@ void wait_for(std::span<zmq_pollitem_t> items, Millis limit) {
 
 class ClientSession::Impl {
  public:
-  explicit Impl(Plane plane) : pool_(buffer_bytes(plane)) { set_common_options(dealer_); }
+  Impl(zmq::context_t& context, Plane plane)
+      : pool_(buffer_bytes(plane)), dealer_(context, zmq::socket_type::dealer) {
+    set_common_options(dealer_);
+    if (plane == Plane::control) {
+      dealer_.set(zmq::sockopt::sndhwm, limits::kOwnMessagesMax);
+    }
+  }
   ~Impl();
 
   Expected<void> open(const DialOptions& options);
@@ -121,8 +127,7 @@ class ClientSession::Impl {
 
   BufferPool pool_;  // outlives the buffers that suspended work in io_ holds
   asio::io_context io_{1};
-  zmq::context_t context_{1};
-  zmq::socket_t dealer_{context_, zmq::socket_type::dealer};
+  zmq::socket_t dealer_;
   std::shared_ptr<Pump> pump_;
   std::thread thread_;
   std::string doing_;  // what open() waits for
@@ -395,8 +400,9 @@ ClientSession::ClientSession(std::unique_ptr<Impl> impl) : impl_(std::move(impl)
 
 ClientSession::~ClientSession() = default;
 
-Expected<std::unique_ptr<ClientSession>> ClientSession::open(const DialOptions& options) {
-  auto impl = std::make_unique<Impl>(options.plane);
+Expected<std::unique_ptr<ClientSession>> ClientSession::open(zmq::context_t& context,
+                                                             const DialOptions& options) {
+  auto impl = std::make_unique<Impl>(context, options.plane);
   if (auto opened = impl->open(options); !opened) {
     return tl::unexpected(opened.error());
   }

@@ -14,9 +14,9 @@ Expected<std::unique_ptr<net::ClientSession>> BrokerRoute::open(Plane plane) con
   if (!context) {
     return tl::unexpected(context.error());
   }
-  return net::ClientSession::open({broker_.empty() ? kit->broker : broker_,
-                                   proxy_.empty() ? kit->proxy : proxy_, std::move(*context),
-                                   kit->identity.consortium, plane});
+  return net::ClientSession::open(
+      zmq_, {broker_.empty() ? kit->broker : broker_, proxy_.empty() ? kit->proxy : proxy_,
+             std::move(*context), kit->identity.consortium, plane});
 }
 
 }  // namespace entente::agent

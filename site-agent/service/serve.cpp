@@ -124,7 +124,8 @@ Expected<void> run(const AgentConfig& config, const Kit& kit, StopSignal& stop,
   msg::Hello hello;
   hello.version = kVersion;
   hello.instance = settings.instance;
-  const BrokerRoute route(config);
+  zmq::context_t zmq;
+  const BrokerRoute route(zmq, config);
   Inbox inbox(kInboxMessagesMax);
   Transfers transfers(route, blobs, hello, inbox);
   WorkerPool dialer(1);

@@ -29,8 +29,8 @@ class HostileMember : public testing::Test {
 
   std::unique_ptr<ClientSession> dial(Plane plane = Plane::control) {
     const auto north = kit();
-    auto session = ClientSession::open(
-        {north.broker, "", *TlsContext::client(north, plane), north.identity.consortium, plane});
+    auto session = ClientSession::open(zmq_, {north.broker, "", *TlsContext::client(north, plane),
+                                              north.identity.consortium, plane});
     if (!session) {
       throw std::runtime_error(session.error().message);
     }
@@ -59,6 +59,7 @@ class HostileMember : public testing::Test {
 
   std::uint64_t broker_bytes() { return resident_bytes(consortium_.pid("broker")); }
 
+  zmq::context_t zmq_;  // of the members
   Consortium consortium_;
 };
 

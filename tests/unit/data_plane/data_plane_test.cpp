@@ -148,9 +148,9 @@ class DataPlaneTest : public testing::Test {
   }
 
   std::unique_ptr<net::ClientSession> connect() {
-    auto session = net::ClientSession::open({"127.0.0.1:" + std::to_string(front_->port()), "",
-                                             *TlsContext::client(*site_kit_, Plane::data),
-                                             consortium_, Plane::data});
+    auto session = net::ClientSession::open(
+        zmq_, {"127.0.0.1:" + std::to_string(front_->port()), "",
+               *TlsContext::client(*site_kit_, Plane::data), consortium_, Plane::data});
     if (!session) {
       ADD_FAILURE() << session.error().message;
       return nullptr;
@@ -195,6 +195,7 @@ class DataPlaneTest : public testing::Test {
     return put_blob(session, site_store_, blob, watch.progress(), watch.stop);
   }
 
+  zmq::context_t zmq_;  // of the clients
   const ConsortiumId consortium_ = ConsortiumId::literal("lungs");
   fs::path folder_;
   BlobStore broker_store_;

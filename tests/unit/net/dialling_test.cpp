@@ -104,7 +104,7 @@ int connect_to(std::uint16_t port) {
 class Dialling : public testing::Test {
  protected:
   Refusal refusal(const DialOptions& options) {
-    const auto session = ClientSession::open(options);
+    const auto session = open_session(options);
     return session ? Refusal{"opened", "", "", Scope::broker} : session.error();
   }
 
@@ -192,7 +192,7 @@ TEST_F(Dialling, LearnsAtTheFirstReceiveThatItsCertificateIsNotAccepted) {
   const Kit expired = consortium_.with_leaf(Role::site, leaf);
   EchoBroker broker(consortium_);
   for (int i = 0; i < 20; ++i) {
-    const auto session = ClientSession::open(dial_options(broker.address(), expired));
+    const auto session = open_session(dial_options(broker.address(), expired));
     ASSERT_TRUE(session) << session.error().message;
     EXPECT_EQ((*session)->receive(kPatience), std::nullopt);
     const auto reason = (*session)->ended();
@@ -215,7 +215,7 @@ TEST_F(Dialling, GoesThroughAProxy) {
   });
   auto options = dial_options(broker.address(), north_);
   options.proxy = proxy.address();
-  auto session = ClientSession::open(options);
+  auto session = open_session(options);
   ASSERT_TRUE(session) << session.error().message;
   ASSERT_TRUE((*session)->send(frames("through the proxy")));
   const auto answer = (*session)->receive(kPatience);

@@ -109,6 +109,11 @@ DialOptions dial_options(const std::string& broker, const Kit& kit, Plane plane)
                      .plane = plane};
 }
 
+Expected<std::unique_ptr<ClientSession>> open_session(const DialOptions& options) {
+  static zmq::context_t context;
+  return ClientSession::open(context, options);
+}
+
 Frames frames(std::string_view envelope) { return {zmq::message_t(envelope), std::nullopt}; }
 
 Frames frames(std::string_view envelope, std::string_view payload) {

@@ -68,6 +68,8 @@ class EchoBroker {
 [[nodiscard]] TlsContext client_context(const Kit& kit, Plane plane);
 [[nodiscard]] DialOptions dial_options(const std::string& broker, const Kit& kit,
                                        Plane plane = Plane::control);
+// In the one ZeroMQ context of the test's clients.
+[[nodiscard]] Expected<std::unique_ptr<ClientSession>> open_session(const DialOptions& options);
 [[nodiscard]] Frames frames(std::string_view envelope);
 [[nodiscard]] Frames frames(std::string_view envelope, std::string_view payload);
 

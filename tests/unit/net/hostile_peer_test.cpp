@@ -121,7 +121,7 @@ TEST_F(HostilePeer, ThatSpeaksAnOlderZmtpIsClosed) {
 
 TEST_F(HostilePeer, ThatClaimsARoutingIdGetsNoneButItsCertificates) {
   // Were the claim honoured, the second session would take the first one's place and answers.
-  const auto victim = ClientSession::open(dial_options(broker_.address(), north_));
+  const auto victim = open_session(dial_options(broker_.address(), north_));
   ASSERT_TRUE(victim) << victim.error().message;
   RawClient client(broker_.front().port());
   ASSERT_TRUE(client.start_tls(client_context(consortium_.site("south"), Plane::control)));
@@ -162,7 +162,7 @@ TEST_F(HostilePeer, ThatStallsInTheHandshakeIsClosedWithoutHurtingOthers) {
   const RawClient silent(broker_.front().port());
   const RawClient halting(broker_.front().port());
   halting.send_plain("\x16\x03\x01");
-  const auto other = ClientSession::open(dial_options(broker_.address(), north_));
+  const auto other = open_session(dial_options(broker_.address(), north_));
   ASSERT_TRUE(other) << other.error().message;
   EXPECT_TRUE(silent.sees_the_end());
   EXPECT_TRUE(halting.sees_the_end());
@@ -176,16 +176,15 @@ TEST_F(HostilePeer, ThatStallsInTheHandshakeIsClosedWithoutHurtingOthers) {
 TEST_F(HostilePeer, GetsNoMoreSessionsThanAnIdentityMayHave) {
   std::vector<std::unique_ptr<ClientSession>> sessions;
   for (std::size_t i = 0; i < limits::kSessionsPerIdentityMax; ++i) {
-    sessions.push_back(ClientSession::open(dial_options(broker_.address(), north_)).value());
+    sessions.push_back(open_session(dial_options(broker_.address(), north_)).value());
   }
   ASSERT_TRUE(broker_.wait_until(
       [](const Reported& r) { return r.ups.size() == limits::kSessionsPerIdentityMax; }));
-  const auto too_many = ClientSession::open(dial_options(broker_.address(), north_)).value();
+  const auto too_many = open_session(dial_options(broker_.address(), north_)).value();
   EXPECT_EQ(code_of_the_refusal(), "sessions_exhausted");
   EXPECT_EQ(too_many->receive(kPatience), std::nullopt);
   EXPECT_TRUE(too_many->ended());
-  const auto other =
-      ClientSession::open(dial_options(broker_.address(), consortium_.site("south")));
+  const auto other = open_session(dial_options(broker_.address(), consortium_.site("south")));
   ASSERT_TRUE(other);
   ASSERT_TRUE((*other)->send(frames("hello")));
   EXPECT_TRUE((*other)->receive(kPatience));
@@ -194,8 +193,7 @@ TEST_F(HostilePeer, GetsNoMoreSessionsThanAnIdentityMayHave) {
 TEST(UnattachedSession, IsClosedAndReportedDown) {
   TestConsortium consortium;
   EchoBroker broker(consortium, {}, false);
-  const auto session =
-      ClientSession::open(dial_options(broker.address(), consortium.site("north")));
+  const auto session = open_session(dial_options(broker.address(), consortium.site("north")));
   ASSERT_TRUE(session);
   ASSERT_TRUE(broker.wait_until([](const Reported& r) { return !r.downs.empty(); }));
   EXPECT_THAT(broker.reported().downs, SizeIs(1));
@@ -227,8 +225,7 @@ bool stranger_is_turned_away(const std::string& endpoint) {
 TEST(UnattachedSession, IsNotGivenToAnotherProcess) {
   TestConsortium consortium;
   EchoBroker broker(consortium, {}, false);
-  const auto session =
-      ClientSession::open(dial_options(broker.address(), consortium.site("north")));
+  const auto session = open_session(dial_options(broker.address(), consortium.site("north")));
   ASSERT_TRUE(session);
   ASSERT_TRUE(broker.wait_until([](const Reported& r) { return !r.ups.empty(); }));
   const SessionUp up = broker.reported().ups[0];

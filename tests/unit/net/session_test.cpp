@@ -20,7 +20,7 @@ class Sessions : public testing::Test {
  protected:
   std::unique_ptr<ClientSession> dial(EchoBroker& broker, const Kit& kit,
                                       Plane plane = Plane::control) {
-    auto session = ClientSession::open(dial_options(broker.address(), kit, plane));
+    auto session = open_session(dial_options(broker.address(), kit, plane));
     if (!session) {
       ADD_FAILURE() << session.error().message;
       std::abort();
