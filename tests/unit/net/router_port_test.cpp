@@ -1,4 +1,5 @@
-// The ROUTER and peers that leave at bad moments: libzmq must not abort, and no message is mixed up.
+// The ROUTER and peers that leave at bad moments: libzmq must not abort, and no message is mixed
+// up.
 #include "common/net/router_port.h"
 
 #include <gtest/gtest.h>
