@@ -8,6 +8,7 @@
 #include "broker/service/broker_loop.h"
 #include "broker/service/recovery.h"
 #include "common/base/version.h"
+#include "common/blob/file.h"
 #include "common/crypto/kit.h"
 #include "common/net/context.h"
 #include "common/runtime/log.h"
@@ -75,14 +76,6 @@ StoreHandlers store_handlers(LoopInbox& inbox) {
 MergeHandlers merge_handlers(LoopInbox& inbox) {
   return {[&inbox](MergeFinished merge) { inbox.push(Event(std::move(merge))); },
           [&inbox](std::string what) { inbox.push(ThreadFailed{"merge: " + std::move(what)}); }};
-}
-
-// Updates can say something about the data they were computed from. A folder that is there already
-// keeps the permissions that the operator gave it.
-void make_private_folder(const std::filesystem::path& folder) {
-  if (std::filesystem::create_directories(folder)) {
-    std::filesystem::permissions(folder, std::filesystem::perms::owner_all);
-  }
 }
 
 void publish_endpoint(const BrokerConfig& config, std::uint16_t port) {
@@ -154,7 +147,7 @@ Expected<void> serve(const BrokerConfig& config, StopSignal& stop) {
     return tl::unexpected(tls.error());
   }
   try {
-    make_private_folder(config.data_dir);
+    make_folder(config.data_dir);
     auto store = BrokerStore::open(config.data_dir / "broker.db");
     if (!store) {
       return tl::unexpected(store.error());

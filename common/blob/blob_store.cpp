@@ -63,12 +63,6 @@ class Claim {
   BlobId id_;
 };
 
-void make_folder(const fs::path& folder) {
-  if (fs::create_directories(folder) && folder.has_parent_path()) {
-    sync_folder(folder.parent_path());
-  }
-}
-
 // The bytes of `file` must be on the disk already.
 void publish(const fs::path& file, const fs::path& target) {
   make_folder(target.parent_path());

@@ -17,6 +17,7 @@ namespace entente {
 namespace {
 
 constexpr mode_t kOwnerOnly = 0600;
+constexpr mode_t kOwnerOnlyFolder = 0700;
 
 [[noreturn]] void throw_errno(int error, const char* action, const std::filesystem::path& path) {
   throw std::system_error(error, std::generic_category(),
@@ -203,6 +204,23 @@ Digest File::digest() const {
   Sha256 hash;
   hash_into(hash, size());
   return hash.finish();
+}
+
+void make_folder(const std::filesystem::path& folder) {
+  namespace fs = std::filesystem;
+  const auto named = fs::absolute(folder / ".").lexically_normal().parent_path();  // without a '/'
+  const auto parent = named.parent_path();
+  if (!fs::exists(parent)) {
+    make_folder(parent);
+  }
+  const bool is_made = ::mkdir(named.c_str(), kOwnerOnlyFolder) == 0;
+  if (const int error = errno; !is_made && !(error == EEXIST && fs::is_directory(named))) {
+    throw_errno(error, "make the folder", named);
+  }
+  // The parent of one that was given to us need not be ours to read.
+  if (is_made || ::access(parent.c_str(), R_OK) == 0) {
+    sync_folder(parent);
+  }
 }
 
 void sync_folder(const std::filesystem::path& folder) {

@@ -58,6 +58,11 @@ class File {
   std::filesystem::path path_;
 };
 
+// Makes the folder, and those above it that are missing, each for its owner alone and with its
+// entry on the disk: otherwise a power cut would take it with everything in it. The entry is synced
+// also when the folder is there: whoever made it may have been killed before that.
+void make_folder(const std::filesystem::path& folder);
+
 // Makes renames, creations and removals in `folder` durable.
 void sync_folder(const std::filesystem::path& folder);
 

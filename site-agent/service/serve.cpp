@@ -8,6 +8,7 @@
 #include <exception>
 
 #include "common/base/version.h"
+#include "common/blob/file.h"
 #include "common/crypto/kit.h"
 #include "common/crypto/random.h"
 #include "common/runtime/log.h"
@@ -48,7 +49,7 @@ Expected<void> check_trainer(const fs::path& program) {
 
 // The data folder is the agent's alone.
 void make_folders(const fs::path& data_dir) {
-  fs::create_directories(data_dir);
+  make_folder(data_dir);
   fs::permissions(data_dir, fs::perms::owner_all);
   fs::create_directories(data_dir / "logs");
 }

@@ -11,6 +11,7 @@
 #include <system_error>
 
 #include "common/blob/blob_reader.h"
+#include "common/blob/file.h"
 #include "common/crypto/digest.h"
 #include "common/crypto/random.h"
 
@@ -284,6 +285,16 @@ TEST_F(BlobStoreTest, AReaderOutlivesTheRemovalOfItsBlob) {
   store.remove(id);
   EXPECT_EQ(reader->chunk_at(0).to_string_view(), std::string_view(bytes).substr(0, 1 << 20));
   EXPECT_EQ(reader->chunk_at(1 << 20).to_string_view(), std::string_view(bytes).substr(1 << 20));
+}
+
+TEST_F(BlobStoreTest, AFolderIsMadeWithThoseAboveItForItsOwnerAlone) {
+  for (const auto* written : {"a/b/c", "a/b/d/", "a/./e/../e", "a/b/c"}) {
+    make_folder(folder_ / written);
+    EXPECT_EQ(fs::status(folder_ / written).permissions(), fs::perms::owner_all) << written;
+  }
+  write(folder_ / "file", "");
+  EXPECT_THROW(make_folder(folder_ / "file"), std::system_error);
+  EXPECT_THROW(make_folder(folder_ / "file/below"), std::system_error);
 }
 
 TEST_F(BlobStoreTest, ADurableFileIsReplacedWhole) {
