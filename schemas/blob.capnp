@@ -23,7 +23,7 @@
 #
 # Credit. A sender has at most the granted number of chunks under way; `credit` opens the window and
 # every BlobCredit widens it again. A chunk beyond the window is a violation. A chunk is 1 byte to
-# 1 MiB; all but the last should be full.
+# 1 MiB: how large is the sender's choice, who fits it to the line.
 #
 # Duplicates and resume. `blob` is the key. After a cut the peer asks again: BlobPut is answered
 # with the offset where the broker's copy ends, BlobGet starts where the peer's copy ends. A BlobPut

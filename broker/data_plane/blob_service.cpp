@@ -102,7 +102,7 @@ void BlobService::dispatch(SessionId id, Session& session, const msg::Data& mess
   } else if (const auto* get = std::get_if<msg::BlobGet>(&message)) {
     start_get(id, session, *get);
   } else if (const auto* credit = std::get_if<msg::BlobCredit>(&message)) {
-    take_credit(id, session, *credit);
+    take_credit(id, session, *credit, now);
   } else {
     violate(id, "a message that only the broker may send, or a second greeting");
   }
@@ -267,10 +267,12 @@ void BlobService::start_get(SessionId id, Session& session, const msg::BlobGet& 
                         std::min<std::uint64_t>(message.credit, limits::kCreditChunks),
                         0,
                         {},
-                        message.offset == 0 ? std::optional<Sha256>(std::in_place) : std::nullopt});
+                        message.offset == 0 ? std::optional<Sha256>(std::in_place) : std::nullopt,
+                        {}});
 }
 
-void BlobService::take_credit(SessionId id, Session& session, const msg::BlobCredit& message) {
+void BlobService::take_credit(SessionId id, Session& session, const msg::BlobCredit& message,
+                              Monotonic now) {
   const auto found = session.gets.find(message.blob);
   if (found == session.gets.end()) {
     return;  // for the last chunks of a get that has been served
@@ -284,6 +286,7 @@ void BlobService::take_credit(SessionId id, Session& session, const msg::BlobCre
   } else {
     get.under_way -= message.chunks;
     get.credit += message.chunks;
+    get.pace.taken(message.chunks, now);
   }
 }
 
@@ -330,7 +333,7 @@ bool BlobService::is_damaged(const BlobId& blob, Get& get, const zmq::message_t&
 
 bool BlobService::send_next_chunk(SessionId id, const Session& session, const BlobId& blob,
                                   Get& get, Monotonic now) {
-  zmq::message_t chunk = get.reader.chunk_at(get.offset);
+  zmq::message_t chunk = get.reader.chunk_at(get.offset, get.pace.chunk_bytes());
   const std::uint64_t bytes = chunk.size();
   if (is_damaged(blob, get, chunk)) {
     get.offset = get.reader.size();  // served, as far as it ever will be
@@ -347,6 +350,7 @@ bool BlobService::send_next_chunk(SessionId id, const Session& session, const Bl
   get.offset += bytes;
   --get.credit;
   ++get.under_way;
+  get.pace.sent(now);
   report(session.peer, blob, get.offset, get.reader.size(), get.reported, now);
   return true;
 }

@@ -30,6 +30,7 @@
 #include "common/base/time.h"
 #include "common/blob/blob_reader.h"
 #include "common/blob/blob_store.h"
+#include "common/blob/pace.h"
 #include "common/crypto/digest.h"
 #include "common/domain/messages.h"
 
@@ -84,6 +85,7 @@ class BlobService {
     std::uint64_t under_way = 0;  // chunks sent and not yet taken
     std::optional<Monotonic> reported;
     std::optional<Sha256> hash;  // of what was sent; none for a get that did not start at 0
+    Pace pace;
   };
 
   struct Session {
@@ -109,7 +111,7 @@ class BlobService {
   void start_get(SessionId id, Session& session, const msg::BlobGet& message);
   // The last chunk of a damaged blob is kept back: quarantined, and the peer is told.
   [[nodiscard]] bool is_damaged(const BlobId& blob, Get& get, const zmq::message_t& chunk);
-  void take_credit(SessionId id, Session& session, const msg::BlobCredit& message);
+  void take_credit(SessionId id, Session& session, const msg::BlobCredit& message, Monotonic now);
   // False when the session had to be closed.
   bool send_next_chunk(SessionId id, const Session& session, const BlobId& blob, Get& get,
                        Monotonic now);

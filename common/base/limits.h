@@ -10,8 +10,11 @@ namespace entente::limits {
 // One control message: a job with thousands of layers fits, a flood does not.
 constexpr std::size_t kControlMessageBytesMax = 1 << 20;
 
-// Payload of one data chunk: large enough for full speed, small enough to resume cheaply.
+// Payload of one data chunk: large enough for full speed, small enough to resume cheaply. A
+// transfer begins with the smallest, and stays there on a slow line (common/blob/pace.h): a credit
+// window of those is 3 s of a line of 10 KB/s, so that heartbeats still pass in time.
 constexpr std::size_t kChunkBytesMax = 1 << 20;
+constexpr std::size_t kChunkBytesMin = 4 << 10;
 
 // A data frame is a chunk; its envelope travels in a frame of its own.
 constexpr std::size_t kFrameBytesMax = kChunkBytesMax + (64 << 10);
@@ -32,12 +35,20 @@ constexpr int kOwnMessagesMax = 1 << 14;
 // memory.
 constexpr std::size_t kPeerQueueBytesMax = 16 << 20;
 
-// A TLS and ZMTP handshake that takes longer is closed.
-constexpr std::chrono::seconds kHandshakeMax{5};
+// A TLS and ZMTP handshake that takes longer is closed: a site 2 s away that loses packets needs
+// three round trips and a few repetitions. While all of kHandshakesInFlightMax are taken, the
+// oldest makes room after kHandshakeCrowdedMax, so that stalled ones keep nobody out for long.
+constexpr std::chrono::seconds kHandshakeMax{30};
+constexpr std::chrono::seconds kHandshakeCrowdedMax{5};
 
 // ZMTP heartbeats notice a dead connection within kHeartbeatTimeout.
 constexpr std::chrono::seconds kHeartbeatEvery{10};
 constexpr std::chrono::seconds kHeartbeatTimeout{30};
+
+// A transfer of which nothing has moved for so long is given up, and resumed on another session. It
+// is well below the stall window, and leaves TCP five repetitions, each after twice the time, on a
+// line that loses packets.
+constexpr std::chrono::seconds kTransferSilenceMax{120};
 
 // How long a closing socket may try to deliver what it holds.
 constexpr std::chrono::seconds kLinger{1};

@@ -7,7 +7,6 @@
 #include <system_error>
 
 #include "common/base/check.h"
-#include "common/base/limits.h"
 
 namespace entente {
 
@@ -20,9 +19,9 @@ Expected<BlobReader> BlobReader::open(const BlobStore& store, const BlobId& id) 
   return BlobReader(id, std::move(*file));
 }
 
-zmq::message_t BlobReader::chunk_at(std::uint64_t offset) const {
+zmq::message_t BlobReader::chunk_at(std::uint64_t offset, std::size_t bytes_max) const {
   ENTENTE_CHECK(offset < size_);
-  zmq::message_t chunk(std::min<std::uint64_t>(limits::kChunkBytesMax, size_ - offset));
+  zmq::message_t chunk(std::min<std::uint64_t>(bytes_max, size_ - offset));
   const std::span bytes(chunk.data<std::byte>(), chunk.size());
   if (file_.read_at(offset, bytes) != bytes.size()) {
     throw std::system_error(EIO, std::generic_category(),

@@ -19,9 +19,9 @@ class BlobReader {
 
   [[nodiscard]] std::uint64_t size() const { return size_; }
 
-  // The bytes from `offset` on, limits::kChunkBytesMax at most, read straight into the message that
-  // will carry them. `offset` must be below the size. Throws std::system_error when the disk fails.
-  [[nodiscard]] zmq::message_t chunk_at(std::uint64_t offset) const;
+  // The bytes from `offset` on, `bytes_max` at most, read straight into the message that will carry
+  // them. `offset` must be below the size. Throws std::system_error when the disk fails.
+  [[nodiscard]] zmq::message_t chunk_at(std::uint64_t offset, std::size_t bytes_max) const;
 
  private:
   BlobReader(const BlobId& id, File file) : id_(id), file_(std::move(file)), size_(file_.size()) {}

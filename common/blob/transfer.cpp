@@ -10,6 +10,8 @@
 #include "common/base/limits.h"
 #include "common/blob/blob_reader.h"
 #include "common/blob/data_frames.h"
+#include "common/blob/pace.h"
+#include "common/runtime/system_clock.h"
 
 namespace entente {
 namespace {
@@ -31,11 +33,11 @@ tl::unexpected<Refusal> protocol_broken(const std::string& what) {
 
 tl::unexpected<Refusal> cut(const net::ClientSession& session) {
   const std::optional<Refusal> ended = session.ended();
-  return refuse("transfer_cut",
-                ended
-                    ? "the data session has ended: " + ended->message
-                    : fmt::format("nothing has moved for {} s", limits::kHeartbeatTimeout.count()),
-                "try again; what has arrived is kept", Scope::task);
+  return refuse(
+      "transfer_cut",
+      ended ? "the data session has ended: " + ended->message
+            : fmt::format("nothing has moved for {} s", limits::kTransferSilenceMax.count()),
+      "try again; what has arrived is kept", Scope::task);
 }
 
 // The blob that a message is about; nothing for the session's own messages.
@@ -96,7 +98,7 @@ class Transfer {
   // brings is passed over. Refusals of the blob or of the session come back as refusals.
   [[nodiscard]] Expected<Incoming> next() {
     for (;;) {
-      Expected<Incoming> incoming = receive(session_, limits::kHeartbeatTimeout, &stop_);
+      Expected<Incoming> incoming = receive(session_, limits::kTransferSilenceMax, &stop_);
       if (!incoming) {
         return incoming;
       }
@@ -154,10 +156,12 @@ class Put {
       // May come again: the broker found its resumed part damaged and starts over.
       ready_ = true;
       offset_ = ready->offset;
+      pace_.forget_under_way();
       credit_ = std::min<std::uint64_t>(ready->credit, limits::kCreditChunks);
     } else if (const auto* credit = std::get_if<msg::BlobCredit>(&message)) {
       // Before BlobReady it belongs to an earlier try on this session.
       credit_ = std::min<std::uint64_t>(credit_ + credit->chunks, limits::kCreditChunks);
+      pace_.taken(credit->chunks, system_now().monotonic);
     } else if (std::holds_alternative<msg::BlobStored>(message)) {
       stored_ = true;
     }
@@ -166,7 +170,7 @@ class Put {
 
   [[nodiscard]] Expected<void> send_what_credit_allows() {
     while (ready_ && !stored_ && credit_ > 0 && offset_ < reader_.size() && !transfer_.stopped()) {
-      zmq::message_t chunk = reader_.chunk_at(offset_);
+      zmq::message_t chunk = reader_.chunk_at(offset_, pace_.chunk_bytes());
       const std::uint64_t end = offset_ + chunk.size();
       Expected<void> sent = transfer_.send(msg::BlobChunk{blob_, offset_}, std::move(chunk));
       if (!sent) {
@@ -174,6 +178,7 @@ class Put {
       }
       offset_ = end;
       --credit_;
+      pace_.sent(system_now().monotonic);
       transfer_.report(offset_, reader_.size());
     }
     return {};
@@ -186,6 +191,7 @@ class Put {
   bool stored_ = false;
   std::uint64_t offset_ = 0;
   std::uint64_t credit_ = 0;
+  Pace pace_;
 };
 
 Expected<std::uint64_t> await_size(Transfer& transfer) {

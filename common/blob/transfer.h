@@ -27,7 +27,7 @@ using StopFlag = std::atomic<bool>;
                                                      const msg::Hello& hello);
 
 // Returns after BlobStored: the blob is verified and on the broker's disk. Refuses with
-// "transfer_cut" (session ended or nothing moved for kHeartbeatTimeout; try again), "stopped", or
+// "transfer_cut" (session ended or nothing moved for kTransferSilenceMax; try again), "stopped", or
 // the broker's own refusal.
 [[nodiscard]] Expected<void> put_blob(net::ClientSession& session, const BlobStore& store,
                                       const BlobId& blob, const TransferProgress& progress,

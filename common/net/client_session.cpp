@@ -158,13 +158,13 @@ Expected<void> ClientSession::Impl::open(const DialOptions& options) {
     outcome = std::move(result);
     io_.stop();
   });
-  io_.run_for(limits::kHandshakeMax);
+  io_.run_for(options.patience);
   if (failure) {
     std::rethrow_exception(failure);
   }
   if (!outcome) {
-    return unreachable(
-        fmt::format("{} took longer than {} s", doing_, limits::kHandshakeMax.count()));
+    return unreachable(fmt::format("{} took longer than {:.0f} s", doing_,
+                                   std::chrono::duration<double>(options.patience).count()));
   }
   if (*outcome) {
     io_.restart();

@@ -11,6 +11,7 @@
 #include <optional>
 #include <string>
 
+#include "common/base/limits.h"
 #include "common/base/refusal.h"
 #include "common/base/time.h"
 #include "common/crypto/tls_context.h"
@@ -24,12 +25,13 @@ struct DialOptions {
   TlsContext context;
   ConsortiumId consortium;
   Plane plane = Plane::control;
+  Millis patience = limits::kHandshakeMax;  // with everything up to the finished handshake
 };
 
 class ClientSession {
  public:
   // Connects and finishes the TLS handshake; `context` outlives the session. Blocks for at most
-  // limits::kHandshakeMax. The broker may still refuse our certificate: that arrives as `ended()`
+  // `patience`. The broker may still refuse our certificate: that arrives as `ended()`
   // at the first receive. Refuses with "broker_unreachable", "broker_untrusted" or "proxy_refused".
   [[nodiscard]] static Expected<std::unique_ptr<ClientSession>> open(zmq::context_t& context,
                                                                      const DialOptions& options);

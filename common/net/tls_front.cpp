@@ -18,6 +18,7 @@
 #include <cerrno>
 #include <exception>
 #include <future>
+#include <list>
 #include <map>
 #include <thread>
 #include <utility>
@@ -35,6 +36,8 @@ using asio::ip::tcp;
 
 // After a failed accept, most likely for want of descriptors.
 constexpr std::chrono::milliseconds kAcceptPause{100};
+// For the plane's thread of this process to take a session.
+constexpr std::chrono::seconds kPlaneMax{5};
 constexpr std::uint8_t kTlsHandshakeRecord = 22;
 
 // One thread per plane, so that bulk data never delays a heartbeat. The control plane's thread also
@@ -79,7 +82,7 @@ std::string reason_of(const PumpResult& result) {
 class TlsFront::Impl {
  public:
   Impl(const std::string& host, std::uint16_t port, TlsContext context, ConsortiumId consortium,
-       TlsFrontHandlers handlers);
+       TlsFrontHandlers handlers, HandshakeBounds bounds);
   ~Impl();
 
   [[nodiscard]] std::uint16_t port() const { return port_; }
@@ -91,7 +94,8 @@ class TlsFront::Impl {
   struct Arrival {
     TlsStream tls;
     std::string remote;
-    bool late = false;  // limits::kHandshakeMax is over
+    asio::steady_timer::time_point since = asio::steady_timer::clock_type::now();
+    bool late = false;  // its time was over before the handshake was
   };
 
   struct Session {
@@ -103,8 +107,10 @@ class TlsFront::Impl {
 
   void listen(const std::string& host, std::uint16_t port);
   asio::awaitable<void> accept_all();
+  asio::awaitable<void> make_room();
   asio::awaitable<void> receive(int descriptor, std::string remote);
   asio::awaitable<Expected<SessionUp>> shake_hands(Arrival& arrival);
+  static void turn_away(Arrival& late);
   Expected<SessionUp> admit(Arrival& arrival);
   asio::awaitable<void> refuse_arrival(std::shared_ptr<Arrival> arrival, Refusal reason);
   asio::awaitable<void> open_session(std::shared_ptr<Arrival> arrival, SessionUp up);
@@ -119,6 +125,7 @@ class TlsFront::Impl {
   const TlsContext context_;
   const ConsortiumId consortium_;
   const TlsFrontHandlers handlers_;
+  const HandshakeBounds bounds_;
   Lane control_{Plane::control};
   Lane data_{Plane::data};
 
@@ -126,6 +133,7 @@ class TlsFront::Impl {
   tcp::acceptor acceptor_{io()};
   asio::steady_timer handshake_ended_{io()};
   std::size_t handshakes_ = 0;
+  std::list<std::shared_ptr<Arrival>> shaking_hands_;  // the oldest first
   SessionId last_session_ = 0;
   std::map<SessionId, Session> sessions_;
   std::map<std::string, std::size_t> sessions_of_;  // by identity path
@@ -136,10 +144,11 @@ class TlsFront::Impl {
 };
 
 TlsFront::Impl::Impl(const std::string& host, std::uint16_t port, TlsContext context,
-                     ConsortiumId consortium, TlsFrontHandlers handlers)
+                     ConsortiumId consortium, TlsFrontHandlers handlers, HandshakeBounds bounds)
     : context_(std::move(context)),
       consortium_(std::move(consortium)),
-      handlers_(std::move(handlers)) {
+      handlers_(std::move(handlers)),
+      bounds_(bounds) {
   try {
     listen(host, port);
   } catch (const std::system_error& error) {
@@ -196,10 +205,8 @@ void TlsFront::Impl::stop_accepting() {
 asio::awaitable<void> TlsFront::Impl::accept_all() {
   while (acceptor_.is_open()) {
     std::error_code error;
-    if (handshakes_ >= limits::kHandshakesInFlightMax) {
-      // Who comes now waits in the kernel's queue.
-      handshake_ended_.expires_at(asio::steady_timer::time_point::max());
-      co_await handshake_ended_.async_wait(asio::redirect_error(asio::use_awaitable, error));
+    if (handshakes_ >= bounds_.in_flight_max) {
+      co_await make_room();
       continue;
     }
     tcp::endpoint remote;
@@ -222,6 +229,19 @@ asio::awaitable<void> TlsFront::Impl::accept_all() {
   }
 }
 
+// Waits until a handshake has ended, and ends the oldest one when it has had its time. Who comes
+// meanwhile waits in the kernel's queue.
+asio::awaitable<void> TlsFront::Impl::make_room() {
+  const auto limit = shaking_hands_.empty() ? asio::steady_timer::time_point::max()
+                                            : shaking_hands_.front()->since + bounds_.crowded_max;
+  std::error_code ended;
+  handshake_ended_.expires_at(limit);
+  co_await handshake_ended_.async_wait(asio::redirect_error(asio::use_awaitable, ended));
+  if (!ended && !shaking_hands_.empty()) {
+    turn_away(*shaking_hands_.front());
+  }
+}
+
 // A connection's way from accept to its session or its refusal.
 asio::awaitable<void> TlsFront::Impl::receive(int descriptor, std::string remote) {
   const int on = 1;
@@ -230,14 +250,15 @@ asio::awaitable<void> TlsFront::Impl::receive(int descriptor, std::string remote
   auto arrival = std::make_shared<Arrival>(
       Arrival{TlsStream(io(), descriptor, context_, TlsSide::server), std::move(remote)});
 
-  asio::steady_timer limit(io(), limits::kHandshakeMax);
+  asio::steady_timer limit(io(), bounds_.max);
   limit.async_wait([arrival](std::error_code error) {
     if (!error) {
-      arrival->late = true;
-      arrival->tls.close();
+      turn_away(*arrival);
     }
   });
+  const auto place = shaking_hands_.insert(shaking_hands_.end(), arrival);
   auto up = co_await shake_hands(*arrival);
+  shaking_hands_.erase(place);
   limit.cancel();
   if (!up) {
     co_await refuse_arrival(arrival, std::move(up.error()));
@@ -247,6 +268,11 @@ asio::awaitable<void> TlsFront::Impl::receive(int descriptor, std::string remote
                      report_failure(failure, from);
                    });
   }
+}
+
+void TlsFront::Impl::turn_away(Arrival& late) {
+  late.late = true;
+  late.tls.close();
 }
 
 asio::awaitable<Expected<SessionUp>> TlsFront::Impl::shake_hands(Arrival& arrival) {
@@ -265,9 +291,9 @@ asio::awaitable<Expected<SessionUp>> TlsFront::Impl::shake_hands(Arrival& arriva
   }
   const TlsState state = heard ? co_await arrival.tls.handshake() : TlsState::failed;
   if (arrival.late) {
-    co_return tl::unexpected(refusal_of(
-        "handshake_timeout",
-        fmt::format("the TLS handshake took longer than {} s", limits::kHandshakeMax.count())));
+    co_return tl::unexpected(
+        refusal_of("handshake_timeout", "the TLS handshake took too long",
+                   "see whether the client is slow or the network loses packets"));
   }
   if (state != TlsState::open) {
     co_return tl::unexpected(arrival.tls.failure());
@@ -329,7 +355,7 @@ asio::awaitable<void> TlsFront::Impl::open_session(std::shared_ptr<Arrival> arri
   up.endpoint = listener->endpoint();
   handlers_.on_up(std::move(up));
 
-  asio::steady_timer limit(io(), limits::kHandshakeMax);
+  asio::steady_timer limit(io(), kPlaneMax);
   limit.async_wait([listener](std::error_code error) {
     if (!error) {
       listener->close();
@@ -393,9 +419,10 @@ void TlsFront::Impl::end_all_sessions() {
 }
 
 TlsFront::TlsFront(const std::string& host, std::uint16_t port, TlsContext context,
-                   const ConsortiumId& consortium, TlsFrontHandlers handlers)
-    : impl_(std::make_unique<Impl>(host, port, std::move(context), consortium,
-                                   std::move(handlers))) {}
+                   const ConsortiumId& consortium, TlsFrontHandlers handlers,
+                   HandshakeBounds bounds)
+    : impl_(std::make_unique<Impl>(host, port, std::move(context), consortium, std::move(handlers),
+                                   bounds)) {}
 
 TlsFront::~TlsFront() = default;
 

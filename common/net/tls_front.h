@@ -1,6 +1,6 @@
 // The broker's one listening port: TLS 1.3 outside, ZMTP over private unix sockets inside.
 //
-// A connection is accepted, its handshake finished within limits::kHandshakeMax, its certificate
+// A connection is accepted, its handshake finished in time (HandshakeBounds), its certificate
 // verified and its plane read from ALPN; not one ZMTP byte is parsed before. Then the front listens
 // on a fresh abstract unix socket, announces the session to its plane's handler, and pumps bytes
 // both ways once the plane's ROUTER has connected there (checked with SO_PEERCRED to be this
@@ -15,7 +15,9 @@
 #include <string>
 
 #include "common/base/ids.h"
+#include "common/base/limits.h"
 #include "common/base/refusal.h"
+#include "common/base/time.h"
 #include "common/crypto/tls_context.h"
 #include "common/domain/identity.h"
 
@@ -41,6 +43,14 @@ struct HandshakeRefused {
   Refusal reason;
 };
 
+// What a handshake may take. While all places are taken, new connections wait in the kernel's
+// queue, and the oldest handshake gives up its place once it has lasted for `crowded_max`.
+struct HandshakeBounds {
+  std::size_t in_flight_max = limits::kHandshakesInFlightMax;
+  Millis max = limits::kHandshakeMax;
+  Millis crowded_max = limits::kHandshakeCrowdedMax;
+};
+
 struct TlsFrontHandlers {
   std::function<void(SessionUp)> on_up;
   std::function<void(SessionDown)> on_down;  // exactly once for each on_up
@@ -51,7 +61,7 @@ class TlsFront {
  public:
   // Listens on `host:port` (port 0: any free one) at once. Throws std::system_error when it can't.
   TlsFront(const std::string& host, std::uint16_t port, TlsContext context,
-           const ConsortiumId& consortium, TlsFrontHandlers handlers);
+           const ConsortiumId& consortium, TlsFrontHandlers handlers, HandshakeBounds bounds = {});
   ~TlsFront();  // closes every session and joins the threads
   TlsFront(const TlsFront&) = delete;
   TlsFront& operator=(const TlsFront&) = delete;

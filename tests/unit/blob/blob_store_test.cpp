@@ -283,8 +283,10 @@ TEST_F(BlobStoreTest, AReaderOutlivesTheRemovalOfItsBlob) {
   const auto reader = BlobReader::open(store, id);
   ASSERT_TRUE(reader);
   store.remove(id);
-  EXPECT_EQ(reader->chunk_at(0).to_string_view(), std::string_view(bytes).substr(0, 1 << 20));
-  EXPECT_EQ(reader->chunk_at(1 << 20).to_string_view(), std::string_view(bytes).substr(1 << 20));
+  EXPECT_EQ(reader->chunk_at(0, 1 << 20).to_string_view(),
+            std::string_view(bytes).substr(0, 1 << 20));
+  EXPECT_EQ(reader->chunk_at(1 << 20, 1 << 20).to_string_view(),
+            std::string_view(bytes).substr(1 << 20));
 }
 
 TEST_F(BlobStoreTest, AFolderIsMadeWithThoseAboveItForItsOwnerAlone) {

@@ -19,6 +19,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::size_t kChunk = limits::kChunkBytesMax;
+constexpr std::size_t kFirstChunk = limits::kChunkBytesMin;  // of a get
 constexpr std::size_t kWindow = limits::kCreditChunks;
 constexpr char kNorth[] = "site/north";
 
@@ -319,7 +320,7 @@ TEST_F(BlobServiceTest, AStoredBlobThatIsDamagedIsPutAsideAndSentAgain) {
 }
 
 TEST_F(BlobServiceTest, ADamagedBlobIsNeverServedToItsEnd) {
-  std::string bytes(2 * kChunk + 3, 'y');
+  std::string bytes(2 * kFirstChunk + 3, 'y');
   const BlobId blob = stored(bytes);
   bytes[7] = 'x';
   std::ofstream(store_.path(blob), std::ios::binary) << bytes;
@@ -407,7 +408,7 @@ TEST_F(BlobServiceTest, ASessionHasFewTransfersAtATime) {
 }
 
 TEST_F(BlobServiceTest, AGetIsServedWithinItsCredit) {
-  const std::string bytes(5 * kChunk + 3, 'y');
+  const std::string bytes(4 * kFirstChunk + 100, 'y');
   const BlobId blob = stored(bytes);
   grants_.add(GetGrant{kNorth, blob});
   tell(1, msg::BlobGet{blob, 10, 3});
@@ -435,6 +436,39 @@ TEST_F(BlobServiceTest, AGetIsServedWithinItsCredit) {
   EXPECT_EQ(got, bytes);
   tell(1, msg::BlobCredit{blob, 2});
   EXPECT_TRUE(closed_.empty()) << "credit for the last chunks comes after the end";
+}
+
+TEST_F(BlobServiceTest, AGetBeginsWithSmallChunksAndGrowsOnAFastLine) {
+  const BlobId blob = stored(std::string(40 * kChunk, 'y'));
+  grants_.add(GetGrant{kNorth, blob});
+  tell(1, msg::BlobGet{blob, 0, kWindow});
+  next<msg::BlobSize>();
+  std::vector<std::size_t> sizes;
+  while (sizes.empty() || sizes.back() < kChunk) {
+    service_->serve_gets(now_);
+    ASSERT_FALSE(sent_.empty());
+    sizes.push_back(sent_.front().payload.size());
+    next<msg::BlobChunk>();
+    tell(1, msg::BlobCredit{blob, 1});
+  }
+  EXPECT_EQ(sizes.front(), kFirstChunk);
+  EXPECT_TRUE(std::is_sorted(sizes.begin(), sizes.end()));
+}
+
+TEST_F(BlobServiceTest, AGetKeepsToSmallChunksOnASlowLine) {
+  const BlobId blob = stored(std::string(kChunk, 'y'));
+  grants_.add(GetGrant{kNorth, blob});
+  tell(1, msg::BlobGet{blob, 0, kWindow});
+  next<msg::BlobSize>();
+  for (int i = 0; i < 100; ++i) {
+    while (service_->serve_gets(now_)) {
+    }
+    ASSERT_FALSE(sent_.empty());
+    EXPECT_EQ(sent_.front().payload.size(), kFirstChunk);
+    next<msg::BlobChunk>();
+    now_ += Millis(400);  // 10 KB/s
+    tell(1, msg::BlobCredit{blob, 1});
+  }
 }
 
 TEST_F(BlobServiceTest, CreditForChunksThatWereNeverSentEndsTheSession) {

@@ -252,7 +252,7 @@ TEST_F(DataPlaneTest, ACutPutResumesWithinOneCreditWindow) {
   const auto stored = put_blob(*session, site_store_, blob, rest.progress(), rest.stop);
   ASSERT_TRUE(stored) << stored.error().message;
   EXPECT_TRUE(broker_store_.verify(blob));
-  const std::uint64_t resumed_at = rest.first - kMiB;
+  const std::uint64_t resumed_at = rest.first - limits::kChunkBytesMin;
   EXPECT_GT(resumed_at, 0U);
   EXPECT_LE(cut.last - resumed_at, limits::kCreditChunks * kMiB);
 }
@@ -294,7 +294,7 @@ TEST_F(DataPlaneTest, ACutGetResumesWhereItStopped) {
   Watch rest;
   const auto got = get_blob(*session, site_store_, blob, rest.progress(), rest.stop);
   ASSERT_TRUE(got) << got.error().message;
-  EXPECT_EQ(rest.first, cut.last + kMiB);
+  EXPECT_EQ(rest.first, cut.last + limits::kChunkBytesMin);
   EXPECT_TRUE(site_store_.verify(blob));
 }
 

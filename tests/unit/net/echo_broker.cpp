@@ -23,7 +23,8 @@ void send_back(RouterPort& port, RouterPort::Received received) {
 
 }  // namespace
 
-EchoBroker::EchoBroker(entente::test::TestConsortium& consortium, Answer answer, bool attaches)
+EchoBroker::EchoBroker(entente::test::TestConsortium& consortium, Answer answer, bool attaches,
+                       HandshakeBounds bounds)
     : answer_(answer ? std::move(answer) : Answer(send_back)), attaches_(attaches) {
   threads_.emplace_back([this] { serve(Plane::control); });
   threads_.emplace_back([this] { serve(Plane::data); });
@@ -46,7 +47,8 @@ EchoBroker::EchoBroker(entente::test::TestConsortium& consortium, Answer answer,
                 (void)mailbox(down.plane).push(std::move(down));
               },
           .on_refused =
-              [note](HandshakeRefused refused) { note(&Reported::refusals, std::move(refused)); }});
+              [note](HandshakeRefused refused) { note(&Reported::refusals, std::move(refused)); }},
+      bounds);
 }
 
 EchoBroker::~EchoBroker() {

@@ -35,7 +35,7 @@ using Answer = std::function<void(RouterPort&, RouterPort::Received)>;
 class EchoBroker {
  public:
   explicit EchoBroker(entente::test::TestConsortium& consortium, Answer answer = {},
-                      bool attaches = true);
+                      bool attaches = true, HandshakeBounds bounds = {});
   ~EchoBroker();
 
   [[nodiscard]] TlsFront& front() { return *front_; }

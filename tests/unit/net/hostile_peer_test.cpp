@@ -158,19 +158,48 @@ TEST_F(HostilePeer, ThatOnlyConnectsAndLeavesIsNoted) {
   EXPECT_EQ(code_of_the_refusal(), "handshake_abandoned");
 }
 
-TEST_F(HostilePeer, ThatStallsInTheHandshakeIsClosedWithoutHurtingOthers) {
-  const RawClient silent(broker_.front().port());
-  const RawClient halting(broker_.front().port());
+constexpr std::chrono::seconds kNeverHere{3600};
+
+TEST(StalledHandshakes, AreClosedWithoutHurtingOthers) {
+  TestConsortium consortium;
+  EchoBroker broker(consortium, {}, true, {10, std::chrono::seconds(2), kNeverHere});
+  const RawClient silent(broker.front().port());
+  const RawClient halting(broker.front().port());
   halting.send_plain("\x16\x03\x01");
-  const auto other = open_session(dial_options(broker_.address(), north_));
+  const auto other = open_session(dial_options(broker.address(), consortium.site("north")));
   ASSERT_TRUE(other) << other.error().message;
   EXPECT_TRUE(silent.sees_the_end());
   EXPECT_TRUE(halting.sees_the_end());
-  ASSERT_TRUE(broker_.wait_until([](const Reported& r) { return r.refusals.size() == 2; }));
-  for (const auto& refused : broker_.reported().refusals) {
+  ASSERT_TRUE(broker.wait_until([](const Reported& r) { return r.refusals.size() == 2; }));
+  for (const auto& refused : broker.reported().refusals) {
     EXPECT_EQ(refused.reason.code, "handshake_timeout");
   }
   EXPECT_FALSE((*other)->ended());
+}
+
+TEST(StalledHandshakes, ThatTakeAllPlacesMakeRoomForOthers) {
+  TestConsortium consortium;
+  EchoBroker broker(consortium, {}, true, {3, kNeverHere, std::chrono::milliseconds(200)});
+  std::vector<std::unique_ptr<RawClient>> silent;
+  for (int i = 0; i < 10; ++i) {
+    silent.push_back(std::make_unique<RawClient>(broker.front().port()));
+  }
+  const auto other = open_session(dial_options(broker.address(), consortium.site("north")));
+  ASSERT_TRUE(other) << other.error().message;
+  ASSERT_TRUE((*other)->send(frames("hello")));
+  EXPECT_TRUE((*other)->receive(kPatience));
+}
+
+TEST(StalledHandshakes, KeepTheirPlacesWhileThereIsRoom) {
+  TestConsortium consortium;
+  EchoBroker broker(consortium, {}, true, {4, kNeverHere, std::chrono::milliseconds(0)});
+  const RawClient silent(broker.front().port());
+  const RawClient halting(broker.front().port());
+  const auto other = open_session(dial_options(broker.address(), consortium.site("north")));
+  ASSERT_TRUE(other) << other.error().message;
+  ASSERT_TRUE((*other)->send(frames("hello")));
+  EXPECT_TRUE((*other)->receive(kPatience));
+  EXPECT_THAT(broker.reported().refusals, IsEmpty());
 }
 
 TEST_F(HostilePeer, GetsNoMoreSessionsThanAnIdentityMayHave) {
