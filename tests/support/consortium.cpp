@@ -39,15 +39,22 @@ std::string words(const std::vector<std::string>& arguments) {
 
 }  // namespace
 
-Consortium::Consortium()
-    : authority_(value_of(pki::Authority::create(
+Consortium::Consortium(const Line* line)
+    : line_(line),
+      authority_(value_of(pki::Authority::create(
           folder_.path() / "ca", ConsortiumId::literal("demo"), system_now().unix_ms))) {
-  const pki::Member broker{Role::broker, "main", {{"localhost"}, {"127.0.0.1"}}};
+  const pki::Member broker{Role::broker, "main", {{"localhost"}, {host()}}};
   value_of(pki::issue_kit(authority_, broker, {},
                           pki::valid_for(system_now().unix_ms, pki::kLeafDays), kit("main")));
   fs::create_directories(folder() / "logs");
   start_broker();
   issue(Role::coordinator, "alice");
+}
+
+std::string Consortium::host() const { return line_ == nullptr ? "127.0.0.1" : Line::kNearAddress; }
+
+NetworkSpace::Inside Consortium::enter(bool far) const {
+  return NetworkSpace::Inside(line_ == nullptr ? nullptr : far ? &line_->far() : &line_->near());
 }
 
 Consortium::~Consortium() {
@@ -87,6 +94,9 @@ fs::path Consortium::issue(pki::Authority& authority, Role role, const std::stri
 
 void Consortium::make_site(const std::string& site, const SiteSetup& setup) {
   issue(Role::site, site);
+  if (setup.far) {
+    far_.insert(site);
+  }
   const auto folder = site_folder(site);
   const auto seed = setup.data_seed != 0 ? setup.data_seed : std::uint64_t(site[0]);
   write_stripes(folder / "train.images", folder / "train.labels", kExamples, seed);
@@ -132,6 +142,7 @@ void Consortium::launch(const std::string& name, const std::string& program_name
   options.environment.insert(variables_[name].begin(), variables_[name].end());
   options.log_file = folder() / "logs" / (name + ".log");
   processes_.erase(name);
+  const auto inside = enter(far_.contains(name));
   processes_.emplace(name, ChildProcess(options));
 }
 
@@ -139,7 +150,7 @@ void Consortium::launch_broker() {
   const auto data = folder() / "broker/data";
   write_text(folder() / "broker/broker.toml",
              fmt::format("kit = \"../kits/main\"\ndata_dir = \"data\"\nlisten = \"{}\"\n",
-                         endpoint_.empty() ? "127.0.0.1:0" : endpoint_));
+                         endpoint_.empty() ? host() + ":0" : endpoint_));
   fs::remove(data / "endpoint");
   launch("broker", "entente-broker", folder() / "broker/broker.toml");
 }
@@ -218,10 +229,12 @@ Outcome Consortium::entente(const std::vector<std::string>& arguments) {
 
 Outcome Consortium::entente_as(const std::string& kit_name,
                                const std::vector<std::string>& arguments) {
+  const auto inside = enter(false);
   return Command(program("entente"), arguments, environment(kit_name), error_file()).finish();
 }
 
 Command Consortium::begin(const std::vector<std::string>& arguments) {
+  const auto inside = enter(false);
   return {program("entente"), arguments, environment("alice"), error_file()};
 }
 

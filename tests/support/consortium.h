@@ -1,5 +1,6 @@
 // A consortium as its members run it: a CA with real kits, a broker and agents as processes of
-// their own, everything in one temporary folder and on the loopback address.
+// their own, everything in one temporary folder and on the loopback address, or on the two ends of
+// a bad line (line.h).
 //
 // Programs are those beside the test's own. Every wait is bounded and throws; processes that still
 // run at the end are killed with SIGKILL, also when the test has failed or was killed itself. After
@@ -15,6 +16,7 @@
 #include <filesystem>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -24,6 +26,7 @@
 #include "common/runtime/child_process.h"
 #include "tests/support/command.h"
 #include "tests/support/job_file.h"
+#include "tests/support/line.h"
 #include "tests/support/temp_folder.h"
 
 namespace entente::integration {
@@ -42,12 +45,15 @@ struct SiteSetup {
   int slots = 1;
   // quick-trainer where many rounds count and no learning; held-trainer can be held back.
   std::string trainer = "held-trainer";
+  bool far = false;  // at the far end of the consortium's line
 };
 
 class Consortium {
  public:
-  // Makes the members "main" (broker) and "alice" (coordinator), and starts the broker.
-  Consortium();
+  // Makes the members "main" (broker) and "alice" (coordinator), and starts the broker. With a
+  // line, everybody is at its near end, except sites that are `far`. The line outlives the
+  // consortium.
+  explicit Consortium(const Line* line = nullptr);
   ~Consortium();
   Consortium(const Consortium&) = delete;
   Consortium& operator=(const Consortium&) = delete;
@@ -130,12 +136,17 @@ class Consortium {
   [[nodiscard]] std::map<std::string, std::string> environment(const std::string& kit) const;
   [[nodiscard]] std::filesystem::path error_file();
   void print_logs() const;
+  [[nodiscard]] std::string host() const;
+  // For as long as the result lives, processes start at that end of the line, if there is one.
+  [[nodiscard]] NetworkSpace::Inside enter(bool far) const;
 
+  const Line* line_;
   TempFolder folder_;
   pki::Authority authority_;
   std::string endpoint_;
   std::map<std::string, std::map<std::string, std::string>> variables_;  // by process
   std::map<std::string, ChildProcess> processes_;
+  std::set<std::string> far_;  // sites
   int commands_ = 0;
 };
 
