@@ -6,12 +6,16 @@
 #include <unistd.h>
 
 #include <cstdlib>
+#include <filesystem>
+#include <iterator>
 #include <string>
 
 #include "tests/support/temp_folder.h"
 
 namespace entente::integration {
 namespace {
+
+namespace fs = std::filesystem;
 
 // proc(5): the value of a line such as "VmRSS:     1234 kB" of /proc/PID/status.
 std::string status_field(pid_t pid, const std::string& key) {
@@ -33,6 +37,26 @@ bool is_alive(pid_t pid) {
 
 std::uint64_t resident_bytes(pid_t pid) {
   return std::strtoull(status_field(pid, "VmRSS").c_str(), nullptr, 10) * 1024;
+}
+
+std::uint64_t anonymous_bytes(pid_t pid) {
+  return std::strtoull(status_field(pid, "RssAnon").c_str(), nullptr, 10) * 1024;
+}
+
+std::size_t open_descriptors(pid_t pid) {
+  const auto folder = fs::directory_iterator("/proc/" + std::to_string(pid) + "/fd");
+  return static_cast<std::size_t>(std::distance(begin(folder), end(folder)));
+}
+
+std::vector<pid_t> children_of(pid_t pid) {
+  std::vector<pid_t> children;
+  for (const auto& entry : fs::directory_iterator("/proc")) {
+    const auto child = static_cast<pid_t>(std::atoi(entry.path().filename().c_str()));
+    if (child > 0 && status_field(child, "PPid") == std::to_string(pid) && is_alive(child)) {
+      children.push_back(child);
+    }
+  }
+  return children;
 }
 
 bool is_listening(std::uint16_t port) {

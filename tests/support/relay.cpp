@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <limits>
 #include <system_error>
+#include <utility>
 
 namespace entente::integration {
 namespace {
@@ -73,10 +74,7 @@ Relay::~Relay() {
   accepting_.join();
   for (auto& connection : connections_) {
     hang_up(connection.agent, connection.broker);
-    connection.up.join();
-    connection.down.join();
-    ::close(connection.agent);
-    ::close(connection.broker);
+    close(connection);
   }
   ::close(listener_);
 }
@@ -97,6 +95,31 @@ void Relay::resume() {
   const std::lock_guard lock(mutex_);
   limit_ = kNever;
   changed_.notify_all();
+}
+
+void Relay::cut() {
+  const std::lock_guard lock(mutex_);
+  for (const auto& connection : connections_) {
+    hang_up(connection.agent, connection.broker);
+  }
+}
+
+// Under mutex_. What they carried stays known.
+void Relay::bury_the_ended() {
+  for (auto& connection : connections_) {
+    if (connection.ends_open == 0) {
+      close(connection);
+    }
+  }
+}
+
+void Relay::close(Connection& connection) {
+  if (connection.up.joinable()) {
+    connection.up.join();
+    connection.down.join();
+    ::close(std::exchange(connection.agent, -1));
+    ::close(std::exchange(connection.broker, -1));
+  }
 }
 
 std::vector<std::uint64_t> Relay::bytes_up() const {
@@ -122,6 +145,7 @@ void Relay::accept_all() {
       continue;
     }
     const std::lock_guard lock(mutex_);
+    bury_the_ended();
     auto& connection = connections_.emplace_back();
     connection.agent = agent;
     connection.broker = broker;
@@ -151,6 +175,7 @@ void Relay::carry_up(Connection& connection) {
     }
   }
   hang_up(connection.agent, connection.broker);
+  --connection.ends_open;
 }
 
 void Relay::carry_down(Connection& connection) {
@@ -162,6 +187,7 @@ void Relay::carry_down(Connection& connection) {
     }
   }
   hang_up(connection.agent, connection.broker);
+  --connection.ends_open;
 }
 
 }  // namespace entente::integration

@@ -1,5 +1,5 @@
-// A stretch of network between an agent and its broker that can stop carrying bytes upwards: what a
-// test needs to be in the middle of an upload for as long as it likes.
+// A stretch of network between an agent and its broker that can stop carrying bytes upwards, which
+// a test needs to be in the middle of an upload for as long as it likes, or break.
 //
 // Bytes pass unread. Once a connection has carried more than `stall_after` bytes up, everything
 // further up waits until `resume`. Owns its threads.
@@ -29,6 +29,8 @@ class Relay {
   void stall_after(std::uint64_t bytes);
   [[nodiscard]] bool is_stalling() const;
   void resume();
+  // Breaks every connection, in the middle of whatever it carries.
+  void cut();
   // Bytes that went up, for each connection in the order of their beginnings.
   [[nodiscard]] std::vector<std::uint64_t> bytes_up() const;
 
@@ -37,11 +39,14 @@ class Relay {
     int agent = -1;
     int broker = -1;
     std::uint64_t bytes_up = 0;  // under mutex_
+    std::atomic<int> ends_open = 2;
     std::thread up;
     std::thread down;
   };
 
   void accept_all();
+  void bury_the_ended();
+  static void close(Connection& connection);
   void carry_up(Connection& connection);
   static void carry_down(Connection& connection);
 

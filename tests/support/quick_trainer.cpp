@@ -1,0 +1,92 @@
+#include "tests/support/quick_trainer.h"
+
+#include <algorithm>
+#include <iostream>
+#include <limits>
+#include <string>
+#include <variant>
+
+#include "common/domain/layers.h"
+#include "common/tensors/safetensors.h"
+#include "site-agent/contract/contract.h"
+
+namespace entente::integration {
+namespace {
+
+using namespace entente::agent;
+
+// In [-0.5, 0.5), by SplitMix64 (Steele, Lea, Flood 2014).
+float value_at(std::uint64_t seed, std::uint64_t index) {
+  std::uint64_t z = seed + (index + 1) * 0x9e3779b97f4a7c15U;
+  z = (z ^ (z >> 30U)) * 0xbf58476d1ce4e5b9U;
+  z = (z ^ (z >> 27U)) * 0x94d049bb133111ebU;
+  z ^= z >> 31U;
+  return static_cast<float>(z >> 40U) / static_cast<float>(1U << 24U) - 0.5F;
+}
+
+class QuickTrainer {
+ public:
+  explicit QuickTrainer(bool poisons) : poisons_(poisons) {}
+
+  contract::ReplyBody handle(const contract::CommandBody& command) {
+    return std::visit([this](const auto& one) { return carry_out(one); }, command);
+  }
+
+ private:
+  contract::ReplyBody carry_out(const contract::Prepare& prepare) {
+    layout_ = resolve_model(prepare.spec.model).value().layout;
+    return contract::Result{};
+  }
+  contract::ReplyBody carry_out(const contract::Initialize& initialize) {
+    write(initialize.output,
+          quick_update(std::vector<float>(layout_.elements(), 0.0F), initialize.seed));
+    return contract::Result{};
+  }
+  contract::ReplyBody carry_out(const contract::Train& train) {
+    const auto file = TensorFile::open(train.model).value();
+    auto update = quick_update(file.flat(layout_).value(), train.seed);
+    if (poisons_ && is_poisoned(train.seed)) {
+      std::fill(update.begin(), update.end(), std::numeric_limits<float>::quiet_NaN());
+    }
+    write(train.output, update);
+    return contract::Result{kQuickExamples, 1, {{"loss", 1.0}}};
+  }
+  contract::ReplyBody carry_out(const contract::Evaluate&) {
+    return contract::Result{kQuickExamples, 0, {{"loss", 1.0}}};
+  }
+  contract::ReplyBody carry_out(const contract::Stop&) { return contract::Result{}; }
+
+  void write(const std::string& output, const std::vector<float>& values) const {
+    TensorFileWriter writer(output, layout_, {{"format", "pt"}});
+    writer.append(values);
+    writer.close();
+  }
+
+  const bool poisons_;
+  TensorLayout layout_;
+};
+
+}  // namespace
+
+std::vector<float> quick_update(std::span<const float> model, std::uint64_t seed) {
+  std::vector<float> update(model.begin(), model.end());
+  for (std::size_t i = 0; i < update.size(); ++i) {
+    update[i] = value_at(seed, i) - update[i] / 2;
+  }
+  return update;
+}
+
+int run_quick_trainer(bool poisons) {
+  QuickTrainer trainer(poisons);
+  for (std::string line; std::getline(std::cin, line);) {
+    const auto command = contract::parse_command(line).value();
+    std::cout << contract::encode(contract::Reply{command.id, trainer.handle(command.body)})
+              << std::flush;
+    if (std::holds_alternative<contract::Stop>(command.body)) {
+      return 0;
+    }
+  }
+  return 0;
+}
+
+}  // namespace entente::integration
