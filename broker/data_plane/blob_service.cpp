@@ -267,7 +267,9 @@ void BlobService::start_get(SessionId id, Session& session, const msg::BlobGet& 
                         std::min<std::uint64_t>(message.credit, limits::kCreditChunks),
                         0,
                         {},
-                        message.offset == 0 ? std::optional<Sha256>(std::in_place) : std::nullopt,
+                        message.offset == 0 && !store_.is_fresh(message.blob)
+                            ? std::optional<Sha256>(std::in_place)
+                            : std::nullopt,
                         {}});
 }
 

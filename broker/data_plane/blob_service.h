@@ -84,7 +84,8 @@ class BlobService {
     std::uint64_t credit = 0;     // chunks that may still be sent
     std::uint64_t under_way = 0;  // chunks sent and not yet taken
     std::optional<Monotonic> reported;
-    std::optional<Sha256> hash;  // of what was sent; none for a get that did not start at 0
+    // Of what was sent; none for a get that did not start at 0, or of a blob just hashed.
+    std::optional<Sha256> hash;
     Pace pace;
   };
 

@@ -12,6 +12,7 @@
 
 #include "common/base/check.h"
 #include "common/blob/file.h"
+#include "common/blob/fresh_blobs.h"
 #include "common/crypto/digest.h"
 #include "common/crypto/random.h"
 #include "common/runtime/failpoint.h"
@@ -64,25 +65,31 @@ class Claim {
 };
 
 // The bytes of `file` must be on the disk already.
-void publish(const fs::path& file, const fs::path& target) {
+void publish(const fs::path& file, const fs::path& target, Keeping keeping = Keeping::durable) {
   make_folder(target.parent_path());
   ENTENTE_FAILPOINT("blob.rename.before");
   fs::rename(file, target);
   ENTENTE_FAILPOINT("blob.rename.after");
-  sync_folder(target.parent_path());
+  if (keeping == Keeping::durable) {
+    sync_folder(target.parent_path());
+  }
   ENTENTE_FAILPOINT("blob.published");
 }
 
+FreshBlobs::Clock::time_point now() { return FreshBlobs::Clock::now(); }
+
 class PacedWriter final : public BlobWriter {
  public:
-  PacedWriter(Claim claim, const BlobId& id, File file, fs::path partial, fs::path target,
-              std::uint64_t size)
+  PacedWriter(Claim claim, std::shared_ptr<FreshBlobs> fresh, const BlobId& id, File file,
+              fs::path partial, fs::path target, std::uint64_t size, Keeping keeping)
       : claim_(std::move(claim)),
+        fresh_(std::move(fresh)),
         id_(id),
         file_(std::move(file)),
         partial_(std::move(partial)),
         target_(std::move(target)),
         size_(size),
+        keeping_(keeping),
         offset_(file_.size()),
         paced_(offset_) {
     file_.hash_into(hash_, offset_);
@@ -116,8 +123,11 @@ class PacedWriter final : public BlobWriter {
                     "send the blob again from its start", Scope::task);
     }
     ENTENTE_FAILPOINT("blob.sync.before");
-    file_.sync_data();
-    publish(partial_, target_);
+    if (keeping_ == Keeping::durable) {
+      file_.sync_data();
+    }
+    publish(partial_, target_, keeping_);
+    fresh_->note(id_, size_, now());
     return {};
   }
 
@@ -135,11 +145,13 @@ class PacedWriter final : public BlobWriter {
   }
 
   Claim claim_;
+  std::shared_ptr<FreshBlobs> fresh_;
   BlobId id_;
   File file_;
   fs::path partial_;
   fs::path target_;
   std::uint64_t size_;
+  Keeping keeping_;
   std::uint64_t offset_;
   std::uint64_t paced_;  // handed to the disk up to here
   Sha256 hash_;
@@ -165,6 +177,7 @@ class BlobStore::Impl {
 
   const fs::path folder_;
   const std::shared_ptr<BusySet> busy_ = std::make_shared<BusySet>();
+  const std::shared_ptr<FreshBlobs> fresh_ = std::make_shared<FreshBlobs>();
 };
 
 BlobStore::BlobStore(fs::path folder) : impl_(std::make_unique<Impl>(std::move(folder))) {}
@@ -179,8 +192,8 @@ std::optional<std::uint64_t> BlobStore::size(const BlobId& id) const {
 
 fs::path BlobStore::path(const BlobId& id) const { return impl_->finished(id); }
 
-Expected<std::unique_ptr<BlobWriter>> BlobStore::open_writer(const BlobId& id,
-                                                             std::uint64_t bytes) {
+Expected<std::unique_ptr<BlobWriter>> BlobStore::open_writer(const BlobId& id, std::uint64_t bytes,
+                                                             Keeping keeping) {
   std::optional<Claim> claim = Claim::take(impl_->busy_, id);
   if (!claim) {
     return refuse("blob_busy",
@@ -201,8 +214,8 @@ Expected<std::unique_ptr<BlobWriter>> BlobStore::open_writer(const BlobId& id,
                               impl_->folder_.string()),
                   "free some space there and try again", Scope::task);
   }
-  return std::make_unique<PacedWriter>(std::move(*claim), id, std::move(file), partial,
-                                       impl_->finished(id), bytes);
+  return std::make_unique<PacedWriter>(std::move(*claim), impl_->fresh_, id, std::move(file),
+                                       partial, impl_->finished(id), bytes, keeping);
 }
 
 BlobId BlobStore::adopt(const fs::path& file) {
@@ -211,12 +224,21 @@ BlobId BlobStore::adopt(const fs::path& file) {
   ENTENTE_FAILPOINT("blob.sync.before");
   source.sync();
   publish(file, path(id));
+  impl_->fresh_->note(id, source.size(), now());
   return id;
 }
 
 bool BlobStore::verify(const BlobId& id) const {
   const std::optional<File> file = File::open_existing(path(id));
-  return file && file->digest() == id;
+  if (!file || file->digest() != id) {
+    return false;
+  }
+  impl_->fresh_->note(id, file->size(), now());
+  return true;
+}
+
+bool BlobStore::is_fresh(const BlobId& id) const {
+  return impl_->fresh_->contains(id, now()) && has(id);
 }
 
 fs::path BlobStore::quarantine_path(const BlobId& id) const {
@@ -224,7 +246,7 @@ fs::path BlobStore::quarantine_path(const BlobId& id) const {
 }
 
 bool BlobStore::vouch_for(const BlobId& id) {
-  if (verify(id)) {
+  if (is_fresh(id) || verify(id)) {
     return true;
   }
   if (has(id)) {
@@ -237,6 +259,7 @@ bool BlobStore::vouch_for(const BlobId& id) {
 }
 
 void BlobStore::remove(const BlobId& id) {
+  impl_->fresh_->forget(id);
   fs::remove(path(id));
   if (const std::optional<Claim> claim = Claim::take(impl_->busy_, id)) {
     fs::remove(impl_->partial(id));

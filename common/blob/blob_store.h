@@ -4,7 +4,8 @@
 //   <folder>/partial/abcdef...   an upload or download under way; its length is the resume point
 //   <folder>/quarantine/abc...   a blob whose bytes have changed: kept for people, never used
 //
-// Finished blobs never change. A writer reserves its space first, so that a full disk is a clean
+// Finished blobs never change. A large one that this process has just hashed is believed for a
+// moment (fresh_blobs.h). A writer reserves its space first, so that a full disk is a clean
 // refusal at the start; paces its writes; verifies the digest; fsyncs, renames and fsyncs the
 // folder before `finish` returns. A failed fsync is never retried: it throws. May be used from
 // several threads as long as no two write the same blob (`open_writer` refuses the second).
@@ -37,6 +38,10 @@ class BlobWriter {
   [[nodiscard]] virtual Expected<void> finish() = 0;
 };
 
+// What a finished blob is worth. A copy of what another holder keeps durable may be lost in a
+// crash, or be found damaged after it, and is then fetched again: it needs no fsync.
+enum class Keeping : std::uint8_t { durable, copy };
+
 class BlobStore {
  public:
   // Makes the folder when it is missing. Throws std::system_error when it can't.
@@ -49,8 +54,8 @@ class BlobStore {
   [[nodiscard]] std::filesystem::path path(const BlobId& id) const;
 
   // Refuses with "blob_busy" (being written by another) or "disk_full".
-  [[nodiscard]] Expected<std::unique_ptr<BlobWriter>> open_writer(const BlobId& id,
-                                                                  std::uint64_t bytes);
+  [[nodiscard]] Expected<std::unique_ptr<BlobWriter>> open_writer(
+      const BlobId& id, std::uint64_t bytes, Keeping keeping = Keeping::durable);
   // Takes over a finished file on the same file system: hashes, fsyncs, renames. Returns its name.
   [[nodiscard]] BlobId adopt(const std::filesystem::path& file);
 
@@ -59,6 +64,8 @@ class BlobStore {
   // The same before a blob is used: one that has changed is moved to quarantine, so that nobody
   // finds it under its name again. False also when there is none.
   [[nodiscard]] bool vouch_for(const BlobId& id);
+  // Whether `vouch_for` would believe it without reading it.
+  [[nodiscard]] bool is_fresh(const BlobId& id) const;
   // Where `vouch_for` puts a damaged blob.
   [[nodiscard]] std::filesystem::path quarantine_path(const BlobId& id) const;
   // Forgets the blob and, unless it is being written, what an unfinished transfer left of it.

@@ -302,7 +302,7 @@ Expected<void> get_blob(net::ClientSession& session, BlobStore& store, const Blo
     return tl::unexpected(bytes.error());
   }
   for (;;) {
-    Expected<std::unique_ptr<BlobWriter>> writer = store.open_writer(blob, *bytes);
+    Expected<std::unique_ptr<BlobWriter>> writer = store.open_writer(blob, *bytes, Keeping::copy);
     if (!writer) {
       return tl::unexpected(writer.error());
     }

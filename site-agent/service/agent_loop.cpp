@@ -67,6 +67,9 @@ void AgentLoop::wait(StopSignal& stop) {
   if (const auto wake_at = core_.wake_at()) {
     sleep = std::clamp(*wake_at - system_now().monotonic, Millis(0), kSleepMax);
   }
+  if (const auto look_at = parts_.transfers.close_idle_sessions(system_now().monotonic)) {
+    sleep = std::min(sleep, std::max(*look_at - system_now().monotonic, Millis(0)));
+  }
   zmq::poll(items.data(), items.size(), sleep);
   stopped_ = stop.take() != 0;
   if (stopped_) {

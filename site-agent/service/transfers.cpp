@@ -55,7 +55,7 @@ Expected<void> still_sound(BlobStore& blobs, const BlobId& blob) {
 }  // namespace
 
 Transfers::Transfers(const BrokerRoute& route, BlobStore& blobs, msg::Hello hello, Inbox& inbox)
-    : route_(route), blobs_(blobs), hello_(std::move(hello)), inbox_(inbox), pool_(kTransfersMax) {}
+    : sessions_(route, std::move(hello)), blobs_(blobs), inbox_(inbox), pool_(kTransfersMax) {}
 
 void Transfers::download(const BlobId& blob) {
   forget_ended(downloads_);
@@ -129,22 +129,31 @@ bool Transfers::stop(Millis limit) {
 }
 
 Expected<void> Transfers::over_a_session(const Move& move, const TransferProgress& progress,
-                                         const StopFlag& stop) const {
+                                         const StopFlag& stop) {
   if (stop) {
     return refuse("stopped", "the transfer was stopped", {}, Scope::task);
   }
-  auto session = route_.open(Plane::data);
-  if (!session) {
-    return tl::unexpected(cut(session.error()));
+  auto taken = sessions_.take();
+  if (!taken) {
+    return tl::unexpected(cut(taken.error()));
   }
-  if (const auto welcome = open_data_plane(**session, hello_); !welcome) {
-    return tl::unexpected(cut(welcome.error()));
+  auto moved = move(*taken->session, progress, stop);
+  // A kept session may have died with a broker that has been restarted since: no attempt lost.
+  if (!moved && moved.error().code == "transfer_cut" && taken->is_used) {
+    taken = sessions_.open();
+    if (!taken) {
+      return tl::unexpected(cut(taken.error()));
+    }
+    moved = move(*taken->session, progress, stop);
   }
-  return move(**session, progress, stop);
+  if (moved) {
+    sessions_.give_back(std::move(taken->session), system_now().monotonic);
+  }
+  return moved;
 }
 
 std::optional<Refusal> Transfers::attempt(const Move& move, const TransferProgress& progress,
-                                          const StopFlag& stop) const {
+                                          const StopFlag& stop) {
   try {
     const auto moved = over_a_session(move, progress, stop);
     return moved ? std::nullopt : std::optional(moved.error());

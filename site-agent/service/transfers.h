@@ -1,5 +1,5 @@
-// Moves blobs between the site and the broker, each over a data session of its own, a bounded
-// number at a time. Blocks only its own threads; progress and ends arrive in the agent's inbox as
+// Moves blobs between the site and the broker, one at a time over each data session, a bounded
+// number at once. Blocks only its own threads; progress and ends arrive in the agent's inbox as
 // DownloadMoved, DownloadEnded, UploadMoved, UploadEnded.
 //
 // A transfer that cannot reach the broker ends with "transfer_cut", like one that broke off: when
@@ -12,11 +12,12 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "common/blob/blob_store.h"
 #include "common/blob/transfer.h"
-#include "site-agent/service/broker_route.h"
+#include "site-agent/service/data_sessions.h"
 #include "site-agent/service/inbox.h"
 #include "site-agent/service/worker_pool.h"
 
@@ -32,6 +33,9 @@ class Transfers {
   void stop_download(const BlobId& blob);
   void stop_upload(const TaskKey& key);
 
+  // Ends data sessions that nobody has used for a while. Returns when to look again.
+  std::optional<Monotonic> close_idle_sessions(Monotonic now) { return sessions_.close_idle(now); }
+
   // Stops all; true when they have ended within `limit`.
   [[nodiscard]] bool stop(Millis limit);
 
@@ -40,13 +44,12 @@ class Transfers {
   using Move =
       std::function<Expected<void>(net::ClientSession&, const TransferProgress&, const StopFlag&)>;
   [[nodiscard]] Expected<void> over_a_session(const Move& move, const TransferProgress& progress,
-                                              const StopFlag& stop) const;
+                                              const StopFlag& stop);
   [[nodiscard]] std::optional<Refusal> attempt(const Move& move, const TransferProgress& progress,
-                                               const StopFlag& stop) const;
+                                               const StopFlag& stop);
 
-  const BrokerRoute& route_;
+  DataSessions sessions_;
   BlobStore& blobs_;
-  const msg::Hello hello_;
   Inbox& inbox_;
   std::map<BlobId, Flag> downloads_;  // the newest of each
   std::map<TaskKey, Flag> uploads_;

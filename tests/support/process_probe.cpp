@@ -5,9 +5,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <iterator>
+#include <sstream>
 #include <string>
 
 #include "tests/support/temp_folder.h"
@@ -57,6 +59,28 @@ std::vector<pid_t> children_of(pid_t pid) {
     }
   }
   return children;
+}
+
+// proc(5): fields 14 to 17 of /proc/PID/stat, counted from behind the name, which may hold anything.
+double cpu_seconds(pid_t pid) {
+  const auto folder = "/proc/" + std::to_string(pid);
+  const auto stat = read_text(folder + "/stat");
+  std::istringstream fields(stat.substr(std::min(stat.size(), stat.rfind(')') + 1)));
+  std::string skipped;
+  for (int field = 3; field < 14; ++field) {
+    fields >> skipped;
+  }
+  double ticks = 0;
+  for (int field = 14; field <= 17; ++field) {
+    double value = 0;
+    fields >> value;
+    ticks += value;
+  }
+  double seconds = ticks / static_cast<double>(::sysconf(_SC_CLK_TCK));
+  for (const pid_t child : children_of(pid)) {
+    seconds += cpu_seconds(child);
+  }
+  return seconds;
 }
 
 bool is_listening(std::uint16_t port) {

@@ -17,6 +17,8 @@ namespace entente::integration {
 [[nodiscard]] std::size_t open_descriptors(pid_t pid);
 // The running processes that it has started.
 [[nodiscard]] std::vector<pid_t> children_of(pid_t pid);
+// Processor time that the process, its ended children and its living ones have used.
+[[nodiscard]] double cpu_seconds(pid_t pid);
 // Whether somebody listens on this port of the loopback address.
 [[nodiscard]] bool is_listening(std::uint16_t port);
 
