@@ -261,16 +261,16 @@ void BlobService::start_get(SessionId id, Session& session, const msg::BlobGet& 
   if (!send(id, msg::BlobSize{message.blob, bytes}) || message.offset == bytes) {
     return;
   }
-  session.gets.emplace(
-      message.blob, Get{std::move(*reader),
-                        message.offset,
-                        std::min<std::uint64_t>(message.credit, limits::kCreditChunks),
-                        0,
-                        {},
-                        message.offset == 0 && !store_.is_fresh(message.blob)
-                            ? std::optional<Sha256>(std::in_place)
-                            : std::nullopt,
-                        {}});
+  session.gets.emplace(message.blob,
+                       Get{std::move(*reader),
+                           message.offset,
+                           std::min<std::uint64_t>(message.credit, limits::kCreditChunks),
+                           0,
+                           {},
+                           message.offset == 0 && !store_.is_fresh(message.blob)
+                               ? std::optional<Sha256>(std::in_place)
+                               : std::nullopt,
+                           {}});
 }
 
 void BlobService::take_credit(SessionId id, Session& session, const msg::BlobCredit& message,

@@ -61,7 +61,8 @@ std::vector<pid_t> children_of(pid_t pid) {
   return children;
 }
 
-// proc(5): fields 14 to 17 of /proc/PID/stat, counted from behind the name, which may hold anything.
+// proc(5): fields 14 to 17 of /proc/PID/stat, counted from behind the name, which may hold
+// anything.
 double cpu_seconds(pid_t pid) {
   const auto folder = "/proc/" + std::to_string(pid);
   const auto stat = read_text(folder + "/stat");

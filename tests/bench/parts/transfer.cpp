@@ -82,8 +82,7 @@ void upload(benchmark::State& state) {
   const BlobId blob = make_update(site, *layout);
   const auto bytes = site.size(blob).value();
   DataBroker broker(members.broker(), stored);
-  broker.plane().grant(
-      broker::PutGrant{"site/north", blob, bytes, layout, limits::kUpdateNormMax});
+  broker.plane().grant(broker::PutGrant{"site/north", blob, bytes, layout, limits::kUpdateNormMax});
   const net::DialOptions dial{"localhost:" + std::to_string(broker.port()), "",
                               TlsContext::client(members.site(), Plane::data).value(),
                               ConsortiumId::literal("bench"), Plane::data};

@@ -50,8 +50,8 @@ std::vector<Lap> follow(Consortium& consortium, const std::string& job, int roun
           read = end + 1;
           if (event["kind"] == "round_merged") {
             constexpr double kMillis = 1000;
-            laps.push_back({event["unix_ms"].get<double>() / kMillis,
-                            cpu_of_all(consortium, sites)});
+            laps.push_back(
+                {event["unix_ms"].get<double>() / kMillis, cpu_of_all(consortium, sites)});
           } else if (event["kind"] == "failed") {
             throw std::runtime_error(event["text"].get<std::string>());
           }
