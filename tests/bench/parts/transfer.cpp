@@ -6,6 +6,7 @@
 #include <condition_variable>
 #include <memory>
 #include <mutex>
+#include <zmq.hpp>
 
 #include "broker/data_plane/data_plane.h"
 #include "common/base/limits.h"
@@ -86,8 +87,9 @@ void upload(benchmark::State& state) {
   const net::DialOptions dial{"localhost:" + std::to_string(broker.port()), "",
                               TlsContext::client(members.site(), Plane::data).value(),
                               ConsortiumId::literal("bench"), Plane::data};
+  zmq::context_t context;
   for (auto _ : state) {
-    const auto session = net::ClientSession::open(dial).value();
+    const auto session = net::ClientSession::open(context, dial).value();
     open_data_plane(*session, msg::Hello{}).value();
     const auto put = put_blob(*session, site, blob, {}, StopFlag{false});
     if (!put || !broker.await_arrival()) {

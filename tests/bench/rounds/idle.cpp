@@ -8,6 +8,7 @@
 #include <stdexcept>
 #include <thread>
 #include <vector>
+#include <zmq.hpp>
 
 #include "common/net/client_session.h"
 #include "common/runtime/system_clock.h"
@@ -31,11 +32,11 @@ void say(net::ClientSession& session, const msg::Control& message) {
   }
 }
 
-Session join(Consortium& consortium, const std::string& name) {
+Session join(Consortium& consortium, zmq::context_t& context, const std::string& name) {
   const auto kit = load_kit(consortium.issue(Role::site, name), system_now().unix_ms).value();
-  auto session = net::ClientSession::open({consortium.endpoint(), "",
-                                           TlsContext::client(kit, Plane::control).value(),
-                                           kit.identity.consortium, Plane::control})
+  auto session = net::ClientSession::open(context, {consortium.endpoint(), "",
+                                                    TlsContext::client(kit, Plane::control).value(),
+                                                    kit.identity.consortium, Plane::control})
                      .value();
   msg::Hello hello;
   hello.instance = 1;
@@ -56,9 +57,12 @@ nlohmann::json measure_idle(int sites) {
   Consortium consortium;
   const auto broker = consortium.pid("broker");
   const auto before = integration::anonymous_bytes(broker);
+  zmq::context_t context;
+  constexpr int kSpareSockets = 16;
+  context.set(zmq::ctxopt::max_sockets, sites + kSpareSockets);
   std::vector<Session> sessions;
   for (int i = 0; i < sites; ++i) {
-    sessions.push_back(join(consortium, fmt::format("site-{:04}", i)));
+    sessions.push_back(join(consortium, context, fmt::format("site-{:04}", i)));
   }
   consortium.wait_for_sites(sessions.size());
   const auto after = integration::anonymous_bytes(broker);
