@@ -3,6 +3,7 @@
 
 #include <limits>
 
+#include "common/base/limits.h"
 #include "tests/unit/broker_core/scenario.h"
 
 namespace entente::broker {
@@ -153,6 +154,22 @@ TEST(Rounds, WaitForASiteThatMakesProgress) {
   it.on(TransferMoved{"site/south", blob(3), 50, 200});
   EXPECT_TRUE(all<StartMerge>(it.wait(small_spec().stall_window - Millis(1))).empty());
   EXPECT_EQ(all<StartMerge>(it.arrive(it.train("south"), blob(3))).size(), 1U);
+}
+
+TEST(Rounds, WaitTwoHoursForASiteThatTrainsAndOneStallWindowForItsSilence) {
+  auto spec = RunningJob::three_site_spec();
+  spec.stall_window = limits::kStallWindowDefault;
+  spec.deadline = limits::kDeadlineDefault;
+  RunningJob it(spec);
+  it.deliver(it.east, it.train("east"), blob(1));
+  it.deliver(it.north, it.train("north"), blob(2));
+  for (std::uint64_t minute = 1; minute <= 120; ++minute) {
+    EXPECT_TRUE(all<StartMerge>(it.wait(std::chrono::minutes(1))).empty());
+    it.hear(it.south, msg::TaskReport{it.train("south"), {minute, 240, "minutes"}});
+  }
+  EXPECT_TRUE(all<StartMerge>(it.wait(spec.stall_window - Millis(1))).empty());
+  EXPECT_EQ(all<StartMerge>(it.wait(Millis(1))).size(), 1U) << "it is not waited for any longer";
+  EXPECT_EQ(it.store.task(it.train("south"))->state, TaskState::lost);
 }
 
 TEST(Rounds, BelowQuorumNeverCloseAndTheDeadlineFails) {
