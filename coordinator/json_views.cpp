@@ -111,6 +111,7 @@ nlohmann::json to_json(const ModelView& model) {
                       {"spec_digest", model.spec_digest.hex()},
                       {"strategy", model.strategy},
                       {"parent", hex_or_null(model.parent)},
+                      {"server_state", hex_or_null(model.server_state)},
                       {"evaluate_metrics", model.evaluate_metrics},
                       {"contributions", nlohmann::json::array()}};
   for (const auto& part : model.contributions) {

@@ -66,6 +66,7 @@ void print_receipt(const ModelView& model) {
                 {"strategy", model.strategy},
                 {"spec", model.spec_digest.hex()},
                 {"parent", model.parent ? model.parent->hex() : ""},
+                {"server state", model.server_state ? model.server_state->hex() : ""},
                 {"evaluation", describe(model.evaluate_metrics)}});
   if (model.contributions.empty()) {
     return;

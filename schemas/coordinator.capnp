@@ -235,6 +235,10 @@ struct ModelView {
   # In order of the sites' names, at most 10,000. Empty for version 0.
 
   evaluateMetrics @9 :List(Metric);
+
+  serverState @10 :Data;
+  # The state of the server's optimiser after this version, of a strategy that has one. The next
+  # version is made from it, too. Null otherwise.
 }
 
 # ======================================================================================

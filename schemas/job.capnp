@@ -23,7 +23,8 @@
 #
 # The canonical form of a spec is Cap'n Proto's own canonical encoding of JobSpec: one segment
 # without a segment table, objects in preorder, trailing zeros cut. Beyond that these rules hold:
-#   - attributes are in ascending order of their names, compared byte by byte;
+#   - attributes and parameters are in ascending order of their names, and site weights of their
+#     sites, compared byte by byte;
 #   - an empty list, and an empty LayerSpec.name, is a null pointer; every other text and every
 #     struct that is not optional is written even when empty;
 #   - a zero is never negative.
@@ -128,9 +129,42 @@ struct EvaluateSpec {
   # Rounds between two evaluations, at most 100,000. The last round is always evaluated.
 }
 
+enum Weighting {
+  # What a site's update counts by in the merge.
+
+  examples @0;  # the examples that it was made from
+  steps @1;     # the optimiser steps that were taken
+  uniform @2;   # all the same
+  given @3;     # StrategySpec.siteWeights
+}
+
+struct StrategyParameter {
+  name @0 :Text;
+  # 1 to 255 bytes, unique in its list.
+
+  value @1 :Float64;
+  # Finite.
+}
+
+struct SiteWeight {
+  site @0 :Text;
+
+  weight @1 :Float64;
+  # Finite, above 0.
+}
+
 struct StrategySpec {
   kind @0 :Text;
-  # How updates are merged: "fedavg". 1 to 255 bytes.
+  # How updates are merged: "fedavg", "krum". 1 to 255 bytes.
+
+  parameters @1 :List(StrategyParameter);
+  # At most 64, in ascending order of their names. Which there are is not part of the protocol; one
+  # that is left out has the default of its strategy.
+
+  weights @2 :Weighting;
+
+  siteWeights @3 :List(SiteWeight);
+  # With `given`, in ascending order of the sites; a site without one weighs 1. At most 10,000.
 }
 
 struct JobSpec {

@@ -33,6 +33,7 @@ struct GrantPut {
   BlobId blob;
   std::uint64_t bytes = 0;
   std::shared_ptr<const TensorLayout> layout;
+  double l2_norm_max = 0;
 };
 
 struct GrantGet {
@@ -49,15 +50,18 @@ struct MergeInput {
   SiteId site;
   BlobId update;
   double weight = 0;
+  double loss = 0;  // of the global model there before training, where the strategy asks for it
 };
 
 struct StartMerge {
   JobId job;
   Round round = 0;
-  std::string strategy;
+  StrategySpec strategy;
+  double local_lr = 0;  // of the sites' training
   Digest spec_digest;
   BlobId model;
-  std::vector<MergeInput> updates;  // by site id
+  std::optional<BlobId> server_state;  // after the round before, if it has left any
+  std::vector<MergeInput> updates;     // by site id
   std::shared_ptr<const TensorLayout> layout;
 };
 

@@ -1,6 +1,7 @@
 // What can happen to the broker. The shell turns the world into these, one at a time.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <variant>
 
@@ -52,6 +53,8 @@ struct TransferMoved {
 struct MergedModel {
   BlobId blob;
   std::uint64_t bytes = 0;
+  std::optional<BlobId> server_state{};  // of a strategy that has one
+  std::uint64_t server_state_bytes = 0;
 };
 
 struct MergeFinished {

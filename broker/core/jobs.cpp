@@ -159,6 +159,7 @@ void end(Step& step, Job& job, JobTrigger trigger, JobEventKind kind, const std:
     close_for_site(step, job, part);
   }
   job.tasks.clear();
+  drop_last_server_state(step, job);
   std::erase_if(step.state.watchers, [&job](const Watcher& w) { return w.job == job.id(); });
 }
 

@@ -4,11 +4,14 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "broker/core/jobs.h"
 #include "broker/core/requests.h"
 #include "broker/core/tasks.h"
+#include "broker/core/weights.h"
 #include "common/base/check.h"
+#include "common/domain/strategy_kinds.h"
 
 namespace entente::broker {
 namespace {
@@ -144,19 +147,38 @@ Metrics mean_metrics(const std::vector<Task*>& done) {
   return means;
 }
 
+// The accepted updates of a round, by site id.
+std::vector<const TaskRow*> accepted_updates(const Job& job, Round round) {
+  std::vector<const TaskRow*> updates;
+  for (const auto& [key, task] : job.tasks) {
+    if (key.round == round && key.kind == TaskKind::train && task.row.state == TaskState::done) {
+      updates.push_back(&task.row);
+    }
+  }
+  return updates;
+}
+
+double loss_before(const TaskRow& task) {
+  const auto metric = task.result.metrics.find(std::string(kLossBefore));
+  return metric == task.result.metrics.end() ? 0 : metric->second;
+}
+
 void start_merge(Step& step, Job& job, const RoundRow& round) {
+  const auto& before = job.rounds.at(round.round - 1);
   StartMerge merge;
   merge.job = job.id();
   merge.round = round.round;
-  merge.strategy = job.spec().strategy.kind;
+  merge.strategy = job.spec().strategy;
+  merge.local_lr = job.spec().train.optimizer.lr;
   merge.spec_digest = job.row.spec_digest;
-  merge.model = *job.rounds.at(round.round - 1).model;
+  merge.model = *before.model;
+  merge.server_state = before.server_state;
   merge.layout = job.layout;
-  for (const auto* task : tasks_of(job, round.round, TaskKind::train)) {
-    if (task->row.state == TaskState::done) {
-      merge.updates.push_back({task->row.key.site, *task->row.result.blob,
-                               static_cast<double>(task->row.result.examples)});
-    }
+  const auto updates = accepted_updates(job, round.round);
+  const auto weights = merge_weights(merge.strategy, updates);
+  for (std::size_t i = 0; i < updates.size(); ++i) {
+    merge.updates.push_back(
+        {updates[i]->key.site, *updates[i]->result.blob, weights[i], loss_before(*updates[i])});
   }
   step.act(std::move(merge));
 }
@@ -279,6 +301,23 @@ void drop_updates(Step& step, const Job& merged, Round round) {
   }
 }
 
+// The state of the server's optimiser that the rounds up to `round` have left, once a later one has
+// taken its place or the job has ended. Another job of the same spec may come to the same bytes at
+// any moment: then it is left to the next start's clean-up.
+void drop_server_state(Step& step, const Job& of, const RoundRow& round) {
+  if (!round.server_state) {
+    return;
+  }
+  const auto& jobs = step.state.jobs;
+  const bool has_twin = std::any_of(jobs.begin(), jobs.end(), [&](const auto& entry) {
+    const Job& job = entry.second;
+    return &job != &of && !job.ended() && job.row.spec_digest == of.row.spec_digest;
+  });
+  if (!has_twin) {
+    step.act(DropBlob{*round.server_state});
+  }
+}
+
 ModelView receipt(const Job& job, const RoundRow& round, Now now) {
   ModelView model;
   model.job = job.id();
@@ -291,30 +330,29 @@ ModelView receipt(const Job& job, const RoundRow& round, Now now) {
   if (round.round > 0) {
     model.parent = job.rounds.at(round.round - 1).model;
   }
-  double total = 0;
-  for (const auto& [key, task] : job.tasks) {
-    if (key.round == round.round && key.kind == TaskKind::train &&
-        task.row.state == TaskState::done) {
-      const auto examples = task.row.result.examples;
-      model.contributions.push_back({key.site, *task.row.result.blob, examples, 0});
-      total += static_cast<double>(examples);
-    }
-  }
-  for (auto& contribution : model.contributions) {
-    contribution.weight = static_cast<double>(contribution.examples) / total;
+  model.server_state = round.server_state;
+  const auto updates = accepted_updates(job, round.round);
+  const auto weights = merge_weights(job.spec().strategy, updates);
+  const double total = std::accumulate(weights.begin(), weights.end(), 0.0);
+  for (std::size_t i = 0; i < updates.size(); ++i) {
+    const auto& result = updates[i]->result;
+    model.contributions.push_back(
+        {updates[i]->key.site, *result.blob, result.examples, weights[i] / total});
   }
   return model;
 }
 
-void publish(Step& step, Job& job, RoundRow& round, const BlobId& blob, std::uint64_t bytes) {
-  round.model = blob;
-  round.model_bytes = bytes;
+void publish(Step& step, Job& job, RoundRow& round, const MergedModel& merged) {
+  round.model = merged.blob;
+  round.model_bytes = merged.bytes;
+  round.server_state = merged.server_state;
+  round.server_state_bytes = merged.server_state_bytes;
   round.state = RoundState::done;
   step.save(round);
   const auto model = receipt(job, round, step.now);
   step.save(ModelRow{model});
   step.audit("broker", "model.publish", fmt::format("model/{}@{}", job.id().str(), round.round),
-             blob.hex());
+             merged.blob.hex());
 }
 
 }  // namespace
@@ -329,7 +367,7 @@ void on_initial_model(Step& step, Job& job, const Task& task) {
   if (round.state != RoundState::training) {
     return;
   }
-  publish(step, job, round, *task.row.result.blob, task.row.result.blob_bytes);
+  publish(step, job, round, {*task.row.result.blob, task.row.result.blob_bytes, std::nullopt, 0});
   start_round(step, job, 1);
 }
 
@@ -348,8 +386,9 @@ void on_merge_finished(Step& step, const MergeFinished& merge) {
          fmt::format("round {} could not be merged: {}", round.round, merge.model.error().message));
     return;
   }
-  publish(step, job, round, merge.model->blob, merge.model->bytes);
+  publish(step, job, round, *merge.model);
   drop_updates(step, job, round.round);
+  drop_server_state(step, job, job.rounds.at(round.round - 1));
   JobEvent event;
   event.kind = JobEventKind::round_merged;
   event.round = round.round;
@@ -383,6 +422,15 @@ void advance(Step& step, Job& job) {
     try_close_round(step, job, round);
   } else if (round.state == RoundState::done && round.round == job.spec().rounds && !evaluating) {
     complete(step, job);
+  }
+}
+
+void drop_last_server_state(Step& step, const Job& job) {
+  for (auto round = job.rounds.rbegin(); round != job.rounds.rend(); ++round) {
+    if (round->second.server_state) {
+      drop_server_state(step, job, round->second);
+      return;
+    }
   }
 }
 

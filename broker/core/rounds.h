@@ -30,6 +30,9 @@ void on_initial_model(Step& step, Job& job, const Task& task);
 
 void on_merge_finished(Step& step, const MergeFinished& merge);
 
+// A job that has ended needs no state of its server's optimiser any more.
+void drop_last_server_state(Step& step, const Job& job);
+
 // Starts the merges that were under way when the process ended.
 void restart_merges(Step& step, Job& job);
 

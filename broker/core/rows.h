@@ -63,6 +63,8 @@ struct RoundRow {
   Metrics evaluate_metrics;
   std::optional<BlobId> model;  // of this round, once published
   std::uint64_t model_bytes = 0;
+  std::optional<BlobId> server_state{};  // after this round, of a strategy that has one
+  std::uint64_t server_state_bytes = 0;
 };
 
 struct TaskRow {

@@ -9,6 +9,7 @@
 #include "broker/core/rounds.h"
 #include "common/base/limits.h"
 #include "common/domain/seeds.h"
+#include "common/domain/strategy_kinds.h"
 
 namespace entente::broker {
 namespace {
@@ -79,6 +80,26 @@ std::string describe(const TaskKey& key) {
   return {};
 }
 
+// What the job's strategy cannot do without.
+std::optional<Refusal> check_for_strategy(const StrategySpec& strategy, const TaskResult& result) {
+  if (strategy.weights == Weighting::steps && result.steps == 0) {
+    return Refusal{"steps_invalid", "took no step, and the job weighs updates by their steps",
+                   "report the optimiser's steps in the result", Scope::task};
+  }
+  if (!needs_loss_before(strategy)) {
+    return std::nullopt;
+  }
+  const auto loss = result.metrics.find(std::string(kLossBefore));
+  if (loss == result.metrics.end() || !(loss->second >= 0)) {
+    return Refusal{"loss_missing",
+                   fmt::format("does not say what loss the model had before training ({}), which "
+                               "qfedavg needs",
+                               kLossBefore),
+                   "docs/trainer-contract.md says how a trainer reports it", Scope::task};
+  }
+  return std::nullopt;
+}
+
 // What is wrong with the numbers of a result, before any byte of its blob is accepted.
 std::optional<Refusal> check_result(const Job& job, const TaskKey& key, const TaskResult& result) {
   if (result.examples == 0 || result.examples > limits::kExamplesMax) {
@@ -87,6 +108,11 @@ std::optional<Refusal> check_result(const Job& job, const TaskKey& key, const Ta
                      fmt::format("claims {} examples; 1 to {} are possible", result.examples,
                                  limits::kExamplesMax),
                      "", Scope::task};
+    }
+  }
+  if (key.kind == TaskKind::train) {
+    if (auto refusal = check_for_strategy(job.spec().strategy, result)) {
+      return refusal;
     }
   }
   const bool needs_blob = key.kind != TaskKind::evaluate;
@@ -106,6 +132,11 @@ std::optional<Refusal> check_result(const Job& job, const TaskKey& key, const Ta
                    "", Scope::task};
   }
   return std::nullopt;
+}
+
+double norm_max(const JobSpec& spec, TaskKind kind) {
+  const double asked = strategy_parameter(spec.strategy, kNormMax);
+  return kind == TaskKind::train && asked > 0 ? asked : limits::kUpdateNormMax;
 }
 
 // Forgets what the site has announced, and the grant with it: unless the same bytes are under way
@@ -287,7 +318,8 @@ void on_result_announce(Step& step, const SiteId& site, const msg::ResultAnnounc
   task->row.state = TaskState::uploading;
   task->announced = announce.result;
   task->progress = {0, announce.result.blob_bytes, "bytes up"};
-  step.act(GrantPut{peer_of(site), *announce.result.blob, announce.result.blob_bytes, job->layout});
+  step.act(GrantPut{peer_of(site), *announce.result.blob, announce.result.blob_bytes, job->layout,
+                    norm_max(job->spec(), key.kind)});
   step.send(site, msg::ResultGrant{key, *announce.result.blob});
   note_progress(step, job->id());
 }

@@ -2,40 +2,23 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <cmath>
-#include <functional>
 #include <span>
 #include <string_view>
 #include <utility>
 
-#include "broker/merge/fedavg.h"
+#include "broker/merge/strategies/norm_clipping.h"
+#include "broker/merge/strategy.h"
+#include "broker/merge/threaded_sweep.h"
 #include "common/base/check.h"
-#include "common/base/nearest.h"
-#include "common/base/quote.h"
+#include "common/domain/strategy_kinds.h"
 
 namespace entente::broker {
 namespace {
 
-using Strategy = void (*)(std::span<const float> model, std::span<const WeightedUpdate> updates,
-                          const std::function<void(std::span<const float>)>& emit);
-
-struct NamedStrategy {
-  std::string_view name;
-  Strategy run;
-};
-
-constexpr std::array kStrategies{NamedStrategy{"fedavg", &fedavg}};
-
-Expected<Strategy> find_strategy(const std::string& name) {
-  for (const NamedStrategy& strategy : kStrategies) {
-    if (strategy.name == name) {
-      return strategy.run;
-    }
-  }
-  return refuse("strategy_unknown", fmt::format("there is no strategy {}{}", quote(name),
-                                                suggestion(name, merge_strategies())));
-}
+constexpr std::array<std::string_view, 2> kStateVectors{"momentum.", "variance."};
 
 // A mapped file and its tensors as one vector; the span lives as long as the file.
 struct FlatFile {
@@ -55,6 +38,19 @@ Expected<FlatFile> open_flat(const std::filesystem::path& path, const TensorLayo
   return FlatFile{.file = std::move(*file), .values = *values};
 }
 
+// A file of the broker's own: the job cannot go on without it, and no site is to blame.
+Expected<FlatFile> open_own(std::string_view what, const std::filesystem::path& path,
+                            const TensorLayout& layout) {
+  auto file = open_flat(path, layout);
+  if (!file) {
+    Refusal reason = std::move(file.error());
+    reason.message = fmt::format("{}: {}", what, reason.message);
+    reason.scope = Scope::job;
+    return tl::unexpected(std::move(reason));
+  }
+  return file;
+}
+
 Expected<void> check_updates(const std::vector<SpooledUpdate>& updates) {
   if (updates.empty()) {
     return refuse("no_updates", "there is no accepted update to merge");
@@ -72,34 +68,17 @@ Expected<void> check_updates(const std::vector<SpooledUpdate>& updates) {
   return {};
 }
 
-}  // namespace
-
-std::vector<std::string> merge_strategies() {
-  std::vector<std::string> names;
-  for (const NamedStrategy& strategy : kStrategies) {
-    names.emplace_back(strategy.name);
-  }
-  return names;
-}
-
-Expected<MergeResult> merge(const MergeRequest& request) {
-  const auto strategy = find_strategy(request.strategy);
-  if (!strategy) {
-    return tl::unexpected(strategy.error());
-  }
-  if (auto sound = check_updates(request.updates); !sound) {
-    return tl::unexpected(std::move(sound.error()));
-  }
-  const auto model = open_flat(request.model, request.layout);
-  if (!model) {
-    Refusal reason = model.error();
-    reason.message = "the model to start from: " + reason.message;
-    reason.scope = Scope::job;
-    return tl::unexpected(std::move(reason));
-  }
-  MergeResult result;
+// The updates of a round, mapped, and what the strategy is told of them.
+struct OpenCohort {
   std::vector<FlatFile> files;
-  std::vector<WeightedUpdate> updates;
+  std::vector<FlatValues> values;
+  std::vector<ScaledValues> clipped;
+  Cohort cohort;
+};
+
+Expected<OpenCohort> open_cohort(const MergeRequest& request, Sweep& sweep) {
+  OpenCohort open;
+  open.cohort.local_lr = request.local_lr;
   for (const SpooledUpdate& update : request.updates) {
     auto file = open_flat(update.file, request.layout);
     if (!file) {
@@ -107,14 +86,135 @@ Expected<MergeResult> merge(const MergeRequest& request) {
       reason.message = fmt::format("update of site {}: {}", update.site.str(), reason.message);
       return tl::unexpected(std::move(reason));
     }
-    updates.push_back({.delta = file->values, .weight = update.weight});
-    files.push_back(std::move(*file));
-    result.weight_sum += update.weight;
+    open.values.emplace_back(file->values);
+    open.files.push_back(std::move(*file));
+    open.cohort.weights.push_back(update.weight);
+    open.cohort.losses.push_back(update.loss);
+  }
+  for (const FlatValues& values : open.values) {
+    open.cohort.updates.push_back(&values);
+  }
+  if (const double norm = strategy_parameter(request.strategy, kClipNorm); norm > 0) {
+    const auto factors = clipping_factors(open.cohort.updates, norm, sweep);
+    for (std::size_t i = 0; i < factors.size(); ++i) {
+      open.clipped.emplace_back(open.values[i], factors[i]);
+    }
+    for (std::size_t i = 0; i < factors.size(); ++i) {
+      open.cohort.updates[i] = &open.clipped[i];
+    }
+  }
+  return open;
+}
+
+// The server optimiser's state before and after this round; empty for a rule that has none.
+class ServerState {
+ public:
+  ServerState(const MergeRequest& request, const ServerOptimizer& optimizer,
+              std::span<const float> before)
+      : optimizer_(optimizer), elements_(request.layout.elements()), before_(before) {
+    if (optimizer.state_vectors() > 0) {
+      writer_.emplace(request.state_output, state_layout(request.layout, optimizer.state_vectors()),
+                      request.metadata);
+    }
+  }
+
+  // Vector `which` (0: momentum, 1: variance) of a range, as the last round has left it.
+  [[nodiscard]] std::vector<float> read(std::size_t which, Range range) const {
+    if (which >= optimizer_.state_vectors()) {
+      return {};
+    }
+    if (before_.empty()) {
+      const double start = which == 0 ? 0 : optimizer_.tau * optimizer_.tau;
+      return std::vector<float>(range.count, static_cast<float>(start));
+    }
+    const auto values = before_.subspan(which * elements_ + range.start, range.count);
+    return {values.begin(), values.end()};
+  }
+
+  void write(std::size_t which, Range range, std::span<const float> values) {
+    if (!values.empty()) {
+      writer_->write(which * elements_ + range.start, values);
+    }
+  }
+
+  std::optional<std::uint64_t> close() {
+    return writer_ ? std::optional(writer_->close()) : std::nullopt;
+  }
+
+ private:
+  const ServerOptimizer& optimizer_;
+  std::size_t elements_;
+  std::span<const float> before_;
+  std::optional<TensorFileWriter> writer_;
+};
+
+// The span of a block within a vector that may have been left out.
+std::span<float> part(std::vector<float>& values, std::size_t start, std::size_t count) {
+  return values.empty() ? std::span<float>() : std::span(values).subspan(start, count);
+}
+
+}  // namespace
+
+TensorLayout state_layout(const TensorLayout& model, std::size_t vectors) {
+  TensorLayout layout;
+  for (std::size_t i = 0; i < vectors; ++i) {
+    for (TensorInfo tensor : model.tensors) {
+      tensor.name = std::string(kStateVectors.at(i)) + tensor.name;
+      layout.tensors.push_back(std::move(tensor));
+    }
+  }
+  return layout;
+}
+
+Expected<MergeResult> merge(const MergeRequest& request) {
+  if (auto sound = check_updates(request.updates); !sound) {
+    return tl::unexpected(std::move(sound.error()));
+  }
+  const auto model = open_own("the model to start from", request.model, request.layout);
+  if (!model) {
+    return tl::unexpected(model.error());
+  }
+  const auto optimizer = server_optimizer(request.strategy);
+  std::optional<FlatFile> state_before;
+  if (request.state && optimizer.state_vectors() > 0) {
+    auto file = open_own("the server optimiser's state", *request.state,
+                         state_layout(request.layout, optimizer.state_vectors()));
+    if (!file) {
+      return tl::unexpected(std::move(file.error()));
+    }
+    state_before.emplace(std::move(*file));
+  }
+  ThreadedSweep sweep(request.threads);
+  auto open = open_cohort(request, sweep);
+  if (!open) {
+    return tl::unexpected(std::move(open.error()));
+  }
+  const auto rule = prepare_rule(request.strategy, open->cohort, sweep);
+  if (!rule) {
+    return tl::unexpected(rule.error());
   }
   TensorFileWriter writer(request.output, request.layout, request.metadata);
-  (*strategy)(model->values, updates,
-              [&writer](std::span<const float> block) { writer.append(block); });
+  ServerState state(request, optimizer,
+                    state_before ? state_before->values : std::span<const float>());
+  sweep.each(model->values.size(), [&](Range range) {
+    const auto values = model->values.subspan(range.start, range.count);
+    std::vector<float> next(values.begin(), values.end());
+    auto momentum = state.read(0, range);
+    auto variance = state.read(1, range);
+    std::array<double, kBlockValues> merged;
+    for_each_block(rule->updates, range, [&](Rows rows, std::size_t start, std::size_t count) {
+      rule->merge(rows, std::span(merged).first(count));
+      const std::size_t at = start - range.start;
+      server_step(optimizer, std::span(merged).first(count), part(next, at, count),
+                  part(momentum, at, count), part(variance, at, count));
+    });
+    writer.write(range.start, next);
+    state.write(0, range, momentum);
+    state.write(1, range, variance);
+  });
+  MergeResult result;
   result.bytes = writer.close();
+  result.state_bytes = state.close();
   return result;
 }
 

@@ -1,50 +1,59 @@
-// One merge, from files to a file: maps the model and the accepted updates, runs the job's strategy
-// over them and writes the next model.
+// One merge, from files to files: maps the model, the accepted updates and the server optimiser's
+// state, runs the job's strategy over them and writes the next model, and the next state if the
+// strategy has one.
 //
 // The result is a function of the request's content alone, byte for byte; running it again, after
-// a crash say, gives the same file. Any thread; blocks until done. Memory is bounded by the
-// strategy's blocks, whatever the sizes of model and cohort: the files are mapped, not read.
+// a crash say, or with another number of threads, gives the same files. Any thread; blocks until
+// done. Memory is bounded by the strategy's blocks, whatever the sizes of model and cohort: the
+// files are mapped, not read.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
-#include <string>
+#include <optional>
 #include <vector>
 
 #include "common/base/ids.h"
 #include "common/base/refusal.h"
+#include "common/domain/strategy_spec.h"
 #include "common/domain/tensor_layout.h"
 #include "common/tensors/safetensors.h"
 
 namespace entente::broker {
 
-// An accepted update where the blob store keeps it.
+// An accepted update where the blob store keeps it, and what is known of its site.
 struct SpooledUpdate {
   SiteId site;
   std::filesystem::path file;
   double weight = 0;
+  double loss = 0;  // of the global model there before training; for qfedavg
 };
 
 struct MergeRequest {
-  std::string strategy;  // one of merge_strategies()
+  StrategySpec strategy;  // has passed check_strategy()
   std::filesystem::path model;
-  std::vector<SpooledUpdate> updates;  // strictly ascending by site
+  std::optional<std::filesystem::path> state;  // of the server optimiser, after the last round
+  std::vector<SpooledUpdate> updates;          // strictly ascending by site
+  double local_lr = 0;                         // of the sites' training; for qfedavg
   TensorLayout layout;
   std::filesystem::path output;
-  TensorMetadata metadata;  // of the output; nothing that differs between two equal merges
+  std::filesystem::path state_output;  // written when the strategy has state
+  TensorMetadata metadata;             // of both; nothing that differs between two equal merges
+  std::size_t threads = 1;             // never changes a bit
 };
 
 struct MergeResult {
   std::uint64_t bytes = 0;  // size of the output
-  double weight_sum = 0;
+  std::optional<std::uint64_t> state_bytes;
 };
 
-// The names a job may give as its strategy.
-[[nodiscard]] std::vector<std::string> merge_strategies();
-
-// Refuses with "strategy_unknown", "no_updates", "weight_invalid", or with what TensorFile says of
+// Refuses with "no_updates", "weight_invalid", "outside_guarantee", or with what TensorFile says of
 // a file; a refusal with Scope::site names the site. Throws std::system_error when the disk fails.
 // Leaves no output unless it succeeds.
 [[nodiscard]] Expected<MergeResult> merge(const MergeRequest& request);
+
+// The server's state as tensors: "momentum." and the name of each of the model's, then "variance.".
+[[nodiscard]] TensorLayout state_layout(const TensorLayout& model, std::size_t vectors);
 
 }  // namespace entente::broker

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <exception>
 #include <stdexcept>
 
@@ -19,7 +20,7 @@ TensorMetadata metadata_of(const StartMerge& merge) {
   return {{"format", "pt"},
           {"entente.spec", merge.spec_digest.hex()},
           {"entente.round", std::to_string(merge.round)},
-          {"entente.strategy", merge.strategy}};
+          {"entente.strategy", merge.strategy.kind}};
 }
 
 }  // namespace
@@ -56,6 +57,13 @@ Expected<void> MergeThread::check_inputs(const StartMerge& start) {
                     start.model.short_hex()),
         "check the broker's disk with: entente-broker check", Scope::job);
   }
+  if (start.server_state && !blobs_.vouch_for(*start.server_state)) {
+    return refuse("blob_damaged",
+                  fmt::format("the state of the server's optimiser ({}) is damaged or gone on the "
+                              "broker's disk",
+                              start.server_state->short_hex()),
+                  "check the broker's disk with: entente-broker check", Scope::job);
+  }
   for (const auto& update : start.updates) {
     if (!blobs_.vouch_for(update.update)) {
       throw std::runtime_error(fmt::format(
@@ -73,12 +81,20 @@ MergeFinished MergeThread::carry_out(const StartMerge& start) {
   }
   MergeRequest request;
   request.strategy = start.strategy;
+  request.local_lr = start.local_lr;
+  request.threads = std::max(1U, std::thread::hardware_concurrency());
   request.model = blobs_.path(start.model);
+  if (start.server_state) {
+    request.state = blobs_.path(*start.server_state);
+  }
   for (const auto& update : start.updates) {
-    request.updates.push_back({update.site, blobs_.path(update.update), update.weight});
+    request.updates.push_back(
+        {update.site, blobs_.path(update.update), update.weight, update.loss});
   }
   request.layout = *start.layout;
-  request.output = blobs_.scratch_path(fmt::format("{}-{}", start.job.str(), start.round));
+  const auto name = fmt::format("{}-{}", start.job.str(), start.round);
+  request.output = blobs_.scratch_path(name);
+  request.state_output = blobs_.scratch_path(name + "-state");
   request.metadata = metadata_of(start);
   ENTENTE_FAILPOINT("broker.merge.before");
   const auto merged = merge(request);
@@ -86,9 +102,15 @@ MergeFinished MergeThread::carry_out(const StartMerge& start) {
     return {start.job, start.round, tl::unexpected(merged.error())};
   }
   ENTENTE_FAILPOINT("broker.merge.written");
-  const auto blob = blobs_.adopt(request.output);
+  MergedModel model;
+  if (merged->state_bytes) {
+    model.server_state = blobs_.adopt(request.state_output);
+    model.server_state_bytes = *merged->state_bytes;
+  }
+  model.blob = blobs_.adopt(request.output);
+  model.bytes = merged->bytes;
   ENTENTE_FAILPOINT("broker.merge.adopted");
-  return {start.job, start.round, MergedModel{blob, merged->bytes}};
+  return {start.job, start.round, model};
 }
 
 }  // namespace entente::broker

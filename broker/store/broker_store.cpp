@@ -90,7 +90,7 @@ class BrokerStore::Impl {
                                 const std::string& coordinator) {
     auto& query = statements_.prepare(
         "SELECT m.job, m.version, m.blob, m.bytes, m.published_unix_ms, m.spec_digest, m.strategy,"
-        " m.parent, r.evaluate_metrics FROM models m"
+        " m.parent, m.server_state, r.evaluate_metrics FROM models m"
         " JOIN rounds r ON r.job = m.job AND r.round = m.version JOIN jobs j ON j.job = m.job"
         " WHERE (?1 = '' OR m.job = ?1) AND (?2 < 0 OR m.version = ?2)"
         " AND (?3 = '' OR j.coordinator = ?3)"
@@ -112,6 +112,7 @@ class BrokerStore::Impl {
       model.spec_digest = row.required_digest();
       model.strategy = row.text();
       model.parent = row.digest();
+      model.server_state = row.digest();
       model.evaluate_metrics = row.metrics();
       models.push_back(std::move(model));
     }
@@ -127,7 +128,8 @@ class BrokerStore::Impl {
         "SELECT blob FROM models UNION"
         " SELECT t.blob FROM tasks t JOIN jobs j ON j.job = t.job"
         " JOIN rounds r ON r.job = t.job AND r.round = t.round"
-        " WHERE t.blob IS NOT NULL AND r.state <> 'done' AND j.state = 'running'");
+        " WHERE t.blob IS NOT NULL AND r.state <> 'done' AND j.state = 'running' UNION"
+        " SELECT blob FROM server_states");
     std::vector<BlobId> blobs;
     while (query.executeStep()) {
       blobs.push_back(RowReader(query).required_digest());
@@ -142,7 +144,9 @@ class BrokerStore::Impl {
         "  'the update of ' || t.site || ' for round ' || t.round || ' of ' || t.job"
         " FROM tasks t JOIN jobs j ON j.job = t.job"
         " JOIN rounds r ON r.job = t.job AND r.round = t.round"
-        " WHERE t.blob IS NOT NULL AND r.state <> 'done' AND j.state = 'running'");
+        " WHERE t.blob IS NOT NULL AND r.state <> 'done' AND j.state = 'running' UNION ALL"
+        " SELECT blob, bytes, 'the server state after round ' || round || ' of ' || job"
+        " FROM server_states");
     std::vector<NamedBlob> blobs;
     while (query.executeStep()) {
       RowReader row(query);
@@ -216,7 +220,7 @@ class BrokerStore::Impl {
 
   void save(const RoundRow& row) {
     auto& insert =
-        statements_.prepare("INSERT OR REPLACE INTO rounds VALUES (?, ?, ?, ?, ?, ?, ?, ?)");
+        statements_.prepare("INSERT OR REPLACE INTO rounds VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
     Binder(insert)
         .text(row.job.str())
         .integer(row.round)
@@ -225,7 +229,9 @@ class BrokerStore::Impl {
         .metrics(row.train_metrics)
         .metrics(row.evaluate_metrics)
         .digest(row.model)
-        .integer(row.model_bytes);
+        .integer(row.model_bytes)
+        .digest(row.server_state)
+        .integer(row.server_state_bytes);
     insert.exec();
   }
 
@@ -260,7 +266,7 @@ class BrokerStore::Impl {
 
   void save(const ModelRow& row) {
     const auto& model = row.model;
-    auto& insert = statements_.prepare("INSERT INTO models VALUES (?, ?, ?, ?, ?, ?, ?, ?)");
+    auto& insert = statements_.prepare("INSERT INTO models VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)");
     Binder(insert)
         .text(model.job.str())
         .integer(model.version)
@@ -269,7 +275,8 @@ class BrokerStore::Impl {
         .integer(static_cast<std::uint64_t>(model.published_unix_ms))
         .digest(model.spec_digest)
         .text(model.strategy)
-        .digest(model.parent);
+        .digest(model.parent)
+        .digest(model.server_state);
     insert.exec();
     for (const auto& contribution : model.contributions) {
       auto& part = statements_.prepare("INSERT INTO contributions VALUES (?, ?, ?, ?, ?, ?)");
@@ -382,6 +389,8 @@ class BrokerStore::Impl {
       round.evaluate_metrics = row.metrics();
       round.model = row.digest();
       round.model_bytes = row.integer();
+      round.server_state = row.digest();
+      round.server_state_bytes = row.integer();
       snapshot.rounds.push_back(std::move(round));
     }
   }

@@ -11,7 +11,7 @@ namespace entente::broker {
 
 constexpr std::uint32_t kStoreApplicationId = 0x456e7462;  // "Entb"
 
-constexpr std::array<std::string_view, 1> kStoreMigrations{R"sql(
+constexpr std::array<std::string_view, 2> kStoreMigrations{R"sql(
 CREATE TABLE sites (
   site              TEXT PRIMARY KEY,
   instance          INTEGER NOT NULL,
@@ -125,6 +125,20 @@ CREATE TABLE audit (
   previous BLOB NOT NULL CHECK (length(previous) = 32),
   hash     BLOB NOT NULL CHECK (length(hash) = 32)
 ) STRICT;
+)sql",
+                                                           R"sql(
+-- What the server's optimiser remembers after a round (fedadam and its like).
+ALTER TABLE rounds ADD COLUMN server_state BLOB CHECK (length(server_state) = 32);
+ALTER TABLE rounds ADD COLUMN server_state_bytes INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE models ADD COLUMN server_state BLOB CHECK (length(server_state) = 32);
+
+-- The states that the next merges start from: the newest of each job that goes on.
+CREATE VIEW server_states AS
+  SELECT r.job, r.round, r.server_state AS blob, r.server_state_bytes AS bytes
+  FROM rounds r JOIN jobs j ON j.job = r.job
+  WHERE r.server_state IS NOT NULL AND j.state NOT IN ('completed', 'failed', 'aborted')
+    AND NOT EXISTS (SELECT 1 FROM rounds l
+                    WHERE l.job = r.job AND l.round > r.round AND l.server_state IS NOT NULL);
 )sql"};
 
 }  // namespace entente::broker

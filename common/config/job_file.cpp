@@ -95,6 +95,57 @@ std::optional<EvaluateSpec> read_evaluate(TomlReader& root) {
   return evaluate;
 }
 
+// All keys that are left, each of them a number.
+std::map<std::string, double> read_numbers(TomlReader& table, std::string_view path) {
+  std::map<std::string, double> numbers;
+  for (const auto& [name, value] : table.rest()) {
+    if (const auto* real = std::get_if<double>(&value)) {
+      numbers[name] = *real;
+    } else if (const auto* integer = std::get_if<std::int64_t>(&value)) {
+      numbers[name] = static_cast<double>(*integer);
+    } else {
+      table.problem(name, fmt::format("{}.{} must be a number", path, name));
+    }
+  }
+  return numbers;
+}
+
+// A word, or a table with a weight for each site.
+void read_weights(TomlReader& table, StrategySpec& strategy) {
+  if (table.has_table("weights")) {
+    TomlReader weights = table.table("weights");
+    strategy.weights = Weighting::given;
+    for (const auto& [name, weight] : read_numbers(weights, "strategy.weights")) {
+      if (const auto site = SiteId::parse(name)) {
+        strategy.site_weights.emplace(*site, weight);
+      } else {
+        weights.problem(
+            name, fmt::format("{} in strategy.weights is not a legal site name", quote(name)));
+      }
+    }
+    return;
+  }
+  const auto word = table.string("weights", std::string(to_string(strategy.weights)));
+  std::vector<std::string> known;
+  for (const auto weighting : {Weighting::examples, Weighting::steps, Weighting::uniform}) {
+    known.emplace_back(to_string(weighting));
+    if (word == known.back()) {
+      strategy.weights = weighting;
+      return;
+    }
+  }
+  table.problem("weights", fmt::format("strategy.weights is {}, which is unknown{}", quote(word),
+                                       suggestion(word, known)));
+}
+
+StrategySpec read_strategy(TomlReader table) {
+  StrategySpec strategy;
+  strategy.kind = table.string("kind", strategy.kind);
+  read_weights(table, strategy);
+  strategy.parameters = read_numbers(table, "strategy");
+  return strategy;
+}
+
 JobSpec read_job(TomlReader root) {
   JobSpec spec;
   spec.name = root.string("name");
@@ -109,7 +160,7 @@ JobSpec read_job(TomlReader root) {
   spec.sites = read_sites(root.table("sites"));
   spec.model = read_model(root.table("model"));
   spec.train = read_train(root.table("train"));
-  spec.strategy.kind = root.table("aggregate").string("strategy", spec.strategy.kind);
+  spec.strategy = read_strategy(root.table("strategy"));
   spec.evaluate = read_evaluate(root);
   return spec;
 }

@@ -190,6 +190,11 @@ TomlReader::TomlReader(std::shared_ptr<State> state) : state_(std::move(state)) 
 
 bool TomlReader::has(std::string_view key) { return state_->find(key) != nullptr; }
 
+bool TomlReader::has_table(std::string_view key) {
+  const toml::node* node = state_->find(key);
+  return node != nullptr && node->is_table();
+}
+
 std::string TomlReader::string(std::string_view key) {
   if (state_->find(key) == nullptr) {
     state_->missing(key);

@@ -39,6 +39,7 @@ class TomlFile;
 class TomlReader {
  public:
   [[nodiscard]] bool has(std::string_view key);
+  [[nodiscard]] bool has_table(std::string_view key);  // of a key that may also be something else
 
   [[nodiscard]] std::string string(std::string_view key);  // required
   [[nodiscard]] std::string string(std::string_view key, std::string fallback);

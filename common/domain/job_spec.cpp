@@ -9,6 +9,7 @@
 #include "common/base/limits.h"
 #include "common/base/nearest.h"
 #include "common/base/quote.h"
+#include "common/domain/strategy_kinds.h"
 
 namespace entente {
 namespace {
@@ -185,6 +186,11 @@ Problem check_evaluate(const std::optional<EvaluateSpec>& evaluate) {
   return check_count("evaluate.every", evaluate->every, 1, limits::kRoundsMax);
 }
 
+Problem check_merge(const JobSpec& spec) {
+  const auto sound = check_strategy(spec.strategy, spec.sites.effective_quorum());
+  return sound ? std::nullopt : Problem(sound.error());
+}
+
 Problem check_output(const TrainSpec& train, const ResolvedModel& model) {
   switch (train.loss) {
     case Loss::cross_entropy:
@@ -204,8 +210,7 @@ Problem check_output(const TrainSpec& train, const ResolvedModel& model) {
 
 Expected<ResolvedModel> validate(const JobSpec& spec) {
   for (const auto& problem : {check_job(spec), check_sites(spec.sites), check_train(spec.train),
-                              check_kind("aggregate.strategy", spec.strategy.kind, {"fedavg"}),
-                              check_evaluate(spec.evaluate)}) {
+                              check_merge(spec), check_evaluate(spec.evaluate)}) {
     if (problem) {
       return tl::unexpected(*problem);
     }

@@ -12,6 +12,7 @@
 #include "common/base/time.h"
 #include "common/domain/layers.h"
 #include "common/domain/model_spec.h"
+#include "common/domain/strategy_spec.h"
 
 namespace entente {
 
@@ -51,11 +52,6 @@ struct EvaluateSpec {
   std::string dataset;
   std::uint32_t every = 1;  // rounds between evaluations; the last round is always evaluated
   bool operator==(const EvaluateSpec&) const = default;
-};
-
-struct StrategySpec {
-  std::string kind = "fedavg";
-  bool operator==(const StrategySpec&) const = default;
 };
 
 struct JobSpec {

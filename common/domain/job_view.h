@@ -132,6 +132,7 @@ struct ModelView {
   Digest spec_digest;
   std::string strategy;
   std::optional<BlobId> parent;
+  std::optional<BlobId> server_state;       // after this round; the next model is made from it, too
   std::vector<Contribution> contributions;  // by site id; empty for version 0
   Metrics evaluate_metrics;
 

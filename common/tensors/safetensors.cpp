@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <bit>
 #include <cerrno>
 #include <cmath>
@@ -178,7 +179,10 @@ Expected<std::span<const float>> TensorFile::flat(const TensorLayout& layout) co
 class TensorFileWriter::Output {
  public:
   Output(const std::filesystem::path& file, std::uint64_t elements, const std::string& header)
-      : path_(file), elements_left_(elements) {
+      : path_(file),
+        elements_(elements),
+        data_offset_(kLengthBytes + header.size()),
+        elements_left_(elements) {
     const std::uint64_t header_bytes = header.size();
     fd_ = ::open(file.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     if (fd_ < 0) {
@@ -208,6 +212,12 @@ class TensorFileWriter::Output {
     put(std::as_bytes(values));
   }
 
+  void write(std::size_t start, std::span<const float> values) {
+    ENTENTE_CHECK(start + values.size() <= elements_);
+    elements_left_ -= values.size();
+    put_at(data_offset_ + start * sizeof(float), std::as_bytes(values));
+  }
+
   std::uint64_t close() {
     ENTENTE_CHECK(fd_ >= 0 && elements_left_ == 0);
     flush();
@@ -216,7 +226,7 @@ class TensorFileWriter::Output {
       ::unlink(path_.c_str());
       throw_errno(error, fmt::format("cannot write {}", path_.string()));
     }
-    return written_;
+    return data_offset_ + elements_ * sizeof(float);
   }
 
  private:
@@ -232,18 +242,23 @@ class TensorFileWriter::Output {
   }
 
   void flush() {
-    for (std::span<const std::byte> rest = buffer_; !rest.empty();) {
-      const auto bytes = ::write(fd_, rest.data(), rest.size());
-      if (bytes < 0 && errno != EINTR) {
-        throw_errno(errno, fmt::format("cannot write {}", path_.string()));
-      }
-      rest = rest.subspan(static_cast<std::size_t>(std::max<ssize_t>(bytes, 0)));
-    }
-    // Paced: one burst at the end would hold up the database's commits on the same disk.
-    ::sync_file_range(fd_, static_cast<off_t>(written_), static_cast<off_t>(buffer_.size()),
-                      SYNC_FILE_RANGE_WRITE);
+    put_at(written_, buffer_);
     written_ += buffer_.size();
     buffer_.clear();
+  }
+
+  void put_at(std::uint64_t offset, std::span<const std::byte> bytes) const {
+    const auto start = static_cast<off_t>(offset);
+    for (auto rest = bytes; !rest.empty();) {
+      const auto done = static_cast<off_t>(bytes.size() - rest.size());
+      const auto written = ::pwrite(fd_, rest.data(), rest.size(), start + done);
+      if (written < 0 && errno != EINTR) {
+        throw_errno(errno, fmt::format("cannot write {}", path_.string()));
+      }
+      rest = rest.subspan(static_cast<std::size_t>(std::max<ssize_t>(written, 0)));
+    }
+    // Paced: one burst at the end would hold up the database's commits on the same disk.
+    ::sync_file_range(fd_, start, static_cast<off_t>(bytes.size()), SYNC_FILE_RANGE_WRITE);
   }
 
   void discard() {
@@ -252,7 +267,9 @@ class TensorFileWriter::Output {
   }
 
   std::filesystem::path path_;
-  std::uint64_t elements_left_;
+  std::uint64_t elements_;
+  std::uint64_t data_offset_;
+  std::atomic<std::uint64_t> elements_left_;
   std::uint64_t written_ = 0;
   int fd_ = -1;
   std::vector<std::byte> buffer_;
@@ -267,6 +284,10 @@ TensorFileWriter::TensorFileWriter(const std::filesystem::path& file, const Tens
 }
 
 TensorFileWriter::~TensorFileWriter() = default;
+
+void TensorFileWriter::write(std::size_t start, std::span<const float> values) {
+  output_->write(start, values);
+}
 
 void TensorFileWriter::append(std::span<const float> values) { output_->append(values); }
 std::uint64_t TensorFileWriter::close() { return output_->close(); }

@@ -64,7 +64,10 @@ class TensorFileWriter {
   ~TensorFileWriter();
   // The next elements of the flat vector, any number at a time.
   void append(std::span<const float> values);
-  // Every element must have been appended. Returns the size of the file in bytes.
+  // The elements from `start` on of the flat vector. Several threads may do this at once, each
+  // element once; not to be mixed with `append`.
+  void write(std::size_t start, std::span<const float> values);
+  // Every element must have been written. Returns the size of the file in bytes.
   std::uint64_t close();
 
  private:

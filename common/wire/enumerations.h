@@ -41,6 +41,14 @@ struct Mirror<Loss> {
 };
 
 template <>
+struct Mirror<Weighting> {
+  using Wire = schema::Weighting;
+  static constexpr std::array kValues{Weighting::examples, Weighting::steps, Weighting::uniform,
+                                      Weighting::given};
+  static_assert(Wire::GIVEN == Wire{kValues.size() - 1});
+};
+
+template <>
 struct Mirror<TaskKind> {
   using Wire = schema::TaskKind;
   static constexpr std::array kValues{TaskKind::initialize, TaskKind::train, TaskKind::evaluate};

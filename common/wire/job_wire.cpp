@@ -161,6 +161,48 @@ static EvaluateSpec read(schema::EvaluateSpec::Reader from) {
   };
 }
 
+static void write(const StrategySpec& strategy, schema::StrategySpec::Builder to) {
+  to.setKind(text(strategy.kind));
+  write_list(
+      strategy.parameters, [&](unsigned count) { return to.initParameters(count); },
+      [](const auto& parameter, auto item) {
+        item.setName(text(parameter.first));
+        item.setValue(unsigned_zero(parameter.second));
+      });
+  to.setWeights(write_enum(strategy.weights));
+  write_list(
+      strategy.site_weights, [&](unsigned count) { return to.initSiteWeights(count); },
+      [](const auto& weight, auto item) {
+        item.setSite(text(weight.first.str()));
+        item.setWeight(weight.second);
+      });
+}
+
+static StrategySpec read(schema::StrategySpec::Reader from) {
+  StrategySpec strategy;
+  strategy.kind = label(view(from.getKind()), "strategy.kind");
+  check_count(from.getParameters().size(), kParametersPerStrategyMax, "strategy.parameters");
+  for (const auto parameter : from.getParameters()) {
+    const auto [place, inserted] =
+        strategy.parameters.emplace(label(view(parameter.getName()), "strategy.parameter.name"),
+                                    finite(parameter.getValue(), "strategy.parameter.value"));
+    if (!inserted) {
+      illegal("strategy.parameters", fmt::format("name \"{}\" twice", place->first));
+    }
+  }
+  strategy.weights = read_enum<Weighting>(from.getWeights(), "strategy.weights");
+  check_count(from.getSiteWeights().size(), limits::kSitesPerJobMax, "strategy.siteWeights");
+  for (const auto weight : from.getSiteWeights()) {
+    const auto [place, inserted] = strategy.site_weights.emplace(
+        read_name<SiteId>(view(weight.getSite()), "strategy.siteWeight.site"),
+        finite(weight.getWeight(), "strategy.siteWeight.weight"));
+    if (!inserted) {
+      illegal("strategy.siteWeights", fmt::format("name \"{}\" twice", place->first.str()));
+    }
+  }
+  return strategy;
+}
+
 static std::optional<std::uint64_t> read(schema::JobSpec::Seed::Reader from) {
   switch (from.which()) {
     case schema::JobSpec::Seed::DERIVED:
@@ -187,7 +229,7 @@ void write(const JobSpec& spec, schema::JobSpec::Builder to) {
     evaluate.setDataset(text(spec.evaluate->dataset));
     evaluate.setEvery(spec.evaluate->every);
   }
-  to.initStrategy().setKind(text(spec.strategy.kind));
+  write(spec.strategy, to.initStrategy());
 }
 
 JobSpec read(schema::JobSpec::Reader from) {
@@ -201,7 +243,7 @@ JobSpec read(schema::JobSpec::Reader from) {
       .model = read(from.getModel()),
       .train = read(from.getTrain()),
       .evaluate = std::nullopt,
-      .strategy = {label(view(from.getStrategy().getKind()), "strategy.kind")},
+      .strategy = read(from.getStrategy()),
   };
   if (from.hasEvaluate()) {
     spec.evaluate = read(from.getEvaluate());

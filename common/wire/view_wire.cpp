@@ -194,6 +194,9 @@ void write(const ModelView& model, schema::ModelView::Builder to) {
   if (model.parent) {
     to.setParent(data(*model.parent));
   }
+  if (model.server_state) {
+    to.setServerState(data(*model.server_state));
+  }
   write_list(
       model.contributions, [&](unsigned count) { return to.initContributions(count); },
       [](const auto& contribution, auto item) { write(contribution, item); });
@@ -211,6 +214,7 @@ ModelView read(schema::ModelView::Reader from) {
       .spec_digest = read_digest(from.getSpecDigest(), "model.specDigest"),
       .strategy = label_or_empty(view(from.getStrategy()), "model.strategy"),
       .parent = read_optional_digest(from.getParent(), "model.parent"),
+      .server_state = read_optional_digest(from.getServerState(), "model.serverState"),
       .contributions =
           read_list<Contribution>(from.getContributions(), limits::kSitesPerJobMax,
                                   "model.contributions", [](auto item) { return read(item); }),

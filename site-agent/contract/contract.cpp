@@ -30,6 +30,9 @@ json to_json_object(const Prepare& prepare) {
   if (prepare.evaluate_dataset) {
     object["evaluate_dataset"] = dataset_to_json(*prepare.evaluate_dataset);
   }
+  if (prepare.loss_before) {
+    object["loss_before"] = true;
+  }
   return object;
 }
 
@@ -98,6 +101,7 @@ Prepare parse_prepare(JsonFields& fields, Fault& fault) {
     fault.set("threads must be at least 1");
   }
   prepare.device = fields.text("device", kWordBytesMax);
+  prepare.loss_before = fields.has("loss_before") && fields.boolean("loss_before");
   return prepare;
 }
 

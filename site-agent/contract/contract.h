@@ -39,6 +39,7 @@ struct Prepare {
   std::optional<DatasetConfig> evaluate_dataset;  // when the job evaluates and the site has it
   std::uint32_t threads = 1;
   std::string device = "cpu";  // "cpu", "cuda:N" or "auto"
+  bool loss_before = false;    // results of `train` say the model's loss before training
 };
 
 struct Initialize {

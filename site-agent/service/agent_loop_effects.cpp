@@ -9,6 +9,7 @@
 #include "common/base/check.h"
 #include "common/base/limits.h"
 #include "common/domain/layers.h"
+#include "common/domain/strategy_kinds.h"
 #include "common/runtime/failpoint.h"
 #include "common/runtime/log.h"
 #include "common/tensors/safetensors.h"
@@ -136,6 +137,7 @@ contract::Prepare AgentLoop::prepare_command(const effect::StartTrainer& effect)
   }
   prepare.threads = parts_.config.trainer.threads_per_slot;
   prepare.device = parts_.config.trainer.device;
+  prepare.loss_before = needs_loss_before(effect.spec.strategy);
   return prepare;
 }
 

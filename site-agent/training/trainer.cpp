@@ -9,6 +9,7 @@
 #include <system_error>
 #include <utility>
 
+#include "common/domain/strategy_kinds.h"
 #include "site-agent/training/data_contract.h"
 #include "site-agent/training/device.h"
 #include "site-agent/training/examples.h"
@@ -28,6 +29,7 @@ struct Prepared {
   Model model;
   Examples train;
   std::optional<Examples> evaluate;
+  bool loss_before = false;
 };
 
 Error error_of(const Refusal& refusal) {
@@ -127,8 +129,8 @@ Expected<Result> Trainer::Session::run(const contract::Prepare& command) {
   }
   Result result;
   result.examples = static_cast<std::uint64_t>(train->size());
-  prepared_.emplace(
-      Prepared{command.spec, std::move(*model), std::move(*train), std::move(evaluate)});
+  prepared_.emplace(Prepared{command.spec, std::move(*model), std::move(*train),
+                             std::move(evaluate), command.loss_before});
   return result;
 }
 
@@ -160,8 +162,20 @@ Expected<Result> Trainer::Session::run(const contract::Train& command) {
   if (!global) {
     return tl::unexpected(global.error());
   }
+  std::optional<contract::Result> before;
+  if (prepared_->loss_before) {
+    auto measured =
+        evaluate_model(prepared_->model, prepared_->train, prepared_->spec.train.loss, report_);
+    if (!measured) {
+      return measured;
+    }
+    before = std::move(*measured);
+  }
   auto result = train_locally(prepared_->model, prepared_->train, prepared_->spec.train,
                               command.seed, report_);
+  if (result && before) {
+    result->metrics[std::string(kLossBefore)] = before->metrics.at("loss");
+  }
   if (result) {
     prepared_->model.save_difference(*global, command.output);
   }

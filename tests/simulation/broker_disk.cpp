@@ -50,7 +50,7 @@ broker::Snapshot BrokerDisk::snapshot() const {
 }
 
 void BrokerDisk::collect_orphans() {
-  std::set<BlobId> named;
+  std::set<BlobId> named = server_states();
   for (const auto& [key, model] : models) {
     named.insert(model.blob);
   }
@@ -62,6 +62,20 @@ void BrokerDisk::collect_orphans() {
     }
   }
   std::erase_if(blobs, [&](const BlobId& blob) { return !named.contains(blob); });
+}
+
+std::set<BlobId> BrokerDisk::server_states() const {
+  std::map<JobId, BlobId> newest;
+  for (const auto& [key, round] : rounds) {
+    if (round.server_state && !is_terminal(jobs.at(key.first).state)) {
+      newest.insert_or_assign(key.first, *round.server_state);
+    }
+  }
+  std::set<BlobId> states;
+  for (const auto& [job, state] : newest) {
+    states.insert(state);
+  }
+  return states;
 }
 
 std::vector<const broker::TaskRow*> BrokerDisk::done(const JobId& job, Round round,

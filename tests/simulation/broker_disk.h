@@ -29,6 +29,9 @@ struct BrokerDisk {
   // Removes the blobs that no row names, as a broker does at its start.
   void collect_orphans();
 
+  // What the next merges start from: the newest state of each job that goes on.
+  [[nodiscard]] std::set<BlobId> server_states() const;
+
   // The tasks of one kind in one round that are done, by site.
   [[nodiscard]] std::vector<const broker::TaskRow*> done(const JobId& job, Round round,
                                                          TaskKind kind) const;

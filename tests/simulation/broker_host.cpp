@@ -239,11 +239,17 @@ void BrokerHost::carry_out(const broker::StartMerge& merge) {
     for (const auto& input : merge.updates) {
       updates.push_back({input.site, input.update, input.weight});
     }
-    const auto model = merged_model(merge.model, updates);
+    broker::MergedModel merged;
+    merged.blob = merged_model(merge.model, updates, merge.server_state);
+    merged.bytes = kBlobBytes;
+    merged.server_state = next_server_state(merge.strategy, merge.spec_digest, merged.blob);
     world_.say("broker", "merged {} round {}", merge.job.str(), merge.round);
-    disk_.blobs.insert(model);
-    later(Millis(5),
-          broker::MergeFinished{merge.job, merge.round, broker::MergedModel{model, kBlobBytes}});
+    disk_.blobs.insert(merged.blob);
+    if (merged.server_state) {
+      merged.server_state_bytes = kBlobBytes;
+      disk_.blobs.insert(*merged.server_state);
+    }
+    later(Millis(5), broker::MergeFinished{merge.job, merge.round, merged});
   });
 }
 

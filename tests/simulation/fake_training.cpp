@@ -17,8 +17,8 @@ std::string_view bytes_of(const BlobId& blob) {
 }  // namespace
 
 Digest digest_of(const JobSpec& spec) {
-  return sha256(fmt::format("spec {} {} {} {}", spec.name, spec.rounds, spec.seed.value_or(0),
-                            spec.stall_window.count()));
+  return sha256(fmt::format("spec {} {} {} {} {}", spec.name, spec.rounds, spec.seed.value_or(0),
+                            spec.stall_window.count(), spec.strategy.kind));
 }
 
 BlobId initial_model(std::uint64_t task_seed) { return sha256(fmt::format("model {}", task_seed)); }
@@ -31,13 +31,29 @@ BlobId trained_update(const BlobId& model, std::uint64_t task_seed, Round round,
   return hash.finish();
 }
 
-BlobId merged_model(const BlobId& model, std::span<const WeightedUpdate> updates) {
+BlobId merged_model(const BlobId& model, std::span<const WeightedUpdate> updates,
+                    const std::optional<BlobId>& server_state) {
   Sha256 hash;
   hash.update(bytes_of(model));
   for (const auto& [site, update, weight] : updates) {
     hash.update(fmt::format(" {} {} ", site.str(), weight));
     hash.update(bytes_of(update));
   }
+  if (server_state) {
+    hash.update(bytes_of(*server_state));
+  }
+  return hash.finish();
+}
+
+std::optional<BlobId> next_server_state(const StrategySpec& strategy, const Digest& spec_digest,
+                                        const BlobId& model) {
+  if (strategy.kind != "fedadam") {
+    return std::nullopt;
+  }
+  Sha256 hash;
+  hash.update("server state ");
+  hash.update(bytes_of(spec_digest));
+  hash.update(bytes_of(model));
   return hash.finish();
 }
 
@@ -49,6 +65,7 @@ BlobId undisturbed_model(const JobSpec& spec, std::vector<SiteId> sites) {
   std::sort(sites.begin(), sites.end());
   const auto seed = job_seed(spec, digest_of(spec));
   auto model = initial_model(task_seed(seed, 0, ""));
+  std::optional<BlobId> server_state;
   for (Round round = 1; round <= spec.rounds; ++round) {
     std::vector<WeightedUpdate> updates;
     for (const auto& site : sites) {
@@ -56,7 +73,8 @@ BlobId undisturbed_model(const JobSpec& spec, std::vector<SiteId> sites) {
                          trained_update(model, task_seed(seed, round, site.str()), round, site),
                          static_cast<double>(examples_at(site))});
     }
-    model = merged_model(model, updates);
+    model = merged_model(model, updates, server_state);
+    server_state = next_server_state(spec.strategy, digest_of(spec), model);
   }
   return model;
 }

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -26,8 +27,14 @@ struct WeightedUpdate {
 [[nodiscard]] BlobId initial_model(std::uint64_t task_seed);
 [[nodiscard]] BlobId trained_update(const BlobId& model, std::uint64_t task_seed, Round round,
                                     const SiteId& site);
-// The order of the updates matters, as that of floating-point sums does.
-[[nodiscard]] BlobId merged_model(const BlobId& model, std::span<const WeightedUpdate> updates);
+// The order of the updates matters, as that of floating-point sums does; and what the server's
+// optimiser remembers, where the strategy has one.
+[[nodiscard]] BlobId merged_model(const BlobId& model, std::span<const WeightedUpdate> updates,
+                                  const std::optional<BlobId>& server_state);
+// What it remembers after the round that made `model`; nothing for a strategy without.
+[[nodiscard]] std::optional<BlobId> next_server_state(const StrategySpec& strategy,
+                                                      const Digest& spec_digest,
+                                                      const BlobId& model);
 [[nodiscard]] std::uint64_t examples_at(const SiteId& site);
 
 // The model after all rounds, when `sites` (in any order) take part in every one.

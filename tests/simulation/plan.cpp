@@ -44,6 +44,8 @@ JobPlan plan_job(Random& random, const Plan& plan, std::size_t number) {
       small_spec(fmt::format("job{}", number), static_cast<std::uint32_t>(random.between(1, 8)));
   // Equal seeds give equal blobs in different jobs.
   job.spec.seed = random.between(1, 2);
+  // Half of the jobs have a server optimiser with something to remember.
+  job.spec.strategy.kind = job.spec.seed == 1 ? "fedavg" : "fedadam";
   job.spec.stall_window = plan.gentle ? minutes(10) : random.between(minutes(1), minutes(10));
   job.spec.sites.min = willing;
   if (!plan.gentle) {

@@ -180,7 +180,10 @@ void Promises::check_model(const ModelView& model) const {
   if (!is_receipt_right) {
     broken("P3 the receipt of {} names other updates than were accepted", name);
   }
-  if (merged_model(parent->blob, updates) != model.blob) {
+  if (model.server_state != next_server_state(job.spec.strategy, job.spec_digest, model.blob)) {
+    broken("P3 the receipt of {} names another state of the server's optimiser", name);
+  }
+  if (merged_model(parent->blob, updates, parent->server_state) != model.blob) {
     broken("P3 {} is not the merge of its recorded updates", name);
   }
 }
@@ -219,6 +222,10 @@ struct Promises::ActionCheck {
     if (round == nullptr || round->state != RoundState::merging) {
       broken("P1 {} round {} is merged before that is committed", merge.job.str(), merge.round);
     }
+    if (merge.server_state && !disk.blobs.contains(*merge.server_state)) {
+      broken("P1 {} round {}: the state of the server's optimiser is not stored", merge.job.str(),
+             merge.round);
+    }
     for (const auto& input : merge.updates) {
       if (!self.validated_.contains({"site/" + input.site.str(), input.update})) {
         broken("P6 an update of {} that was not validated goes into the merge", input.site.str());
@@ -235,6 +242,9 @@ struct Promises::ActionCheck {
       if (model.blob == drop.blob) {
         broken("P1 the blob of {}@{} is dropped", model.job.str(), model.version);
       }
+    }
+    if (disk.server_states().contains(drop.blob)) {
+      broken("P1 a state that the next merge starts from is dropped");
     }
   }
 };

@@ -44,7 +44,7 @@ TEST(Rounds, GoFromTheFirstOfferToTheLastModel) {
     const auto merges = all<StartMerge>(effects);
     ASSERT_EQ(merges.size(), 1U);
     EXPECT_EQ(merges[0].round, round);
-    EXPECT_EQ(merges[0].strategy, "fedavg");
+    EXPECT_EQ(merges[0].strategy.kind, "fedavg");
     EXPECT_EQ(merges[0].layout->elements(), 10U);
     effects = it.merged(id, round, blob(static_cast<std::uint8_t>(100 + round)));
     EXPECT_EQ(sent<msg::TaskOffer>(effects, north).at(0).order.key.kind, TaskKind::evaluate);

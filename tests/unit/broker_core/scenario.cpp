@@ -139,8 +139,9 @@ Effects Scenario::arrive(const TaskKey& key, const BlobId& update) {
   return on(UpdateArrived{"site/" + key.site.str(), update, 1.0});
 }
 
-Effects Scenario::merged(const JobId& job, Round round, const BlobId& model) {
-  return on(MergeFinished{job, round, MergedModel{model, 300}});
+Effects Scenario::merged(const JobId& job, Round round, const BlobId& model,
+                         std::optional<BlobId> server_state) {
+  return on(MergeFinished{job, round, MergedModel{model, 300, server_state, 600}});
 }
 
 JobSpec RunningJob::three_site_spec() {

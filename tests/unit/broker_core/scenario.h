@@ -50,7 +50,8 @@ struct Scenario {
   Effects deliver(SessionId site, const TaskKey& key, const BlobId& update,
                   std::uint64_t examples = 100);
   Effects arrive(const TaskKey& key, const BlobId& update);
-  Effects merged(const JobId& job, Round round, const BlobId& model);
+  Effects merged(const JobId& job, Round round, const BlobId& model,
+                 std::optional<BlobId> server_state = std::nullopt);
 
   const Job& job(const JobId& id) const { return core.state().jobs.at(id); }
   JobState state(const JobId& id) const { return job(id).row.state; }

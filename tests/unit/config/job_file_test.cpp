@@ -177,8 +177,8 @@ INSTANTIATE_TEST_SUITE_P(
                 "job.toml:6: layer type \"liner\" is unknown; did you mean \"linear\"?",
                 kDocs},
         Invalid{"UnknownKeyFarFromAllOthers", "zzz = 3\n" + kMinimal, "config_invalid",
-                "job.toml:1: unknown key \"zzz\"; known are aggregate, deadline, evaluate, model, "
-                "name, rounds, seed, sites, stall_window, train",
+                "job.toml:1: unknown key \"zzz\"; known are deadline, evaluate, model, name, "
+                "rounds, seed, sites, stall_window, strategy, train",
                 kDocs},
         Invalid{
             "LayerWithATable", replaced(kMinimal, "out_features = 3", "out_features = {}"),
@@ -211,11 +211,10 @@ INSTANTIATE_TEST_SUITE_P(
                 "job.toml:10: train.loss is \"cross_entrop\", which is unknown; did you mean "
                 "\"cross_entropy\"?",
                 kDocs},
-        Invalid{"UnknownStrategy", kMinimal + "[aggregate]\nstrategy = \"fed_avg\"\n",
-                "job_invalid",
-                "job.toml: aggregate.strategy is \"fed_avg\", which is unknown; did you mean "
+        Invalid{"UnknownStrategy", kMinimal + "[strategy]\nkind = \"fed_avg\"\n", "job_invalid",
+                "job.toml: strategy.kind is \"fed_avg\", which is unknown; did you mean "
                 "\"fedavg\"?",
-                "set aggregate.strategy to \"fedavg\""},
+                "set strategy.kind to \"fedavg\""},
         Invalid{"EvaluateWithoutDataset", kMinimal + "[evaluate]\nevery = 2\n", "config_invalid",
                 "job.toml:10: \"dataset\" is missing in [evaluate]", kDocs},
         Invalid{"UnknownKeyInAnOverride",

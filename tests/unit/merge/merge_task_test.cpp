@@ -37,16 +37,21 @@ class MergeTest : public testing::Test {
   }
 
   SpooledUpdate update(const std::string& site, const std::vector<float>& values, double weight) {
-    return {.site = SiteId::literal(site), .file = write(site, values), .weight = weight};
+    return {
+        .site = SiteId::literal(site), .file = write(site, values), .weight = weight, .loss = 0};
   }
 
   MergeRequest request(std::vector<SpooledUpdate> updates) {
-    return {.strategy = "fedavg",
+    return {.strategy = {},
             .model = model_,
+            .state = {},
             .updates = std::move(updates),
+            .local_lr = 0.1,
             .layout = kLayout,
             .output = folder_ / "merged",
-            .metadata = {{"round", "1"}}};
+            .state_output = folder_ / "state",
+            .metadata = {{"round", "1"}},
+            .threads = 2};
   }
 
   std::string bytes(const fs::path& file) {
@@ -62,7 +67,8 @@ TEST_F(MergeTest, WritesTheNextModel) {
   const auto result = merge(
       request({update("north", {1, 1, 1, 1, 1, 1}, 1), update("south", {5, 5, 5, 5, 5, -3}, 3)}));
   ASSERT_TRUE(result) << result.error().message;
-  EXPECT_EQ(result->weight_sum, 4);
+  EXPECT_FALSE(result->state_bytes);
+  EXPECT_FALSE(fs::exists(folder_ / "state"));
   EXPECT_EQ(result->bytes, fs::file_size(folder_ / "merged"));
   const auto file = TensorFile::open(folder_ / "merged");
   ASSERT_TRUE(file) << file.error().message;
@@ -90,13 +96,67 @@ TEST_F(MergeTest, GivesTheSameBytesWhateverTheOrderOfArrival) {
   } while (std::ranges::next_permutation(arrivals).found);
 }
 
-TEST_F(MergeTest, SuggestsAStrategyForAMisspelledOne) {
-  auto misspelled = request({update("north", {1, 1, 1, 1, 1, 1}, 1)});
-  misspelled.strategy = "fedavgg";
-  const auto result = merge(misspelled);
+// As if one update had been merged alone, and then another from the state that the first had left.
+TEST_F(MergeTest, GoesOnFromTheStateOfTheRoundBefore) {
+  auto first = request({update("north", {1, 1, 1, 1, 1, 1}, 1)});
+  first.strategy.kind = "fedavgm";
+  first.strategy.parameters = {{"beta1", 0.5}, {"server_lr", 1}};
+  const auto merged = merge(first);
+  ASSERT_TRUE(merged) << merged.error().message;
+  EXPECT_EQ(merged->state_bytes, fs::file_size(folder_ / "state"));
+  auto second = first;
+  second.model = folder_ / "merged";
+  second.state = folder_ / "state";
+  second.output = folder_ / "merged-2";
+  second.state_output = folder_ / "state-2";
+  ASSERT_TRUE(merge(second));
+  // m = 1, then 1.5: the model's 0 becomes 1, then 2.5.
+  const auto file = TensorFile::open(folder_ / "merged-2");
+  ASSERT_TRUE(file);
+  EXPECT_EQ((*file->flat(kLayout))[0], 2.5F);
+  const auto state = TensorFile::open(folder_ / "state-2");
+  ASSERT_TRUE(state);
+  EXPECT_EQ(state->layout().tensors[0].name, "momentum.fc.weight");
+}
+
+TEST_F(MergeTest, GivesTheSameStateAndModelForAnyNumberOfThreads) {
+  const TensorLayout large{.tensors = {{.name = "w", .shape = {700'000}}}};
+  const auto values = [](float step) {
+    std::vector<float> all(700'000);
+    for (std::size_t i = 0; i < all.size(); ++i) {
+      all[i] = step * static_cast<float>(i % 1013) - 3;
+    }
+    return all;
+  };
+  auto asked = request({});
+  asked.layout = large;
+  asked.model = write("large", values(0.001F), large);
+  asked.updates = {{SiteId::literal("a"), write("a", values(0.01F), large), 3, 0},
+                   {SiteId::literal("b"), write("b", values(0.02F), large), 7, 0}};
+  asked.strategy.kind = "fedyogi";
+  asked.strategy.parameters = {{"clip_norm", 100}};
+  std::string model;
+  std::string state;
+  for (const std::size_t threads : {1UL, 2UL, 5UL}) {
+    asked.threads = threads;
+    ASSERT_TRUE(merge(asked));
+    if (model.empty()) {
+      model = bytes(asked.output);
+      state = bytes(asked.state_output);
+    }
+    EXPECT_TRUE(bytes(asked.output) == model) << threads;
+    EXPECT_TRUE(bytes(asked.state_output) == state) << threads;
+  }
+}
+
+TEST_F(MergeTest, RefusesWhatIsOutsideTheRulesGuarantee) {
+  auto asked = request({update("north", {1, 1, 1, 1, 1, 1}, 1)});
+  asked.strategy.kind = "krum";
+  const auto result = merge(asked);
   ASSERT_FALSE(result);
-  EXPECT_EQ(result.error().code, "strategy_unknown");
-  EXPECT_NE(result.error().message.find("fedavg"), std::string::npos);
+  EXPECT_EQ(result.error().code, "outside_guarantee");
+  EXPECT_EQ(result.error().scope, Scope::job);
+  EXPECT_FALSE(fs::exists(folder_ / "merged"));
 }
 
 TEST_F(MergeTest, RefusesAnEmptyCohort) {

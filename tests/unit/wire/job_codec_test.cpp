@@ -110,6 +110,10 @@ TEST(CanonicalSpec, EveryFieldChangesTheDigest) {
       {"evaluate.every", [](JobSpec& s) { ++s.evaluate->every; }},
       {"no evaluate", [](JobSpec& s) { s.evaluate.reset(); }},
       {"strategy", [](JobSpec& s) { s.strategy.kind = "fedavg"; }},
+      {"strategy's parameter", [](JobSpec& s) { s.strategy.parameters["byzantine"] = 3; }},
+      {"strategy's parameters", [](JobSpec& s) { s.strategy.parameters.clear(); }},
+      {"weights", [](JobSpec& s) { s.strategy.weights = Weighting::steps; }},
+      {"a site's weight", [](JobSpec& s) { s.strategy.site_weights.begin()->second = 3; }},
   };
   std::map<Digest, std::string> digests;
   for (const auto& [name, change] : changes) {

@@ -69,7 +69,10 @@ JobSpec job_spec() {
                 .loss = Loss::cross_entropy,
                 .optimizer = {.kind = "adam", .lr = 0.05, .momentum = 0.9, .weight_decay = 1e-4}};
   spec.evaluate = EvaluateSpec{.dataset = "fashion-mnist-test", .every = 2};
-  spec.strategy = {.kind = "trimmed_mean"};
+  spec.strategy = {.kind = "multi_krum",
+                   .parameters = {{"byzantine", 2}, {"clip_norm", 0.5}},
+                   .weights = Weighting::given,
+                   .site_weights = {{SiteId::literal("north"), 2.5}}};
   return spec;
 }
 
@@ -153,6 +156,7 @@ ModelView model_view() {
           .spec_digest = blob(8),
           .strategy = "fedavg",
           .parent = blob(9),
+          .server_state = digest(0x66),
           .contributions = {{.site = SiteId::literal("north"),
                              .update = blob(10),
                              .examples = 6000,
