@@ -8,8 +8,8 @@
 
 namespace entente::broker {
 
-// The weights of the updates in `done`, in their order, all above 0: as the job's strategy says, and
-// none with a larger share of the sum than its weight_cap, as far as so many updates allow.
+// The weights of the updates in `done`, in their order, all above 0: as the job's strategy says,
+// and none with a larger share of the sum than its weight_cap, as far as so many updates allow.
 [[nodiscard]] std::vector<double> merge_weights(const StrategySpec& strategy,
                                                 const std::vector<const TaskRow*>& done);
 

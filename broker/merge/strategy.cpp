@@ -74,9 +74,9 @@ Expected<PreparedRule> prepare_krum(const StrategySpec& spec, const Cohort& coho
 
 Expected<PreparedRule> prepare_multi_krum(const StrategySpec& spec, const Cohort& cohort,
                                           Sweep& sweep) {
-  return mean_of_picks(cohort, multi_krum(pair_distances(cohort.updates, sweep),
-                                          strategy_count(spec, "byzantine"),
-                                          multi_krum_picks(spec, cohort.updates.size())));
+  return mean_of_picks(
+      cohort, multi_krum(pair_distances(cohort.updates, sweep), strategy_count(spec, "byzantine"),
+                         multi_krum_picks(spec, cohort.updates.size())));
 }
 
 Expected<PreparedRule> prepare_bulyan(const StrategySpec& spec, const Cohort& cohort,
@@ -99,13 +99,14 @@ Expected<PreparedRule> prepare_geometric_median(const StrategySpec& spec, const 
   std::sort(heaviest.begin(), heaviest.end(), std::greater<>());
   heaviest.resize(byzantine);
   if (const double share = sum_of(heaviest) / sum_of(cohort.weights); share >= 0.5) {
-    return outside(fmt::format("geometric_median needs bad updates to weigh less than half; the {} "
-                               "heaviest weigh {:.0f} % of all",
-                               byzantine, share * 100));
+    return outside(
+        fmt::format("geometric_median needs bad updates to weigh less than half; the {} "
+                    "heaviest weigh {:.0f} % of all",
+                    byzantine, share * 100));
   }
-  auto factors = geometric_median(
-      cohort.updates, cohort.weights,
-      {strategy_count(spec, "iterations"), strategy_parameter(spec, "nu")}, sweep);
+  auto factors =
+      geometric_median(cohort.updates, cohort.weights,
+                       {strategy_count(spec, "iterations"), strategy_parameter(spec, "nu")}, sweep);
   const double total = sum_of(factors);
   return combination(cohort.updates, std::move(factors), total);
 }

@@ -1,8 +1,9 @@
 // From a job's strategy to arithmetic: what a rule needs to know of the whole updates is found out
 // first, in passes over them (norms, distances, picks); what is left is a function of one block.
 //
-// The names and parameters are common/domain/strategy_kinds.h, the arithmetic broker/merge/strategies;
-// this is the one place that knows both. Bits depend on the round alone, never on the sweep's threads.
+// The names and parameters are common/domain/strategy_kinds.h, the arithmetic
+// broker/merge/strategies; this is the one place that knows both. Bits depend on the round alone,
+// never on the sweep's threads.
 #pragma once
 
 #include <functional>

@@ -78,9 +78,8 @@ void ThreadedSweep::each(std::size_t size, const std::function<void(Range)>& wor
   }
 }
 
-std::vector<double> ThreadedSweep::sum(
-    std::size_t size, std::size_t terms,
-    const std::function<void(Range, std::span<double>)>& work) {
+std::vector<double> ThreadedSweep::sum(std::size_t size, std::size_t terms,
+                                       const std::function<void(Range, std::span<double>)>& work) {
   std::vector<double> totals(terms, 0.0);
   InOrder in_order(totals);
   each(size, [&](Range range) {

@@ -40,11 +40,10 @@ constexpr std::array kYogi{positive("server_lr", 0.01), decay("beta1", 0.9), dec
                            positive("tau", 1e-3)};
 constexpr std::array kAssumedBad{byzantine(0)};
 constexpr std::array kOneBad{byzantine(1)};
-constexpr std::array kTrimmed{StrategyParameter{"beta", 0.2, 0, 0.5, Bound::included, Bound::excluded},
-                              byzantine(0)};
+constexpr std::array kTrimmed{
+    StrategyParameter{"beta", 0.2, 0, 0.5, Bound::included, Bound::excluded}, byzantine(0)};
 constexpr std::array kMultiKrum{
-    byzantine(1),
-    StrategyParameter{"m", 0, 0, kSitesMax, Bound::included, Bound::included, true}};
+    byzantine(1), StrategyParameter{"m", 0, 0, kSitesMax, Bound::included, Bound::included, true}};
 constexpr std::array kGeometric{
     StrategyParameter{"iterations", 3, 1, kIterationsMax, Bound::included, Bound::included, true},
     positive("nu", 1e-6), byzantine(0)};
@@ -87,9 +86,10 @@ Sentence multi_krum_guarantee(const StrategySpec& spec, std::size_t updates) {
   }
   const auto most = updates - strategy_count(spec, "byzantine");
   if (const auto m = strategy_count(spec, "m"); m > most) {
-    return fmt::format("multi_krum with m = {} would have to take bad updates: of {} with byzantine"
-                       " = {} it may take {}",
-                       m, updates, strategy_count(spec, "byzantine"), most);
+    return fmt::format(
+        "multi_krum with m = {} would have to take bad updates: of {} with byzantine"
+        " = {} it may take {}",
+        m, updates, strategy_count(spec, "byzantine"), most);
   }
   return std::nullopt;
 }
@@ -101,7 +101,8 @@ Sentence trimmed_guarantee(const StrategySpec& spec, std::size_t updates) {
     return std::nullopt;
   }
   return fmt::format(
-      "trimmed_mean with beta = {} leaves out {} of {} updates at each end, fewer than byzantine, {}",
+      "trimmed_mean with beta = {} leaves out {} of {} updates at each end, fewer than byzantine, "
+      "{}",
       strategy_parameter(spec, "beta"), trim, updates, bad);
 }
 
@@ -229,8 +230,8 @@ std::vector<std::string> strategy_names() {
 }
 
 const StrategyKind* find_strategy_kind(std::string_view name) {
-  const auto* const found =
-      std::find_if(kKinds.begin(), kKinds.end(), [&](const auto& kind) { return kind.name == name; });
+  const auto* const found = std::find_if(kKinds.begin(), kKinds.end(),
+                                         [&](const auto& kind) { return kind.name == name; });
   return found == kKinds.end() ? nullptr : found;
 }
 

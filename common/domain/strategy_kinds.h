@@ -1,8 +1,8 @@
 // The table of strategies: what a job may write under [strategy]. broker/merge/strategies has the
 // arithmetic, docs/strategies.md the sources.
 //
-// A kind is a row: its parameters with range and default, whether weights mean anything to it, and one
-// function that says which numbers of updates are outside its guarantee.
+// A kind is a row: its parameters with range and default, whether weights mean anything to it, and
+// one function that says which numbers of updates are outside its guarantee.
 #pragma once
 
 #include <cstddef>

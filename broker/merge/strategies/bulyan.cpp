@@ -15,7 +15,8 @@ double mean_around_median(std::span<const float> sorted, std::size_t keep) {
   const std::size_t n = sorted.size();
   const double median = (double{sorted[(n - 1) / 2]} + double{sorted[n / 2]}) / 2;
   std::size_t first = 0;
-  while (first + keep < n && double{sorted[first + keep]} - median < median - double{sorted[first]}) {
+  while (first + keep < n &&
+         double{sorted[first + keep]} - median < median - double{sorted[first]}) {
     ++first;
   }
   double sum = 0;

@@ -1,7 +1,8 @@
 // Bulyan (El Mhamdi et al. 2018, arXiv:1802.07927, Section 4): Krum against an attack on the whole
 // vector, then a trimmed mean against one that hides in a few coordinates.
 //
-//  1. theta = n - 2f updates are picked by Krum, one at a time: each pick is taken out and the rest is
+//  1. theta = n - 2f updates are picked by Krum, one at a time: each pick is taken out and the rest
+//  is
 //     scored again among themselves. (A single ranking is not Bulyan.)
 //  2. Each coordinate is the mean of the theta - 2f picked values nearest to their median.
 //

@@ -89,9 +89,7 @@ double to_center(const float* x, const double* center, std::size_t count) {
   return sum_of_squares(x, Doubles{center}, count);
 }
 
-double from_origin(const float* x, std::size_t count) {
-  return sum_of_squares(x, Origin{}, count);
-}
+double from_origin(const float* x, std::size_t count) { return sum_of_squares(x, Origin{}, count); }
 
 }  // namespace entente::broker::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();

@@ -4,9 +4,9 @@
 //   v = weighted mean; then `iterations` times:
 //   b_i = w_i / max(nu, |v - x_i|),  v = sum_i b_i x_i / sum_i b_i
 //
-// Robust while the bad updates have less than half of the weight. v is a combination of the updates at
-// all times, so only its factors are kept, and one block of v at a time is formed from them: one pass
-// over the updates for each iteration. Pure.
+// Robust while the bad updates have less than half of the weight. v is a combination of the updates
+// at all times, so only its factors are kept, and one block of v at a time is formed from them: one
+// pass over the updates for each iteration. Pure.
 #pragma once
 
 #include <cstddef>

@@ -1,10 +1,11 @@
-// Krum and Multi-Krum (Blanchard et al. 2017, arXiv:1703.02757): an update is as good as the distance
-// to its nearest neighbours is small.
+// Krum and Multi-Krum (Blanchard et al. 2017, arXiv:1703.02757): an update is as good as the
+// distance to its nearest neighbours is small.
 //
 //   score_i = sum of the n - f - 2 smallest |x_i - x_j|^2, j != i
 //
-// Krum takes the update with the lowest score, Multi-Krum the mean of the m lowest. With n >= 2f + 3
-// and at most f bad updates, the pick stays near the honest ones. Ties go to the lowest site id. Pure.
+// Krum takes the update with the lowest score, Multi-Krum the mean of the m lowest. With n >= 2f +
+// 3 and at most f bad updates, the pick stays near the honest ones. Ties go to the lowest site id.
+// Pure.
 #pragma once
 
 #include <cstddef>

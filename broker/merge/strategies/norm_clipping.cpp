@@ -13,9 +13,8 @@ const float* ScaledValues::block(std::size_t start, std::size_t count, float* sc
   if (factor_ == 1) {
     return values;
   }
-  std::transform(values, values + count, scratch, [this](float value) {
-    return static_cast<float>(factor_ * double{value});
-  });
+  std::transform(values, values + count, scratch,
+                 [this](float value) { return static_cast<float>(factor_ * double{value}); });
   return scratch;
 }
 

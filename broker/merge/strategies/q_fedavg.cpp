@@ -23,9 +23,9 @@ Combination q_fedavg(std::span<const double> losses, std::span<const double> squ
     const double loss = losses[i] + kLossMin;
     const double weight = std::pow(loss, fairness.q) * lipschitz;
     combination.weights.push_back(weight);
-    combination.divisor += fairness.q * std::pow(loss, fairness.q - 1) * lipschitz * lipschitz *
-                               squared_norms[i] +
-                           weight;
+    combination.divisor +=
+        fairness.q * std::pow(loss, fairness.q - 1) * lipschitz * lipschitz * squared_norms[i] +
+        weight;
   }
   return combination;
 }

@@ -4,8 +4,8 @@
 //   L = 1 / lr;  F_i = the loss of the global model at site i before training;  x_i its update
 //   merged = sum_i F_i^q L x_i / sum_i (q F_i^(q-1) L^2 |x_i|^2 + L F_i^q)
 //
-// q = 0 is the plain mean. The paper weighs sites by how often they are sampled; here all take part,
-// so there are no weights. Pure.
+// q = 0 is the plain mean. The paper weighs sites by how often they are sampled; here all take
+// part, so there are no weights. Pure.
 #pragma once
 
 #include <span>
@@ -14,8 +14,8 @@
 namespace entente::broker {
 
 struct Fairness {
-  double q = 1;    // >= 0
-  double lr = 0;   // the sites' learning rate, > 0
+  double q = 1;   // >= 0
+  double lr = 0;  // the sites' learning rate, > 0
 };
 
 struct Combination {

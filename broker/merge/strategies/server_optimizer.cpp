@@ -43,11 +43,11 @@ void step_adaptively(const ServerOptimizer& optimizer, std::span<const double> m
   for (std::size_t i = 0; i < model.size(); ++i) {
     momentum[i] = static_cast<float>(optimizer.beta1 * double{momentum[i]} +
                                      (1 - optimizer.beta1) * merged[i]);
-    variance[i] = static_cast<float>(
-        next_variance(optimizer, double{variance[i]}, merged[i] * merged[i]));
-    model[i] = static_cast<float>(double{model[i]} +
-                                  optimizer.lr * double{momentum[i]} /
-                                      (std::sqrt(double{variance[i]}) + optimizer.tau));
+    variance[i] =
+        static_cast<float>(next_variance(optimizer, double{variance[i]}, merged[i] * merged[i]));
+    model[i] =
+        static_cast<float>(double{model[i]} + optimizer.lr * double{momentum[i]} /
+                                                  (std::sqrt(double{variance[i]}) + optimizer.tau));
   }
 }
 

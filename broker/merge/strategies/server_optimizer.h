@@ -1,5 +1,5 @@
-// The step from the merged update D to the next model: added as it is (FedAvg), or through one of the
-// adaptive server optimisers, which remember something between rounds.
+// The step from the merged update D to the next model: added as it is (FedAvg), or through one of
+// the adaptive server optimisers, which remember something between rounds.
 //
 //   FedAvgM     Hsu et al. 2019, arXiv:1909.06335     m = beta1 m + D               x += lr m
 //   FedAdagrad  Reddi et al. 2021, arXiv:2003.00295,  v = v + D^2
@@ -7,8 +7,8 @@
 //   FedYogi     m = beta1 m + (1 - beta1) D           v = v - (1 - beta2) D^2 sign(v - D^2)
 //               x += lr m / (sqrt(v) + tau)
 //
-// As in the paper there is no bias correction, m starts at 0 and v at tau^2. State is kept as float32
-// between rounds: what is stored is what the next round reads. Pure; any thread.
+// As in the paper there is no bias correction, m starts at 0 and v at tau^2. State is kept as
+// float32 between rounds: what is stored is what the next round reads. Pure; any thread.
 #pragma once
 
 #include <cstddef>

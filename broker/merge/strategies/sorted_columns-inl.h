@@ -1,7 +1,7 @@
-// Sorts the columns of a block, a vector register of columns at a time, with Batcher's odd-even merge
-// network (Knuth, The Art of Computer Programming 3, 5.3.4): compare and exchange without a branch.
-// Up to kInRegisters rows the network is unrolled and the compiler leaves out what a rule does not
-// look at; beyond, it runs in first-level cache.
+// Sorts the columns of a block, a vector register of columns at a time, with Batcher's odd-even
+// merge network (Knuth, The Art of Computer Programming 3, 5.3.4): compare and exchange without a
+// branch. Up to kInRegisters rows the network is unrolled and the compiler leaves out what a rule
+// does not look at; beyond, it runs in first-level cache.
 //
 // Included once per instruction set by the rules that need it (Highway's convention for -inl.h).
 
@@ -133,9 +133,9 @@ void merge_in_memory(const float* const* rows, std::size_t sites, std::size_t co
 template <class Rule, std::size_t... kIndex>
 bool merge_unrolled(const float* const* rows, std::size_t sites, std::size_t count,
                     const Rule& rule, double* merged, std::index_sequence<kIndex...>) {
-  return ((sites == kIndex + 2 &&
-           (merge_in_registers<kIndex + 2>(rows, count, rule, merged), true)) ||
-          ...);
+  return (
+      (sites == kIndex + 2 && (merge_in_registers<kIndex + 2>(rows, count, rule, merged), true)) ||
+      ...);
 }
 
 // `count` is a multiple of the register's lanes.

@@ -24,7 +24,8 @@ constexpr std::size_t kRangeValues = 64 * kBlockValues;
 class Sweep {
  public:
   virtual ~Sweep() = default;
-  // Calls `work` once for each range of [0, size), several at a time. What it throws is thrown here.
+  // Calls `work` once for each range of [0, size), several at a time. What it throws is thrown
+  // here.
   virtual void each(std::size_t size, const std::function<void(Range)>& work) = 0;
   // Adds up what `work` puts into its `terms` sums, which are 0 at the start of each range.
   [[nodiscard]] virtual std::vector<double> sum(

@@ -19,8 +19,8 @@ class UpdateValues {
  public:
   virtual ~UpdateValues() = default;
   [[nodiscard]] virtual std::size_t size() const = 0;
-  // The values [start, start + count), count <= kBlockValues: where they lie, or in `scratch`, which
-  // has room for kBlockValues.
+  // The values [start, start + count), count <= kBlockValues: where they lie, or in `scratch`,
+  // which has room for kBlockValues.
   [[nodiscard]] virtual const float* block(std::size_t start, std::size_t count,
                                            float* scratch) const = 0;
 };

@@ -1,5 +1,5 @@
-// What the core does for a strategy: weights, the state of the server's optimiser, and what it refuses
-// of a site.
+// What the core does for a strategy: weights, the state of the server's optimiser, and what it
+// refuses of a site.
 #include <gmock/gmock.h>
 
 #include <limits>
@@ -52,8 +52,7 @@ TEST(CapShares, LowersNobodyWhoIsBelow) {
 TEST(CapShares, TakesOffWhatIsAboveTheShareOfTheResult) {
   // 3 of 3 + 1 + 2 is half; 4 of 4 + 4 + 1 + 1 is two fifths, for two sites.
   EXPECT_THAT(cap_shares({100, 1, 2}, 0.5), ElementsAre(3, 1, 2));
-  EXPECT_THAT(cap_shares({50, 1, 100, 1}, 0.4),
-              ElementsAre(DoubleEq(4), 1, DoubleEq(4), 1));
+  EXPECT_THAT(cap_shares({50, 1, 100, 1}, 0.4), ElementsAre(DoubleEq(4), 1, DoubleEq(4), 1));
 }
 
 TEST(CapShares, MakesAllTheSameWhereTheSharesOnlyJustAddUp) {

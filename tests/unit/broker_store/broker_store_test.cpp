@@ -100,6 +100,7 @@ ModelView model(Round version, const BlobId& id, const JobId& job = kJob) {
   model.strategy = "fedavg";
   if (version > 0) {
     model.parent = blob(100);
+    model.server_state = blob(200);
     model.contributions = {{kNorth, blob(1), 640, 0.1 + 0.2}, {kSouth, blob(2), 1, 0.7}};
   }
   model.evaluate_metrics = {{"accuracy", 1e300}};
@@ -262,6 +263,25 @@ TEST_F(BrokerStoreTest, NamesModelsAndTheUpdatesOfRoundsNotYetMerged) {
   EXPECT_THAT(store.named_blobs(), UnorderedElementsAre(blob(100), blob(101)));
 }
 
+TEST_F(BrokerStoreTest, NamesTheNewestServerStateOfAJobThatGoesOn) {
+  auto store = open();
+  write_job(store);
+  auto first = round_row(1, RoundState::done, blob(101));
+  first.server_state = blob(201);
+  first.server_state_bytes = 600;
+  write(store, {first, ModelRow{model(1, blob(101))}, round_row(2, RoundState::training)});
+  reopen(store);
+  EXPECT_EQ(store.load()->rounds.at(0).server_state, blob(201));
+  EXPECT_EQ(store.load()->rounds.at(0).server_state_bytes, 600U);
+  EXPECT_THAT(store.named_blobs(), UnorderedElementsAre(blob(101), blob(201)));
+  auto second = round_row(2, RoundState::done, blob(102));
+  second.server_state = blob(202);
+  write(store, {second, ModelRow{model(2, blob(102))}});
+  EXPECT_THAT(store.named_blobs(), UnorderedElementsAre(blob(101), blob(102), blob(202)));
+  write(store, {job_row(JobState::completed)});
+  EXPECT_THAT(store.named_blobs(), UnorderedElementsAre(blob(101), blob(102)));
+}
+
 TEST_F(BrokerStoreTest, TheUpdatesOfAnEndedJobAreNamedNoMore) {
   auto store = open();
   write_job(store);
@@ -405,12 +425,15 @@ TEST_F(BrokerStoreTest, ARowThatDoesNotDecodeIsRefusedAsCorrupt) {
     auto store = open();
     write_job(store);
   }
-  for (const auto* damage : {"UPDATE sites SET advert = x'0011'", "UPDATE jobs SET spec = x'0011'",
-                             "UPDATE sites SET advert = zeroblob(0)",
-                             "INSERT INTO rounds VALUES ('lung-1', 1, 'training', 0, 'null', '{}',"
-                             " NULL, 0)",
-                             "INSERT INTO rounds VALUES ('lung-1', 1, 'training', 0,"
-                             " '{\"loss\": null}', '{}', NULL, 0)"}) {
+  for (const auto* damage :
+       {"UPDATE sites SET advert = x'0011'", "UPDATE jobs SET spec = x'0011'",
+        "UPDATE sites SET advert = zeroblob(0)",
+        "INSERT INTO rounds (job, round, state, updates, train_metrics, evaluate_metrics, model, "
+        "model_bytes) VALUES ('lung-1', 1, 'training', 0, 'null', '{}',"
+        " NULL, 0)",
+        "INSERT INTO rounds (job, round, state, updates, train_metrics, evaluate_metrics, model, "
+        "model_bytes) VALUES ('lung-1', 1, 'training', 0,"
+        " '{\"loss\": null}', '{}', NULL, 0)"}) {
     SCOPED_TRACE(damage);
     const auto whole = folder_ / "whole.db";
     fs::copy_file(file_, whole, fs::copy_options::overwrite_existing);

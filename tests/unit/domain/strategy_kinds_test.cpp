@@ -57,9 +57,10 @@ TEST(StrategyKinds, SuggestTheParameterThatWasMeant) {
 
 TEST(StrategyKinds, RefuseAQuorumOutsideTheGuarantee) {
   EXPECT_EQ(refusal(spec("krum"), 5), "");
-  EXPECT_EQ(refusal(spec("krum"), 4),
-            "krum with byzantine = 1 needs at least 5 updates (2f + 3), there are 4 in a round that "
-            "closes at its quorum");
+  EXPECT_EQ(
+      refusal(spec("krum"), 4),
+      "krum with byzantine = 1 needs at least 5 updates (2f + 3), there are 4 in a round that "
+      "closes at its quorum");
   EXPECT_EQ(refusal(spec("bulyan", {{"byzantine", 2}}), 11), "");
   EXPECT_NE(refusal(spec("bulyan", {{"byzantine", 2}}), 10), "");
   EXPECT_EQ(refusal(spec("median", {{"byzantine", 2}}), 5), "");
@@ -82,9 +83,10 @@ TEST(StrategyKinds, RefuseWeightsWhereTheyMeanNothing) {
 
 TEST(StrategyKinds, RefuseACapThatTheSharesCannotKeep) {
   EXPECT_EQ(refusal(spec("fedavg", {{"weight_cap", 0.25}}), 4), "");
-  EXPECT_EQ(refusal(spec("fedavg", {{"weight_cap", 0.25}}), 3),
-            "strategy.weight_cap is 0.25, and a round may have 3 updates: their shares could not add "
-            "up to 1");
+  EXPECT_EQ(
+      refusal(spec("fedavg", {{"weight_cap", 0.25}}), 3),
+      "strategy.weight_cap is 0.25, and a round may have 3 updates: their shares could not add "
+      "up to 1");
 }
 
 TEST(StrategyKinds, RefuseWeightsThatAreNone) {

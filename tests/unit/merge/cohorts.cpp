@@ -36,8 +36,9 @@ TestCohort random_cohort(std::uint64_t seed, std::size_t sites, std::size_t elem
 }
 
 TestCohort seven_sites() {
-  return {{{1, 2}, {1.1F, 1.9F}, {.9F, 2.1F}, {1.05F, 2.05F}, {.95F, 1.95F}, {1.2F, 2.2F}, {10, -10}},
-          std::vector<double>(7, 1.0)};
+  return {
+      {{1, 2}, {1.1F, 1.9F}, {.9F, 2.1F}, {1.05F, 2.05F}, {.95F, 1.95F}, {1.2F, 2.2F}, {10, -10}},
+      std::vector<double>(7, 1.0)};
 }
 
 StrategySpec strategy(const std::string& kind, std::map<std::string, double> parameters) {
@@ -47,7 +48,8 @@ StrategySpec strategy(const std::string& kind, std::map<std::string, double> par
   return spec;
 }
 
-std::vector<double> merged(const StrategySpec& spec, const TestCohort& cohort, std::size_t threads) {
+std::vector<double> merged(const StrategySpec& spec, const TestCohort& cohort,
+                           std::size_t threads) {
   std::vector<FlatValues> values;
   for (const auto& update : cohort.updates) {
     values.emplace_back(update);

@@ -1,5 +1,5 @@
-// The robust rules against hand-computed vectors, naive implementations and the properties that their
-// papers promise.
+// The robust rules against hand-computed vectors, naive implementations and the properties that
+// their papers promise.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -140,7 +140,8 @@ TEST(Distances, AreThoseOfLongDouble) {
     for (std::size_t j = 0; j < 6; ++j) {
       long double exact = 0;
       for (std::size_t k = 0; k < 5000; ++k) {
-        const auto difference = static_cast<long double>(cohort.updates[i][k]) - cohort.updates[j][k];
+        const auto difference =
+            static_cast<long double>(cohort.updates[i][k]) - cohort.updates[j][k];
         exact += difference * difference;
       }
       EXPECT_NEAR(distances.squared(i, j), static_cast<double>(exact),
@@ -197,9 +198,8 @@ TEST(AllRules, GiveTheSameBitsOnEveryInstructionSet) {
 
 std::vector<StrategySpec> robust_rules() {
   auto rules = all_rules();
-  std::erase_if(rules, [](const auto& rule) {
-    return rule.kind == "fedavg" || rule.kind == "qfedavg";
-  });
+  std::erase_if(rules,
+                [](const auto& rule) { return rule.kind == "fedavg" || rule.kind == "qfedavg"; });
   return rules;
 }
 
@@ -235,8 +235,8 @@ TEST(AllRules, DoNotDependOnTheOrderOfTheSites) {
       const auto expected = merged(rule, cohort);
       const auto actual = merged(rule, reordered(cohort, order));
       if (rule.kind == "bulyan") {
-        // Its last picks have one neighbour each, so two nearest ones always tie, and ties go by the
-        // site's id.
+        // Its last picks have one neighbour each, so two nearest ones always tie, and ties go by
+        // the site's id.
         continue;
       }
       if (rule.kind == "median" || rule.kind == "trimmed_mean" || rule.kind == "krum") {
@@ -299,8 +299,8 @@ TEST(RobustRules, StayWithinTheHonestRangeWhateverFUpdatesSay) {
   }
 }
 
-// Pillutla et al., Proposition 2, for the exact median: |v - mean| <= 2 (n - f) / (n - 2f) times the
-// largest distance of an honest update from the honest mean.
+// Pillutla et al., Proposition 2, for the exact median: |v - mean| <= 2 (n - f) / (n - 2f) times
+// the largest distance of an honest update from the honest mean.
 TEST(GeometricMedian, StaysNearTheHonestMeanWhateverFUpdatesSay) {
   auto cohort = unweighted(16, 11, 200);
   const auto honest = reordered(cohort, {2, 3, 4, 5, 6, 7, 8, 9, 10});

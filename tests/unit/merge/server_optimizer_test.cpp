@@ -68,8 +68,7 @@ TEST(ServerOptimizer, OfFedAdagradOnlyEverSlowsDown) {
 }
 
 TEST(ServerOptimizer, OfFedYogiMovesItsVarianceByTheSquareWhateverItWas) {
-  Server server(
-      strategy("fedyogi", {{"beta1", 0}, {"beta2", 0.75}, {"tau", 2}, {"server_lr", 1}}));
+  Server server(strategy("fedyogi", {{"beta1", 0}, {"beta2", 0.75}, {"tau", 2}, {"server_lr", 1}}));
   // v = 4 - 0.25 * 1 (4 > 1), then 3.75 + 0.25 * 16 (3.75 < 16).
   server.step(1);
   EXPECT_FLOAT_EQ(server.variance[0], 3.75F);

@@ -156,7 +156,7 @@ ModelView model_view() {
           .spec_digest = blob(8),
           .strategy = "fedavg",
           .parent = blob(9),
-          .server_state = digest(0x66),
+          .server_state = blob(12),
           .contributions = {{.site = SiteId::literal("north"),
                              .update = blob(10),
                              .examples = 6000,
