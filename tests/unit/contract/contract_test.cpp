@@ -34,6 +34,7 @@ Prepare full_prepare() {
   prepare.evaluate_dataset->labels = "/data/test-labels.gz";
   prepare.threads = 2;
   prepare.device = "cuda:0";
+  prepare.loss_before = true;
   return prepare;
 }
 
@@ -91,6 +92,7 @@ TEST(Contract, PrepareSurvivesTheLine) {
   expect_same(*got.evaluate_dataset, *sent.evaluate_dataset);
   EXPECT_EQ(got.threads, sent.threads);
   EXPECT_EQ(got.device, sent.device);
+  EXPECT_EQ(got.loss_before, sent.loss_before);
 }
 
 TEST(Contract, PrepareWithoutEvaluationSurvivesTheLine) {

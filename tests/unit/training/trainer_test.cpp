@@ -125,6 +125,22 @@ TEST_F(BuiltInTrainer, EvaluationLeavesDropoutOut) {
   EXPECT_EQ(once.metrics, done(Evaluate{path("model")}).metrics);
 }
 
+TEST_F(BuiltInTrainer, SaysTheLossBeforeTrainingWhenAskedAndTrainsTheSame) {
+  done(job());
+  done(Initialize{1, path("model")});
+  const auto silent = done(Train{1, 7, path("model"), path("silent")});
+  EXPECT_FALSE(silent.metrics.contains("loss_before"));
+  auto asked = job();
+  asked.loss_before = true;
+  asked.evaluate_dataset = asked.train_dataset;  // what it says can then be measured another way
+  done(asked);
+  const auto expected = done(Evaluate{path("model")}).metrics.at("loss");
+  const auto told = done(Train{1, 7, path("model"), path("told")});
+  EXPECT_EQ(told.metrics.at("loss_before"), expected);
+  EXPECT_EQ(told.metrics.at("loss"), silent.metrics.at("loss"));
+  EXPECT_EQ(bytes_of(path("told")), bytes_of(path("silent")));
+}
+
 // At weights of zero the gradient of softmax regression is mean((1/C - onehot(label)) x), so one
 // step over the whole data can be computed by hand.
 TEST_F(BuiltInTrainer, OneStepOfSoftmaxRegressionIsTheTextbooksStep) {
