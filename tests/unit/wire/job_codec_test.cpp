@@ -42,6 +42,15 @@ TEST(CanonicalSpec, IsTheSameAfterAWayOverTheWire) {
 // When it changes, the digest of every job has changed: see rule 8 of schemas/README.md.
 TEST(CanonicalSpec, HasAPinnedDigest) {
   EXPECT_EQ(spec_digest(samples::job_spec()).hex(),
+            "c15458f987a7eb7a3d0f3468b78b2bcbe29305b8294577c549da8f7ae2c1ef24");
+}
+
+TEST(CanonicalSpec, WithoutWhatWasAddedLaterKeepsItsDigest) {
+  // Pinned before strategies had parameters and weights.
+  auto spec = samples::job_spec();
+  spec.strategy = StrategySpec();
+  spec.strategy.kind = "trimmed_mean";
+  EXPECT_EQ(spec_digest(spec).hex(),
             "02200a3d3d8e237f2608684aab2baa729d878380d76766e8bbfc2b1c79051922");
 }
 
