@@ -102,7 +102,8 @@ void print_sites(const JobView& job) {
     if (site.task && !is_terminal(job.summary.state)) {
       now = fmt::format("{} ({})", to_string(*site.task), to_string(site.task_state));
     }
-    rows.push_back({site.site.str(), std::string(to_string(site.enrolment)),
+    rows.push_back({site.site.str(),
+                    site.stands_by ? "stands by" : std::string(to_string(site.enrolment)),
                     std::to_string(site.updates_accepted), with_commas(site.examples),
                     fmt::format("{} in {} tensors", human_bytes(site.bytes_out), site.tensors_out),
                     now, site.reason});

@@ -57,6 +57,7 @@ nlohmann::json to_json(const JobSiteView& site) {
                       {"bytes_out", site.bytes_out},
                       {"tensors_out", site.tensors_out},
                       {"examples", site.examples},
+                      {"stands_by", site.stands_by},
                       {"task", nullptr}};
   if (site.task) {
     json["task"] = {{"kind", to_string(*site.task)},
@@ -88,6 +89,9 @@ nlohmann::json to_json(const SiteView& site) {
   nlohmann::json json{{"site", site.site.str()},
                       {"connected", site.connected},
                       {"last_seen_unix_ms", site.last_seen_unix_ms},
+                      {"draining", site.draining},
+                      {"drain_reason", site.drain_reason},
+                      {"open_tasks", site.open_tasks},
                       {"version", site.advert.version},
                       {"slots", site.advert.slots},
                       {"threads_per_slot", site.advert.threads_per_slot},

@@ -6,12 +6,13 @@
 
 #include "common/base/version.h"
 #include "common/config/command_line.h"
-#include "coordinator/catalogue_commands.h"
+#include "coordinator/dataset_command.h"
 #include "coordinator/job_command.h"
 #include "coordinator/local_command.h"
 #include "coordinator/model_command.h"
 #include "coordinator/output.h"
 #include "coordinator/pki_command.h"
+#include "coordinator/site_command.h"
 
 int main(int argc, char** argv) {
   using entente::cli::ExitCode;
@@ -27,7 +28,8 @@ int main(int argc, char** argv) {
       ->envname("ENTENTE_KIT");
   app.add_flag("--json", options.json, "print JSON");
   entente::cli::add_job_command(app, options, chosen);
-  entente::cli::add_catalogue_commands(app, options, chosen);
+  entente::cli::add_site_command(app, options, chosen);
+  entente::cli::add_dataset_command(app, options, chosen);
   entente::cli::add_model_command(app, options, chosen);
   entente::cli::add_pki_command(app, options, chosen);
   entente::cli::add_local_command(app, options, chosen);

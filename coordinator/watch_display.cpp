@@ -30,7 +30,7 @@ std::string activity(const JobSiteView& site) {
     return std::string(to_string(site.enrolment));
   }
   if (!site.task) {
-    return "idle";
+    return site.stands_by ? "standing by" : "idle";
   }
   switch (site.task_state) {
     case TaskState::pending:

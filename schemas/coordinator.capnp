@@ -83,6 +83,9 @@ enum JobEventKind {
   completed @11;
   failed @12;
   aborted @13;
+  siteReplaced @14;
+  siteReturned @15;
+  siteDraining @16;
 }
 
 struct JobEvent {
@@ -154,6 +157,9 @@ struct JobSiteView {
 
   taskState @10 :TaskState;
   progress @11 :TaskProgress;
+
+  standsBy @12 :Bool;
+  # It has accepted the job, and all places are taken: it waits for one to become vacant.
 }
 
 struct RoundView {
@@ -193,6 +199,15 @@ struct SiteView {
 
   jobs @4 :List(Text);
   # Ids of the jobs that it takes part in now.
+
+  draining @5 :Bool;
+  # It finishes the tasks that it has and gets no new ones.
+
+  drainReason @6 :Text;
+  # For people, at most 4096 bytes.
+
+  openTasks @7 :UInt32;
+  # Of all its jobs: what a draining site has still to finish.
 }
 
 struct Contribution {
@@ -273,6 +288,21 @@ struct AbortJob {
   # For people, at most 4096 bytes.
 }
 
+struct DrainSite {
+  # Of operators only. Answered with done once it is durable. From then on the site finishes the tasks
+  # that it has and gets no new ones, until a ResumeSite. Repeating it with another reason, not an
+  # empty one, replaces the reason.
+  site @0 :Text;
+
+  reason @1 :Text;
+  # For people, at most 4096 bytes.
+}
+
+struct ResumeSite {
+  # Of operators only. Answered with done once it is durable; also when the site was not draining.
+  site @0 :Text;
+}
+
 struct ListSites {}
 # Answered with all sites that the broker has ever seen.
 
@@ -306,6 +336,8 @@ struct Request {
     listSites @7 :ListSites;
     listModels @8 :ListModels;
     showModel @9 :ShowModel;
+    drainSite @10 :DrainSite;
+    resumeSite @11 :ResumeSite;
   }
 }
 
@@ -320,7 +352,7 @@ struct Reply {
     unset @1 :Void;
     # What an empty message looks like; never sent.
 
-    done @2 :Done;                 # to AbortJob and WatchJob
+    done @2 :Done;                 # to AbortJob, WatchJob, DrainSite and ResumeSite
     refusal @3 :Refusal;           # to any request
     job @4 :JobSummary;            # to SubmitJob
     jobs @5 :List(JobSummary);     # to ListJobs

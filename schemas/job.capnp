@@ -54,6 +54,9 @@ struct SiteSelection {
 
   exclude @4 :List(Text);
   # Sites that are never asked. At most 10,000 names.
+
+  replace @5 :Bool = true;
+  # Whether another eligible site may take the place of one that is lost, failing or draining.
 }
 
 struct Attribute {

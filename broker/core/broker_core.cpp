@@ -1,6 +1,7 @@
 #include "broker/core/broker_core.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "broker/core/jobs.h"
 #include "broker/core/requests.h"
@@ -12,6 +13,18 @@
 
 namespace entente::broker {
 namespace {
+
+// How often a job's elapsed time is saved while nothing else happens to it.
+constexpr Millis kSaveEvery = std::chrono::minutes{1};
+
+// How often to look at the clock at the least while stall windows run; the shortest of them
+// decides.
+constexpr Millis kLookEveryMax{5000};
+constexpr int kLooksPerWindow = 4;
+// A gap between two steps is the broker's own sleep when it has missed that many looks and is
+// longer than a busy moment.
+constexpr int kLooksMissedMax = 2;
+constexpr Millis kBusyMax{500};
 
 // Hands an event to the file that decides about it.
 class Dispatch {
@@ -26,8 +39,15 @@ class Dispatch {
 
   void operator()(const Tick&) {
     for (auto& [id, job] : step_.state.jobs) {
-      if (!job.ended() && step_.now.monotonic >= job.deadline) {
+      if (job.ended()) {
+        continue;
+      }
+      if (step_.now.monotonic >= job.deadline) {
         fail(step_, job, "its deadline has passed");
+        continue;
+      }
+      if (step_.now.monotonic - job.saved_at >= kSaveEvery) {
+        step_.save(job);
       }
       look_for_sites(step_, job);
       advance(step_, job);
@@ -97,6 +117,23 @@ class Dispatch {
   Step& step_;
 };
 
+// Nothing when no stall window runs.
+std::optional<Millis> look_every(const State& state) {
+  std::optional<Millis> every;
+  for (const auto& [id, job] : state.jobs) {
+    const bool is_watched =
+        !job.ended() && (std::any_of(job.tasks.begin(), job.tasks.end(),
+                                     [](const auto& entry) { return is_open(entry.second); }) ||
+                         std::any_of(job.parts.begin(), job.parts.end(), [](const auto& entry) {
+                           return entry.second.row.enrolment == Enrolment::offered;
+                         }));
+    if (is_watched) {
+      every = std::min(every.value_or(kLookEveryMax), job.spec().stall_window / kLooksPerWindow);
+    }
+  }
+  return every;
+}
+
 std::optional<Monotonic> earliest_after(const State& state, Monotonic last_tick) {
   auto next = next_push(state);
   const auto consider = [&](Monotonic due) {
@@ -109,6 +146,7 @@ std::optional<Monotonic> earliest_after(const State& state, Monotonic last_tick)
       continue;
     }
     consider(job.deadline);
+    consider(job.saved_at + kSaveEvery);
     for (const auto& [site, part] : job.parts) {
       if (part.row.enrolment == Enrolment::offered) {
         consider(part.offered_at + job.spec().stall_window);
@@ -136,9 +174,8 @@ BrokerCore::BrokerCore(BrokerInfo info, Snapshot snapshot, Now now) {
     auto model = resolve_model(row.spec.model);
     ENTENTE_CHECK(model.has_value());  // it was checked before the row was written
     job.layout = std::make_shared<const TensorLayout>(std::move(model->layout));
-    job.deadline =
-        now.monotonic + Millis(std::max<std::int64_t>(
-                            0, row.submitted_unix_ms + row.spec.deadline.count() - now.unix_ms));
+    job.deadline = now.monotonic + std::max(Millis{0}, row.spec.deadline - row.elapsed);
+    job.saved_at = now.monotonic;
     job.row = std::move(row);
   }
   for (auto& row : snapshot.parts) {
@@ -171,11 +208,13 @@ Effects BrokerCore::resume(Now now) {
     restart_merges(step, job);
   }
   last_tick_ = now.monotonic;
+  last_look_ = now.monotonic;
   std::visit(Dispatch(step), Event(Tick{}));
   return effects;
 }
 
 Effects BrokerCore::step(const Event& event, Now now) {
+  forgive_own_sleep(now);
   Effects effects;
   Step step(state_, now, effects);
   if (std::holds_alternative<Tick>(event)) {
@@ -185,8 +224,34 @@ Effects BrokerCore::step(const Event& event, Now now) {
   return effects;
 }
 
+void BrokerCore::forgive_own_sleep(Now now) {
+  const auto gap = now.monotonic - std::exchange(last_look_, now.monotonic);
+  if (gap <= kBusyMax) {
+    return;
+  }
+  const auto every = look_every(state_);
+  if (!every || gap <= kLooksMissedMax * *every) {
+    return;
+  }
+  for (auto& [id, job] : state_.jobs) {
+    for (auto& [site, part] : job.parts) {
+      part.offered_at = now.monotonic;
+    }
+    for (auto& [key, task] : job.tasks) {
+      if (!job.parts.at(key.site).row.silent) {
+        task.last_progress = now.monotonic;
+      }
+    }
+  }
+}
+
 std::optional<Monotonic> BrokerCore::next_wakeup() const {
-  return earliest_after(state_, last_tick_);
+  auto next = earliest_after(state_, last_tick_);
+  if (const auto every = look_every(state_)) {
+    const auto look = last_look_ + *every;
+    next = next ? std::min(*next, look) : look;
+  }
+  return next;
 }
 
 }  // namespace entente::broker

@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 #include <variant>
+#include <vector>
 
 #include "common/base/blob_id.h"
 #include "common/base/ids.h"
@@ -61,6 +62,7 @@ struct MergeFinished {
   JobId job;
   Round round = 0;
   Expected<MergedModel> model;
+  std::vector<SiteId> damaged{};  // whose updates were, and are no longer stored: no model then
 };
 
 // Time has passed: sent when BrokerCore::next_wakeup() is reached.

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "broker/core/cohort.h"
 #include "broker/core/matchmaker.h"
 #include "broker/core/rounds.h"
 #include "broker/core/tasks.h"
@@ -37,23 +38,20 @@ bool is_in(const std::vector<SiteId>& list, const SiteId& site) {
   return std::find(list.begin(), list.end(), site) != list.end();
 }
 
+template <class Predicate>
+std::size_t count_parts(const Job& job, Predicate holds) {
+  return static_cast<std::size_t>(
+      std::count_if(job.parts.begin(), job.parts.end(),
+                    [&holds](const auto& entry) { return holds(entry.second); }));
+}
+
 std::size_t count(const Job& job, Enrolment enrolment) {
-  return static_cast<std::size_t>(std::count_if(
-      job.parts.begin(), job.parts.end(),
-      [enrolment](const auto& entry) { return entry.second.row.enrolment == enrolment; }));
+  return count_parts(job, [enrolment](const Part& p) { return p.row.enrolment == enrolment; });
 }
 
-msg::JobOffer offer_of(const Job& job) {
-  return {job.id(), job.row.coordinator, job.spec(), job.row.spec_digest};
-}
-
-bool may_still_answer(const Step& step, const Job& job, const Part& part) {
-  return part.row.enrolment == Enrolment::offered &&
-         step.now.monotonic - part.offered_at < job.spec().stall_window;
-}
-
-bool is_mandatory(const Job& job, const SiteId& site) {
-  return is_in(job.spec().sites.mandatory, site);
+// Has accepted, and is not draining.
+bool is_ready(const State& state, const Part& part) {
+  return part.row.enrolment == Enrolment::accepted && !state.sites.at(part.row.site).row.draining;
 }
 
 // Whether sites.max has room for one more site that is not mandatory, beside those that are not and
@@ -61,42 +59,23 @@ bool is_mandatory(const Job& job, const SiteId& site) {
 template <class Predicate>
 bool has_room(const Job& job, Predicate has_place) {
   const auto& sites = job.spec().sites;
-  const auto others = std::count_if(job.parts.begin(), job.parts.end(), [&](const auto& entry) {
-    return !is_mandatory(job, entry.first) && has_place(entry.second);
-  });
-  return sites.max == 0 || sites.mandatory.size() + static_cast<std::size_t>(others) < sites.max;
+  const auto others = count_parts(
+      job, [&](const Part& part) { return !is_mandatory(job, part.row.site) && has_place(part); });
+  return sites.max == 0 || sites.mandatory.size() + others < sites.max;
 }
-
-bool has_accepted(const Part& part) { return part.row.enrolment == Enrolment::accepted; }
 
 // Asks the next sites, up to sites.max accepted or asked at once.
 void ask_sites(Step& step, Job& job, const std::vector<SiteId>& eligible) {
   const auto has_place = [&](const Part& part) {
-    return has_accepted(part) || may_still_answer(step, job, part);
+    return is_ready(step.state, part) || may_still_answer(step, job, part);
   };
   for (const auto& id : eligible) {
-    if (job.parts.contains(id) || !step.state.sites.at(id).advertised ||
-        (!is_mandatory(job, id) && !has_room(job, has_place))) {
-      continue;
-    }
-    Part part;
-    part.row.job = job.id();
-    part.row.site = id;
-    part.offered_at = step.now.monotonic;
-    step.save(part);
-    job.parts.emplace(id, std::move(part));
-    step.send(id, offer_of(job));
-  }
-}
-
-std::string declined_sites(const Job& job) {
-  std::string text;
-  for (const auto& [id, part] : job.parts) {
-    if (part.row.enrolment == Enrolment::declined) {
-      text += fmt::format("\n  declined  {}: {}", id.str(), part.row.reason);
+    const auto& site = step.state.sites.at(id);
+    if (!job.parts.contains(id) && site.advertised && !site.row.draining &&
+        (is_mandatory(job, id) || has_room(job, has_place))) {
+      offer_job(step, job, id);
     }
   }
-  return text;
 }
 
 // Why the job can no longer start; nothing while it may.
@@ -124,12 +103,16 @@ bool is_waiting_for_answer(const Step& step, const Job& job) {
                      [&](const auto& entry) { return may_still_answer(step, job, entry.second); });
 }
 
-bool has_enough_sites(const Job& job) {
+std::size_t ready_sites(const State& state, const Job& job) {
+  return count_parts(job, [&state](const Part& part) { return is_ready(state, part); });
+}
+
+bool has_enough_sites(const State& state, const Job& job) {
   const auto& sites = job.spec().sites;
-  return count(job, Enrolment::accepted) >= sites.min &&
-         std::all_of(sites.mandatory.begin(), sites.mandatory.end(), [&job](const SiteId& id) {
+  return ready_sites(state, job) >= sites.min &&
+         std::all_of(sites.mandatory.begin(), sites.mandatory.end(), [&](const SiteId& id) {
            const auto part = job.parts.find(id);
-           return part != job.parts.end() && part->second.row.enrolment == Enrolment::accepted;
+           return part != job.parts.end() && is_ready(state, part->second);
          });
 }
 
@@ -161,6 +144,29 @@ void end(Step& step, Job& job, JobTrigger trigger, JobEventKind kind, const std:
   job.tasks.clear();
   drop_last_server_state(step, job);
   std::erase_if(step.state.watchers, [&job](const Watcher& w) { return w.job == job.id(); });
+}
+
+// Whether an acceptance is of use, now or later.
+bool is_welcome(const Step& step, const Job& job, const SiteId& site) {
+  if (job.spec().sites.replace) {
+    return true;
+  }
+  return job.row.state == JobState::matching &&
+         (is_mandatory(job, site) ||
+          has_room(job, [&step](const Part& part) { return is_ready(step.state, part); }));
+}
+
+std::string answer_text(const Job& job, const SiteId& site, const msg::JobReply& reply,
+                        bool is_turned_away) {
+  const auto& reason = job.parts.at(site).row.reason;
+  if (reply.decline) {
+    return fmt::format("{} declined: {}", site.str(), reason);
+  }
+  if (is_turned_away) {
+    return fmt::format("{} is left out: {}", site.str(), reason);
+  }
+  return fmt::format("{} accepted{}", site.str(),
+                     job.row.state == JobState::running ? " and stands by" : "");
 }
 
 }  // namespace
@@ -197,9 +203,9 @@ void look_for_sites(Step& step, Job& job) {
     return;
   }
   ask_sites(step, job, candidates.eligible);
-  if (!has_enough_sites(job)) {
+  if (!has_enough_sites(step.state, job)) {
     const auto reason = fmt::format("waiting for sites: {} accepted, {} asked, {} needed",
-                                    count(job, Enrolment::accepted), count(job, Enrolment::offered),
+                                    ready_sites(step.state, job), count(job, Enrolment::offered),
                                     job.spec().sites.min);
     if (job.row.reason != reason) {
       job.row.reason = reason;
@@ -211,11 +217,36 @@ void look_for_sites(Step& step, Job& job) {
     return;
   }
   step.move(job, JobTrigger::sites_found, "");
+  give_out_places(step, job);
   JobEvent event;
   event.kind = JobEventKind::started;
-  event.text = fmt::format("started with {} sites", count(job, Enrolment::accepted));
+  event.text = fmt::format("started with {} sites", places(job));
   step.tell(job, std::move(event));
   start_rounds(step, job);
+}
+
+void offer_job(Step& step, Job& job, const SiteId& site) {
+  Part part;
+  part.row.job = job.id();
+  part.row.site = site;
+  part.offered_at = step.now.monotonic;
+  step.save(part);
+  job.parts.emplace(site, std::move(part));
+  repeat_offer(step, job, site);
+}
+
+void repeat_offer(Step& step, const Job& job, const SiteId& site) {
+  step.send(site, msg::JobOffer{job.id(), job.row.coordinator, job.spec(), job.row.spec_digest});
+}
+
+std::string declined_sites(const Job& job) {
+  std::string text;
+  for (const auto& [id, part] : job.parts) {
+    if (part.row.enrolment == Enrolment::declined) {
+      text += fmt::format("\n  declined  {}: {}", id.str(), part.row.reason);
+    }
+  }
+  return text;
 }
 
 void on_job_reply(Step& step, const SiteId& site, const msg::JobReply& reply) {
@@ -236,14 +267,12 @@ void on_job_reply(Step& step, const SiteId& site, const msg::JobReply& reply) {
       reply.spec_digest != job.row.spec_digest) {
     return;
   }
-  const bool comes_late =
-      !reply.decline && (job.row.state != JobState::matching ||
-                         !(is_mandatory(job, site) || has_room(job, has_accepted)));
+  const bool is_turned_away = !reply.decline && !is_welcome(step, job, site);
   auto& row = part->second.row;
-  row.enrolment = reply.decline || comes_late ? Enrolment::declined : Enrolment::accepted;
-  row.reason = reply.decline ? reply.decline->message
-               : comes_late  ? "answered when the job had started or its places were taken"
-                             : "";
+  row.enrolment = reply.decline || is_turned_away ? Enrolment::declined : Enrolment::accepted;
+  row.reason = reply.decline    ? reply.decline->message
+               : is_turned_away ? "answered when the job had started or its places were taken"
+                                : "";
   step.save(part->second);
   step.audit("site/" + site.str(), reply.decline ? "job.decline" : "job.accept", object(job),
              row.reason);
@@ -251,14 +280,13 @@ void on_job_reply(Step& step, const SiteId& site, const msg::JobReply& reply) {
   const bool is_in_the_job = row.enrolment == Enrolment::accepted;
   event.kind = is_in_the_job ? JobEventKind::site_accepted : JobEventKind::site_declined;
   event.site = site.str();
-  event.text = is_in_the_job   ? fmt::format("{} accepted", site.str())
-               : reply.decline ? fmt::format("{} declined: {}", site.str(), row.reason)
-                               : fmt::format("{} is left out: {}", site.str(), row.reason);
+  event.text = answer_text(job, site, reply, is_turned_away);
   step.tell(job, std::move(event));
-  if (comes_late) {
+  if (is_turned_away) {
     step.send(site, msg::JobClosed{job.id(), row.reason});
   }
   look_for_sites(step, job);
+  advance(step, job);
 }
 
 void complete(Step& step, Job& job) {

@@ -1,9 +1,10 @@
 // The life of a job outside its rounds: admission, finding sites, the end.
 //
 //  - A job asks its eligible sites, mandatory ones first, then by id, at most `sites.max` at a
-//  time;
-//    a decline, or no answer within the stall window, makes room for the next. An acceptance that
-//    finds its place taken is turned away.
+//    time; a decline, or no answer within the stall window, makes room for the next. An acceptance
+//    that comes late stands by for a place (cohort.h), or is turned away when the job does not want
+//    sites replaced.
+//  - A site that is draining is not asked, and does not count until it is resumed.
 //  - It starts when nobody asked is still thinking, at least `sites.min` have accepted, and all
 //    mandatory ones among them. A site that does not answer within the stall window is not waited
 //    for once there are enough others.
@@ -22,6 +23,14 @@ Job& admit(Step& step, const Identity& coordinator, const JobSpec& spec, const D
 // Asks sites and starts the job when the rules above allow. Called whenever something has changed:
 // a site came, answered, or time passed. Does nothing unless the job is matching.
 void look_for_sites(Step& step, Job& job);
+
+// Asks one more site to take part.
+void offer_job(Step& step, Job& job, const SiteId& site);
+// Asks it again, with the same words.
+void repeat_offer(Step& step, const Job& job, const SiteId& site);
+
+// Who declined and in what words, a line each.
+[[nodiscard]] std::string declined_sites(const Job& job);
 
 void on_job_reply(Step& step, const SiteId& site, const msg::JobReply& reply);
 

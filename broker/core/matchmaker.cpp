@@ -140,6 +140,8 @@ Match match(const JobSpec& spec, const std::map<SiteId, Site>& sites) {
   return result;
 }
 
+bool fits(const JobSpec& spec, const Site& site) { return !first_objection(site, spec); }
+
 std::optional<Refusal> find_impossibility(const JobSpec& spec,
                                           const std::map<SiteId, Site>& sites) {
   if (auto unknown = check_site_names(spec, sites)) {

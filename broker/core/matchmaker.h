@@ -30,6 +30,9 @@ struct Match {
 
 [[nodiscard]] Match match(const JobSpec& spec, const std::map<SiteId, Site>& sites);
 
+// Whether the site meets every rule.
+[[nodiscard]] bool fits(const JobSpec& spec, const Site& site);
+
 // What a coordinator must change before the job can be admitted: names that nobody knows, a dataset
 // that fits nowhere. Nothing when the job may wait for sites.
 [[nodiscard]] std::optional<Refusal> find_impossibility(const JobSpec& spec,

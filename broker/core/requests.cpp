@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <tuple>
 
+#include "broker/core/draining.h"
 #include "broker/core/jobs.h"
 #include "broker/core/matchmaker.h"
 #include "broker/core/views.h"
@@ -126,6 +127,20 @@ class Answer {
     reply(std::move(sites));
   }
 
+  void operator()(const msg::DrainSite& request) {
+    if (auto* site = find_site(request.site, "drain")) {
+      drain(step_, *site, session_.identity.path(), request.reason);
+      reply(msg::Done{});
+    }
+  }
+
+  void operator()(const msg::ResumeSite& request) {
+    if (auto* site = find_site(request.site, "resume")) {
+      resume(step_, *site, session_.identity.path());
+      reply(msg::Done{});
+    }
+  }
+
   void operator()(const msg::ListModels&) {
     const auto& who = session_.identity;
     step_.act(SendModels{session_.id, request_, std::nullopt, std::nullopt,
@@ -171,6 +186,31 @@ class Answer {
     reply(Refusal{"job_unknown", fmt::format("there is no job \"{}\"", id.str()),
                   near ? fmt::format("did you mean \"{}\"?", *near)
                        : "list your jobs with: entente job list"});
+    return nullptr;
+  }
+
+  // A site that an operator may drain or resume; answers with the refusal otherwise.
+  Site* find_site(const SiteId& id, const std::string& what) {
+    const auto& who = session_.identity;
+    if (who.role != Role::operator_) {
+      step_.audit(who.path(), "request.deny", "site/" + id.str(), what);
+      reply(Refusal{"not_authorised", fmt::format("{} may not {} sites", who.path(), what),
+                    "use the kit of an operator of this consortium", Scope::site});
+      return nullptr;
+    }
+    const auto found = step_.state.sites.find(id);
+    if (found != step_.state.sites.end()) {
+      return &found->second;
+    }
+    std::vector<std::string> names;
+    for (const auto& [other, site] : step_.state.sites) {
+      names.push_back(other.str());
+    }
+    const auto near = nearest(id.str(), names);
+    reply(Refusal{"site_unknown",
+                  fmt::format("no site \"{}\" has ever joined this consortium", id.str()),
+                  near ? fmt::format("did you mean \"{}\"?", *near)
+                       : "list the sites with: entente site list"});
     return nullptr;
   }
 

@@ -6,6 +6,8 @@
 #include <cmath>
 #include <numeric>
 
+#include "broker/core/cohort.h"
+#include "broker/core/draining.h"
 #include "broker/core/jobs.h"
 #include "broker/core/requests.h"
 #include "broker/core/tasks.h"
@@ -21,20 +23,6 @@ RoundRow& current_round(Job& job) {
   return job.rounds.rbegin()->second;
 }
 
-std::vector<SiteId> accepted_sites(const Job& job) {
-  std::vector<SiteId> sites;
-  for (const auto& [id, part] : job.parts) {
-    if (part.row.enrolment == Enrolment::accepted) {
-      sites.push_back(id);
-    }
-  }
-  return sites;
-}
-
-bool is_stalled(const Step& step, const Job& job, const Task& task) {
-  return step.now.monotonic - task.last_progress >= job.spec().stall_window;
-}
-
 std::vector<Task*> tasks_of(Job& job, Round round, TaskKind kind) {
   std::vector<Task*> tasks;
   for (auto& [key, task] : job.tasks) {
@@ -45,27 +33,32 @@ std::vector<Task*> tasks_of(Job& job, Round round, TaskKind kind) {
   return tasks;
 }
 
-std::string stalled_for(const Job& job) {
-  const auto window = std::chrono::duration_cast<std::chrono::seconds>(job.spec().stall_window);
-  return fmt::format("no progress for {} s", window.count());
-}
-
-// A task that any one site can do: the first candidate that has not failed at it yet.
+// A task that any one site can do: the first candidate that has not failed at it yet. Who was only
+// silent may try to make the initial model again.
 std::optional<SiteId> next_candidate(Job& job, Round round, TaskKind kind,
                                      const std::vector<SiteId>& candidates) {
   const auto tried = tasks_of(job, round, kind);
   for (const auto& site : candidates) {
-    if (std::none_of(tried.begin(), tried.end(),
-                     [&site](const Task* task) { return task->row.key.site == site; })) {
+    if (std::none_of(tried.begin(), tried.end(), [&](const Task* task) {
+          return task->row.key.site == site &&
+                 !(kind == TaskKind::initialize && task->row.state == TaskState::lost);
+        })) {
       return site;
     }
   }
   return std::nullopt;
 }
 
+// Who may be given a task that nobody else does meanwhile.
+std::vector<SiteId> responsive_sites(const State& state, const Job& job, Among among) {
+  auto sites = sites_at_work(state, job, among);
+  std::erase_if(sites, [&job](const SiteId& site) { return job.parts.at(site).row.silent; });
+  return sites;
+}
+
 std::vector<SiteId> sites_with_dataset(const State& state, const Job& job,
                                        const std::string& dataset) {
-  auto sites = accepted_sites(job);
+  auto sites = responsive_sites(state, job, Among::accepted);
   std::erase_if(sites, [&](const SiteId& site) {
     return state.sites.at(site).row.advert.find(dataset) == nullptr;
   });
@@ -75,9 +68,10 @@ std::vector<SiteId> sites_with_dataset(const State& state, const Job& job,
 enum class Relay : std::uint8_t { busy, done, exhausted };
 
 // Keeps a task that any one of `candidates` can do going: from a site that failed or stalled to the
-// next.
+// next. While there is no next one, who stalls may still make the initial model.
 Relay relay(Step& step, Job& job, Round round, TaskKind kind,
             const std::vector<SiteId>& candidates) {
+  Task* stalled = nullptr;
   for (auto* task : tasks_of(job, round, kind)) {
     if (task->row.state == TaskState::done) {
       return Relay::done;
@@ -86,14 +80,17 @@ Relay relay(Step& step, Job& job, Round round, TaskKind kind,
       if (!is_stalled(step, job, *task)) {
         return Relay::busy;
       }
-      lose_task(step, job, *task, stalled_for(job));
+      stalled = task;
     }
   }
   const auto site = next_candidate(job, round, kind, candidates);
+  if (stalled != nullptr && (site || kind == TaskKind::evaluate)) {
+    lose_task(step, job, *stalled, stalled_for(job));
+  }
   if (!site) {
     return Relay::exhausted;
   }
-  open_task(step, job, {job.id(), round, kind, *site, 1});
+  open_task(step, job, round, kind, *site);
   return Relay::busy;
 }
 
@@ -109,7 +106,7 @@ void start_round(Step& step, Job& job, Round number) {
   if (number == 0) {
     return;
   }
-  const auto sites = accepted_sites(job);
+  const auto sites = sites_at_work(step.state, job, Among::holding_places);
   JobEvent event;
   event.kind = JobEventKind::round_started;
   event.round = number;
@@ -117,7 +114,7 @@ void start_round(Step& step, Job& job, Round number) {
       fmt::format("round {} of {}: training at {} sites", number, job.spec().rounds, sites.size());
   step.tell(job, std::move(event));
   for (const auto& site : sites) {
-    open_task(step, job, {job.id(), number, TaskKind::train, site, 1});
+    open_train_task(step, job, number, site);
   }
 }
 
@@ -217,6 +214,31 @@ void report_stall(Step& step, Job& job, Task& task) {
   step.tell(job, std::move(event));
 }
 
+// Below the quorum: says whom the round waits for, and ends the job when nobody is left.
+void wait_for_quorum(Step& step, Job& job, const RoundRow& round) {
+  std::size_t done = 0;
+  for (const auto* task : tasks_of(job, round.round, TaskKind::train)) {
+    done += task->row.state == TaskState::done ? 1 : 0;
+  }
+  const auto quorum = job.spec().sites.effective_quorum();
+  if (done >= quorum) {
+    return;
+  }
+  if (within_reach(step, job) < quorum) {
+    fail(step, job,
+         fmt::format("round {} has {} of the {} updates it needs, and nobody is left to send more"
+                     "{}{}",
+                     round.round, done, quorum, failures(job, round.round, TaskKind::train),
+                     declined_sites(job)));
+    return;
+  }
+  for (auto* task : tasks_of(job, round.round, TaskKind::train)) {
+    if (is_open(*task) && is_stalled(step, job, *task)) {
+      report_stall(step, job, *task);
+    }
+  }
+}
+
 void try_close_round(Step& step, Job& job, RoundRow& round) {
   std::vector<Task*> done;
   std::vector<Task*> open;
@@ -230,25 +252,14 @@ void try_close_round(Step& step, Job& job, RoundRow& round) {
     }
   }
   const auto quorum = job.spec().sites.effective_quorum();
-  if (done.size() + open.size() < quorum) {
-    fail(step, job,
-         fmt::format("round {} has {} of the {} updates it needs{}", round.round, done.size(),
-                     quorum, failures(job, round.round, TaskKind::train)));
-    return;
-  }
-  if (done.size() < quorum) {
-    for (auto* task : open) {
-      if (is_stalled(step, job, *task)) {
-        report_stall(step, job, *task);
-      }
-    }
-    return;
-  }
-  if (!open.empty() && !all_open_stall) {
+  const bool is_full = done.size() >= places(job);
+  if (done.size() < quorum || !(all_open_stall || is_full)) {
     return;
   }
   for (auto* task : open) {
-    lose_task(step, job, *task, stalled_for(job));
+    lose_task(step, job, *task,
+              is_stalled(step, job, *task) ? stalled_for(job)
+                                           : "others were first to fill the places of the round");
   }
   close_round(step, job, round, done);
 }
@@ -342,6 +353,22 @@ ModelView receipt(const Job& job, const RoundRow& round, Now now) {
   return model;
 }
 
+// The round lacks what was damaged: who sent it is asked again.
+void reopen(Step& step, Job& job, RoundRow& round, const std::vector<SiteId>& damaged) {
+  for (auto* task : tasks_of(job, round.round, TaskKind::train)) {
+    if (task->row.state == TaskState::done &&
+        std::find(damaged.begin(), damaged.end(), task->row.key.site) != damaged.end()) {
+      lose_update(step, job, *task);
+    }
+  }
+  round.state = RoundState::training;
+  round.updates = 0;
+  round.train_metrics.clear();
+  step.save(round);
+  join_open_round(step, job);
+  advance(step, job);
+}
+
 void publish(Step& step, Job& job, RoundRow& round, const MergedModel& merged) {
   round.model = merged.blob;
   round.model_bytes = merged.bytes;
@@ -381,6 +408,10 @@ void on_merge_finished(Step& step, const MergeFinished& merge) {
   if (round.round != merge.round || round.state != RoundState::merging) {
     return;
   }
+  if (!merge.damaged.empty()) {
+    reopen(step, job, round, merge.damaged);
+    return;
+  }
   if (!merge.model) {
     fail(step, job,
          fmt::format("round {} could not be merged: {}", round.round, merge.model.error().message));
@@ -409,17 +440,27 @@ void advance(Step& step, Job& job) {
   if (job.row.state != JobState::running) {
     return;
   }
+  release_drained(step, job);
   auto& round = current_round(job);
   if (round.round == 0 && round.state == RoundState::training) {
-    if (relay(step, job, 0, TaskKind::initialize, accepted_sites(job)) == Relay::exhausted) {
+    fill_places(step, job);
+    const auto sites = responsive_sites(step.state, job, Among::holding_places);
+    if (relay(step, job, 0, TaskKind::initialize, sites) == Relay::exhausted &&
+        within_reach(step, job) == 0) {
       fail(step, job,
-           "no site could make the initial model" + failures(job, 0, TaskKind::initialize));
+           "no site could make the initial model" + failures(job, 0, TaskKind::initialize) +
+               declined_sites(job));
     }
     return;
   }
   const bool evaluating = advance_evaluations(step, job);
   if (round.state == RoundState::training) {
     try_close_round(step, job, round);
+  }
+  fill_places(step, job);
+  if (round.state == RoundState::training) {
+    join_open_round(step, job);
+    wait_for_quorum(step, job, round);
   } else if (round.state == RoundState::done && round.round == job.spec().rounds && !evaluating) {
     complete(step, job);
   }

@@ -1,14 +1,19 @@
 // The rounds of a running job.
 //
 //   round 0: initialize at the lowest accepted site id -> model version 0
-//   round r: train at every accepted site -> updates -> merge -> model version r
+//   round r: train at every site that holds a place -> updates -> merge -> model version r
 //
-//  - A round closes when every selected site has answered, or when the quorum is met and no site
-//    that is still open has made progress within the stall window. Below its quorum it never
-//    closes.
-//  - A site that is away when a round starts is selected all the same: it gets its task when it is
-//    back, and its stall window counts meanwhile.
-//  - Evaluations run beside the next round, at the lowest accepted site id that has the dataset;
+//  - A round closes when every task of it is settled, when there is an update for each place, or
+//    when the quorum is met and no site that is still open has made progress within the stall
+//    window. Below its quorum it never closes. A stalled task stays open until then: whoever
+//    answers first counts.
+//  - A site that is away when a round starts is selected all the same, unless it was silent
+//  already:
+//    it gets its task when it is back, and its stall window counts meanwhile. cohort.h has the
+//    rules of who takes part.
+//  - Below the quorum the job fails when nobody is left who could still send an update.
+//  - An update that is found damaged at the merge is asked for again, and the round is open again.
+//  - Evaluations run beside the next round, at the lowest responsive site id that has the dataset;
 //    one that fails or stalls moves on to the next such site, and never fails the job.
 //  - The job completes when the last round is merged and no evaluation is open.
 #pragma once

@@ -28,6 +28,8 @@ struct SiteRow {
   std::uint64_t instance = 0;  // of the installation that connected last
   SiteAdvert advert;
   UnixMillis last_seen_unix_ms = 0;
+  bool draining = false;  // finishes its tasks and gets no new ones
+  std::string drain_reason{};
 };
 
 struct JobRow {
@@ -39,6 +41,7 @@ struct JobRow {
   std::string reason;  // why it waits or how it ended
   UnixMillis submitted_unix_ms = 0;
   std::uint64_t last_event_seq = 0;
+  Millis elapsed{};  // of its deadline, by the broker's own clock while it ran
 };
 
 // A site's part in a job.
@@ -52,6 +55,8 @@ struct PartRow {
   std::uint64_t tensors_out = 0;
   std::uint64_t examples = 0;  // of its last update
   bool told_closed = false;    // JobClosed was sent
+  bool has_place = false;      // takes part in the rounds (cohort.h)
+  bool silent = false;         // its last task was lost, and nothing was heard of it since
 };
 
 struct RoundRow {

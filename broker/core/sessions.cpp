@@ -4,7 +4,9 @@
 
 #include <algorithm>
 
+#include "broker/core/cohort.h"
 #include "broker/core/jobs.h"
+#include "broker/core/rounds.h"
 #include "broker/core/tasks.h"
 #include "common/base/check.h"
 
@@ -108,6 +110,11 @@ void on_advert(Step& step, const SiteId& id, const msg::Advert& advert) {
   site.row.last_seen_unix_ms = step.now.unix_ms;
   site.advertised = true;
   step.save(site);
+  catch_up(step, site);
+}
+
+void catch_up(Step& step, const Site& site) {
+  const auto& id = site.row.site;
   for (auto& [job_id, job] : step.state.jobs) {
     const auto part = job.parts.find(id);
     if (part != job.parts.end()) {
@@ -119,13 +126,15 @@ void on_advert(Step& step, const SiteId& id, const msg::Advert& advert) {
         }
         continue;
       }
-      if (row.enrolment == Enrolment::offered) {
-        step.send(id, msg::JobOffer{job_id, job.row.coordinator, job.spec(), job.row.spec_digest});
+      if (row.enrolment == Enrolment::offered && !site.row.draining) {
+        repeat_offer(step, job, id);
       } else if (row.enrolment == Enrolment::accepted) {
         offer_open_tasks(step, job, id);
+        heard_from(step, job, id);
       }
     }
     look_for_sites(step, job);
+    advance(step, job);
   }
 }
 

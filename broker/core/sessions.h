@@ -13,6 +13,8 @@ namespace entente::broker {
 void on_session_opened(Step& step, const SessionOpened& opened);
 void on_session_closed(Step& step, SessionId session);
 void on_hello(Step& step, Session& session, const msg::Hello& hello);
+// Says again everything that is open with a site that has just come, or come back to work.
+void catch_up(Step& step, const Site& site);
 void on_advert(Step& step, const SiteId& site, const msg::Advert& advert);
 
 }  // namespace entente::broker

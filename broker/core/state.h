@@ -54,6 +54,7 @@ struct Job {
   JobRow row;
   std::shared_ptr<const TensorLayout> layout;
   Monotonic deadline{};
+  Monotonic saved_at{};  // with the elapsed part of the deadline
   std::map<SiteId, Part> parts;
   std::map<Round, RoundRow> rounds;
   std::map<TaskKey, Task> tasks;  // of the current round, and evaluations not yet settled

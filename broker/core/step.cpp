@@ -5,6 +5,12 @@
 
 namespace entente::broker {
 
+void Step::save(Job& job) {
+  job.row.elapsed = job.spec().deadline - (job.deadline - now.monotonic);
+  job.saved_at = now.monotonic;
+  effects_.rows.emplace_back(job.row);
+}
+
 bool Step::send(const SiteId& site, msg::Control message) {
   const auto found = state.sites.find(site);
   if (found == state.sites.end() || !found->second.session || !found->second.advertised) {

@@ -19,7 +19,8 @@ class Step {
   const Now now;
 
   void save(const Site& site) { effects_.rows.emplace_back(site.row); }
-  void save(const Job& job) { effects_.rows.emplace_back(job.row); }
+  // Notes how much of its deadline has passed, too.
+  void save(Job& job);
   void save(const Part& part) { effects_.rows.emplace_back(part.row); }
   void save(const RoundRow& round) { effects_.rows.emplace_back(round); }
   void save(const Task& task) { effects_.rows.emplace_back(task.row); }

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "broker/core/cohort.h"
 #include "broker/core/requests.h"
 #include "broker/core/rounds.h"
 #include "common/base/limits.h"
@@ -50,11 +51,15 @@ void offer(Step& step, const Job& job, const Task& task) {
   step.send(task.row.key.site, msg::TaskOffer{order});
 }
 
-Job* find_running(Step& step, const JobId& id) {
-  const auto found = step.state.jobs.find(id);
-  return found != step.state.jobs.end() && found->second.row.state == JobState::running
-             ? &found->second
-             : nullptr;
+// The running job of a task that its site speaks about; nothing when the task is another site's.
+Job* heard_about(Step& step, const TaskKey& key, const SiteId& site) {
+  const auto found = step.state.jobs.find(key.job);
+  if (found == step.state.jobs.end() || found->second.row.state != JobState::running ||
+      key.site != site) {
+    return nullptr;
+  }
+  heard_from(step, found->second, site);
+  return &found->second;
 }
 
 Task* find_task(Job& job, const TaskKey& key) {
@@ -137,6 +142,16 @@ std::optional<Refusal> check_result(const Job& job, const TaskKey& key, const Ta
 double norm_max(const JobSpec& spec, TaskKind kind) {
   const double asked = strategy_parameter(spec.strategy, kNormMax);
   return kind == TaskKind::train && asked > 0 ? asked : limits::kUpdateNormMax;
+}
+
+// How often the site has failed at this, under whatever attempt.
+std::size_t failures_of(const Job& job, const TaskKey& key) {
+  return static_cast<std::size_t>(
+      std::count_if(job.tasks.begin(), job.tasks.end(), [&key](const auto& entry) {
+        const auto& other = entry.first;
+        return other.round == key.round && other.kind == key.kind && other.site == key.site &&
+               entry.second.row.state == TaskState::failed;
+      }));
 }
 
 // Forgets what the site has announced, and the grant with it: unless the same bytes are under way
@@ -247,18 +262,23 @@ void accept_result(Step& step, Job& job, Task& task, const TaskResult& result) {
 
 }  // namespace
 
-void open_task(Step& step, Job& job, TaskKey key) {
-  Task task;
+Task& open_task(Step& step, Job& job, Round round, TaskKind kind, const SiteId& site) {
+  TaskKey key{job.id(), round, kind, site, 1};
+  while (job.tasks.contains(key)) {
+    ++key.attempt;
+  }
+  Task& task = job.tasks[key];
   task.row.key = key;
   task.last_progress = step.now.monotonic;
   step.save(task);
-  const auto [position, inserted] = job.tasks.insert_or_assign(key, std::move(task));
-  offer(step, job, position->second);
+  offer(step, job, task);
+  return task;
 }
 
 void offer_open_tasks(Step& step, Job& job, const SiteId& site) {
-  for (const auto& [key, task] : job.tasks) {
+  for (auto& [key, task] : job.tasks) {
     if (key.site == site && is_open(task)) {
+      task.last_progress = step.now.monotonic;
       offer(step, job, task);
     }
   }
@@ -267,14 +287,28 @@ void offer_open_tasks(Step& step, Job& job, const SiteId& site) {
 void lose_task(Step& step, Job& job, Task& task, std::string reason) {
   const auto key = task.row.key;
   end_task(step, job, task, TaskState::lost, std::move(reason));
-  if (!job.ended()) {
-    note_failure(step, job, key, JobEventKind::task_lost, task.row.reason);
+  if (job.ended()) {
+    return;
   }
+  if (is_stalled(step, job, task) && key.kind != TaskKind::evaluate) {
+    job.parts.at(key.site).row.silent = true;
+  }
+  note_failure(step, job, key, JobEventKind::task_lost, task.row.reason);
+}
+
+void lose_update(Step& step, Job& job, Task& task) {
+  const auto key = task.row.key;
+  const auto blob = std::exchange(task.row.result, {}).blob;
+  end_task(step, job, task, TaskState::lost, "its update was damaged on the broker's disk");
+  job.parts.at(key.site).row.updates_accepted -= 1;
+  note_failure(step, job, key, JobEventKind::task_lost, task.row.reason);
+  step.audit("broker", "update.lose", fmt::format("job/{}/{}", job.id().str(), key.round),
+             fmt::format("site/{} {}", key.site.str(), blob->hex()));
 }
 
 void on_task_report(Step& step, const SiteId& site, const msg::TaskReport& report) {
-  auto* job = find_running(step, report.key.job);
-  auto* task = job != nullptr && report.key.site == site ? find_task(*job, report.key) : nullptr;
+  auto* job = heard_about(step, report.key, site);
+  auto* task = job != nullptr ? find_task(*job, report.key) : nullptr;
   if (task == nullptr || !is_open(*task)) {
     return;
   }
@@ -285,8 +319,8 @@ void on_task_report(Step& step, const SiteId& site, const msg::TaskReport& repor
 
 void on_result_announce(Step& step, const SiteId& site, const msg::ResultAnnounce& announce) {
   const auto& key = announce.key;
-  auto* job = find_running(step, key.job);
-  auto* task = job != nullptr && key.site == site ? find_task(*job, key) : nullptr;
+  auto* job = heard_about(step, key, site);
+  auto* task = job != nullptr ? find_task(*job, key) : nullptr;
   if (task == nullptr || task->row.state == TaskState::failed ||
       task->row.state == TaskState::lost) {
     step.send(site, msg::ResultVerdict{key, Refusal{"stale", "the job went on without this result",
@@ -325,18 +359,17 @@ void on_result_announce(Step& step, const SiteId& site, const msg::ResultAnnounc
 }
 
 void on_task_failed(Step& step, const SiteId& site, const msg::TaskFailed& failed) {
-  auto* job = find_running(step, failed.key.job);
-  auto* task = job != nullptr && failed.key.site == site ? find_task(*job, failed.key) : nullptr;
+  auto* job = heard_about(step, failed.key, site);
+  auto* task = job != nullptr ? find_task(*job, failed.key) : nullptr;
   if (task == nullptr || !is_open(*task)) {
     return;
   }
   const auto key = failed.key;
   end_task(step, *job, *task, TaskState::failed, failed.failure.reason.message);
   note_failure(step, *job, key, JobEventKind::task_failed, failed.failure.reason.message);
-  if (failed.failure.transient && key.attempt < limits::kAttemptsMax) {
-    auto again = key;
-    ++again.attempt;
-    open_task(step, *job, again);
+  if (failed.failure.transient && failures_of(*job, key) < limits::kAttemptsMax &&
+      !step.state.sites.at(site).row.draining) {
+    open_task(step, *job, key.round, key.kind, site);
   }
   advance(step, *job);
 }
@@ -377,6 +410,7 @@ void on_transfer_moved(Step& step, const TransferMoved& moved) {
       const auto* round = model_round(job, key);
       const bool is_download = !task.announced && round != nullptr && round->model == moved.blob;
       if (is_upload || is_download) {
+        heard_from(step, job, key.site);
         touch(step, task);
         task.progress = {moved.done, moved.total, is_upload ? "bytes up" : "bytes down"};
         note_progress(step, job.id());

@@ -4,7 +4,9 @@
 //  - A result counts once its blob is stored, checked and its row committed; only then does the
 //    site get its verdict. The same key with the same blob is acknowledged again, with another blob
 //    it is refused as a conflict, and a key that is no longer current as stale.
-//  - A transient failure is tried again at the same site, limits::kAttemptsMax times in all.
+//  - A transient failure is tried again at the same site, limits::kAttemptsMax times in all, unless
+//    the site is draining.
+//  - What is asked again gets the next attempt number; results of earlier attempts are stale.
 #pragma once
 
 #include "broker/core/event.h"
@@ -12,14 +14,18 @@
 
 namespace entente::broker {
 
-// Makes the task, saves it, and offers it if the site is connected.
-void open_task(Step& step, Job& job, TaskKey key);
+// Makes the task under its next attempt, saves it, and offers it if the site is connected.
+Task& open_task(Step& step, Job& job, Round round, TaskKind kind, const SiteId& site);
 
-// Offers every open task of the site again: it has just connected.
+// Offers every open task of the site again, with a full stall window: it has just connected.
 void offer_open_tasks(Step& step, Job& job, const SiteId& site);
 
-// Takes an open task away: the job has ended or the round went on without it.
+// Takes an open task away: the job has ended or the round went on without it. A site whose task of
+// a round had stalled is silent from then on.
 void lose_task(Step& step, Job& job, Task& task, std::string reason);
+
+// Takes an accepted update back, because its bytes are damaged; the site may be asked again.
+void lose_update(Step& step, Job& job, Task& task);
 
 void on_task_report(Step& step, const SiteId& site, const msg::TaskReport& report);
 void on_result_announce(Step& step, const SiteId& site, const msg::ResultAnnounce& announce);

@@ -58,6 +58,8 @@ std::vector<JobSiteView> site_views(const State& state, const Job& job) {
       site.task_state = is_pending && task->running ? TaskState::running : task->row.state;
       site.progress = task->progress;
     }
+    site.stands_by = job.row.state == JobState::running &&
+                     part.row.enrolment == Enrolment::accepted && !part.row.has_place;
     views.push_back(std::move(site));
   }
   return views;
@@ -85,12 +87,18 @@ SiteView view(const State& state, const Site& site) {
   view.connected = site.session.has_value();
   view.last_seen_unix_ms = site.row.last_seen_unix_ms;
   view.advert = site.row.advert;
+  view.draining = site.row.draining;
+  view.drain_reason = site.row.drain_reason;
   for (const auto& [id, job] : state.jobs) {
     const auto part = job.parts.find(site.row.site);
     if (!job.ended() && part != job.parts.end() &&
         part->second.row.enrolment == Enrolment::accepted) {
       view.jobs.push_back(id);
     }
+    view.open_tasks += static_cast<std::uint32_t>(
+        std::count_if(job.tasks.begin(), job.tasks.end(), [&site](const auto& entry) {
+          return entry.first.site == site.row.site && is_open(entry.second);
+        }));
   }
   return view;
 }

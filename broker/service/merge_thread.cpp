@@ -4,10 +4,10 @@
 
 #include <algorithm>
 #include <exception>
-#include <stdexcept>
 
 #include "broker/merge/merge_task.h"
 #include "common/runtime/failpoint.h"
+#include "common/runtime/log.h"
 
 namespace entente::broker {
 namespace {
@@ -49,35 +49,46 @@ void MergeThread::run() {
 }
 
 // Files are read long after they were checked: a bit may have flipped on the disk meanwhile.
-Expected<void> MergeThread::check_inputs(const StartMerge& start) {
+std::optional<MergeFinished> MergeThread::find_damage(const StartMerge& start) {
   if (!blobs_.vouch_for(start.model)) {
-    return refuse(
-        "blob_damaged",
-        fmt::format("the model to start from ({}) is damaged or gone on the broker's disk",
-                    start.model.short_hex()),
-        "check the broker's disk with: entente-broker check", Scope::job);
+    return MergeFinished{
+        start.job, start.round,
+        refuse("blob_damaged",
+               fmt::format("the model to start from ({}) is damaged or gone on the broker's disk",
+                           start.model.short_hex()),
+               "check the broker's disk with: entente-broker check", Scope::job)};
   }
   if (start.server_state && !blobs_.vouch_for(*start.server_state)) {
-    return refuse("blob_damaged",
-                  fmt::format("the state of the server's optimiser ({}) is damaged or gone on the "
-                              "broker's disk",
-                              start.server_state->short_hex()),
-                  "check the broker's disk with: entente-broker check", Scope::job);
+    return MergeFinished{
+        start.job, start.round,
+        refuse("blob_damaged",
+               fmt::format("the state of the server's optimiser ({}) is damaged or gone on the "
+                           "broker's disk",
+                           start.server_state->short_hex()),
+               "check the broker's disk with: entente-broker check", Scope::job)};
   }
+  std::vector<SiteId> damaged;
   for (const auto& update : start.updates) {
     if (!blobs_.vouch_for(update.update)) {
-      throw std::runtime_error(fmt::format(
-          "the update of {} for round {} of {} ({}) is damaged or gone on the disk; the next start "
-          "asks the site again",
-          update.site.str(), start.round, start.job.str(), update.update.short_hex()));
+      log::warning("update_damaged",
+                   fmt::format("the update of {} for round {} is damaged or gone on the disk; the "
+                               "site is asked again",
+                               update.site.str(), start.round),
+                   {{"job", start.job.str()}, {"blob", update.update.hex()}});
+      damaged.push_back(update.site);
     }
   }
-  return {};
+  if (damaged.empty()) {
+    return std::nullopt;
+  }
+  return MergeFinished{start.job, start.round,
+                       refuse("update_damaged", "updates are damaged on the broker's disk"),
+                       std::move(damaged)};
 }
 
 MergeFinished MergeThread::carry_out(const StartMerge& start) {
-  if (auto sound = check_inputs(start); !sound) {
-    return {start.job, start.round, tl::unexpected(sound.error())};
+  if (auto damage = find_damage(start)) {
+    return *std::move(damage);
   }
   MergeRequest request;
   request.strategy = start.strategy;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <thread>
 
@@ -27,9 +28,9 @@ class MergeThread {
  private:
   void run();
   [[nodiscard]] MergeFinished carry_out(const StartMerge& merge);
-  // Refuses a damaged model, which ends the job. Throws for a damaged update: the broker must stop,
-  // and its next start has the site train it again (recovery.h).
-  [[nodiscard]] Expected<void> check_inputs(const StartMerge& merge);
+  // What the core is told instead of a model when an input is damaged: a model that is ends the
+  // job, an update is asked for again. Nothing when all inputs are sound.
+  [[nodiscard]] std::optional<MergeFinished> find_damage(const StartMerge& merge);
 
   BlobStore& blobs_;
   MergeHandlers handlers_;

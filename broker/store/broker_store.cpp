@@ -174,22 +174,25 @@ class BrokerStore::Impl {
  private:
   void save(const SiteRow& row) {
     auto& insert = statements_.prepare(
-        "INSERT INTO sites VALUES (?, ?, ?, ?) ON CONFLICT (site) DO UPDATE SET"
+        "INSERT INTO sites VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (site) DO UPDATE SET"
         " instance = excluded.instance, advert = excluded.advert,"
-        " last_seen_unix_ms = excluded.last_seen_unix_ms");
+        " last_seen_unix_ms = excluded.last_seen_unix_ms,"
+        " draining = excluded.draining, drain_reason = excluded.drain_reason");
     Binder(insert)
         .text(row.site.str())
         .integer(row.instance)
         .bytes(wire::encode(row.advert))
-        .integer(static_cast<std::uint64_t>(row.last_seen_unix_ms));
+        .integer(static_cast<std::uint64_t>(row.last_seen_unix_ms))
+        .integer(row.draining ? 1 : 0)
+        .text(row.drain_reason);
     insert.exec();
   }
 
   void save(const JobRow& row) {
     auto& insert = statements_.prepare(
-        "INSERT INTO jobs VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (job) DO UPDATE SET"
+        "INSERT INTO jobs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (job) DO UPDATE SET"
         " state = excluded.state, reason = excluded.reason,"
-        " last_event_seq = excluded.last_event_seq");
+        " last_event_seq = excluded.last_event_seq, elapsed_ms = excluded.elapsed_ms");
     Binder(insert)
         .text(row.job.str())
         .text(row.coordinator)
@@ -198,13 +201,14 @@ class BrokerStore::Impl {
         .text(to_string(row.state))
         .text(row.reason)
         .integer(static_cast<std::uint64_t>(row.submitted_unix_ms))
-        .integer(row.last_event_seq);
+        .integer(row.last_event_seq)
+        .integer(static_cast<std::uint64_t>(row.elapsed.count()));
     insert.exec();
   }
 
   void save(const PartRow& row) {
-    auto& insert =
-        statements_.prepare("INSERT OR REPLACE INTO parts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)");
+    auto& insert = statements_.prepare(
+        "INSERT OR REPLACE INTO parts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
     Binder(insert)
         .text(row.job.str())
         .text(row.site.str())
@@ -214,7 +218,9 @@ class BrokerStore::Impl {
         .integer(row.bytes_out)
         .integer(row.tensors_out)
         .integer(row.examples)
-        .integer(row.told_closed ? 1 : 0);
+        .integer(row.told_closed ? 1 : 0)
+        .integer(row.has_place ? 1 : 0)
+        .integer(row.silent ? 1 : 0);
     insert.exec();
   }
 
@@ -337,6 +343,8 @@ class BrokerStore::Impl {
       site.instance = row.integer();
       site.advert = decoded(wire::decode_site_advert(as_bytes(row.bytes())));
       site.last_seen_unix_ms = static_cast<UnixMillis>(row.integer());
+      site.draining = row.integer() != 0;
+      site.drain_reason = row.text();
       snapshot.sites.push_back(std::move(site));
     }
   }
@@ -354,6 +362,7 @@ class BrokerStore::Impl {
       job.reason = row.text();
       job.submitted_unix_ms = static_cast<UnixMillis>(row.integer());
       job.last_event_seq = row.integer();
+      job.elapsed = Millis(static_cast<std::int64_t>(row.integer()));
       snapshot.jobs.push_back(std::move(job));
     }
   }
@@ -372,6 +381,8 @@ class BrokerStore::Impl {
       part.tensors_out = row.integer();
       part.examples = row.integer();
       part.told_closed = row.integer() != 0;
+      part.has_place = row.integer() != 0;
+      part.silent = row.integer() != 0;
       snapshot.parts.push_back(std::move(part));
     }
   }

@@ -11,7 +11,7 @@ namespace entente::broker {
 
 constexpr std::uint32_t kStoreApplicationId = 0x456e7462;  // "Entb"
 
-constexpr std::array<std::string_view, 2> kStoreMigrations{R"sql(
+constexpr std::array<std::string_view, 3> kStoreMigrations{R"sql(
 CREATE TABLE sites (
   site              TEXT PRIMARY KEY,
   instance          INTEGER NOT NULL,
@@ -139,6 +139,19 @@ CREATE VIEW server_states AS
   WHERE r.server_state IS NOT NULL AND j.state NOT IN ('completed', 'failed', 'aborted')
     AND NOT EXISTS (SELECT 1 FROM rounds l
                     WHERE l.job = r.job AND l.round > r.round AND l.server_state IS NOT NULL);
+)sql",
+                                                           R"sql(
+ALTER TABLE sites ADD COLUMN draining INTEGER NOT NULL DEFAULT 0 CHECK (draining IN (0, 1));
+ALTER TABLE sites ADD COLUMN drain_reason TEXT NOT NULL DEFAULT '';
+ALTER TABLE jobs ADD COLUMN elapsed_ms INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE parts ADD COLUMN has_place INTEGER NOT NULL DEFAULT 0 CHECK (has_place IN (0, 1));
+ALTER TABLE parts ADD COLUMN silent INTEGER NOT NULL DEFAULT 0 CHECK (silent IN (0, 1));
+
+-- Before there were places, every site that had accepted took part.
+UPDATE parts SET has_place = 1 WHERE enrolment = 'accepted';
+UPDATE jobs SET elapsed_ms =
+  max(0, (SELECT ifnull(max(unix_ms), 0) FROM events WHERE events.job = jobs.job)
+         - submitted_unix_ms);
 )sql"};
 
 }  // namespace entente::broker

@@ -40,6 +40,7 @@ SiteSelection read_sites(TomlReader table) {
   sites.quorum = count(table, "quorum", 0, limits::kSitesPerJobMax, sites.quorum);
   sites.mandatory = read_site_names(table, "mandatory");
   sites.exclude = read_site_names(table, "exclude");
+  sites.replace = table.boolean("replace", sites.replace);
   return sites;
 }
 

@@ -23,6 +23,7 @@ struct SiteSelection {
   std::uint32_t quorum = 0;       // updates a round needs to close; 0: the same as min
   std::vector<SiteId> mandatory;  // the job does not start without them
   std::vector<SiteId> exclude;    // never asked
+  bool replace = true;            // others may take the place of a site that is lost or draining
 
   [[nodiscard]] std::uint32_t effective_quorum() const { return quorum != 0 ? quorum : min; }
   bool operator==(const SiteSelection&) const = default;

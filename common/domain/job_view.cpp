@@ -20,6 +20,9 @@ constexpr std::array kJobEventKinds{
     EnumName{JobEventKind::completed, "completed"},
     EnumName{JobEventKind::failed, "failed"},
     EnumName{JobEventKind::aborted, "aborted"},
+    EnumName{JobEventKind::site_replaced, "site_replaced"},
+    EnumName{JobEventKind::site_returned, "site_returned"},
+    EnumName{JobEventKind::site_draining, "site_draining"},
 };
 static_assert(in_order(kJobEventKinds));
 

@@ -34,6 +34,9 @@ enum class JobEventKind : std::uint8_t {
   completed,
   failed,
   aborted,
+  site_replaced,
+  site_returned,
+  site_draining,
 };
 
 [[nodiscard]] std::string_view to_string(JobEventKind kind);
@@ -78,6 +81,7 @@ struct JobSiteView {
   std::optional<TaskKind> task;   // what it is doing now
   TaskState task_state = TaskState::pending;
   TaskProgress progress;
+  bool stands_by = false;  // has accepted, and all places are taken
 
   bool operator==(const JobSiteView&) const = default;
 };
@@ -109,6 +113,9 @@ struct SiteView {
   UnixMillis last_seen_unix_ms = 0;
   SiteAdvert advert;
   std::vector<JobId> jobs;  // it takes part in now
+  bool draining = false;    // gets no new tasks
+  std::string drain_reason;
+  std::uint32_t open_tasks = 0;  // of all its jobs
 
   bool operator==(const SiteView&) const = default;
 };

@@ -159,6 +159,16 @@ struct AbortJob {
 struct ListSites {
   bool operator==(const ListSites&) const = default;
 };
+// Of operators only. The site finishes the tasks that it has and gets no new ones until ResumeSite.
+struct DrainSite {
+  SiteId site;
+  std::string reason;
+  bool operator==(const DrainSite&) const = default;
+};
+struct ResumeSite {
+  SiteId site;
+  bool operator==(const ResumeSite&) const = default;
+};
 struct ListModels {
   bool operator==(const ListModels&) const = default;
 };
@@ -170,7 +180,7 @@ struct ShowModel {
 };
 
 using RequestBody = std::variant<SubmitJob, ListJobs, ShowJob, WatchJob, AbortJob, ListSites,
-                                 ListModels, ShowModel>;
+                                 ListModels, ShowModel, DrainSite, ResumeSite>;
 
 struct Request {
   std::uint64_t id = 0;  // chosen by the sender, returned in the reply
@@ -182,9 +192,9 @@ struct Done {
   bool operator==(const Done&) const = default;
 };
 
-using ReplyBody = std::variant<Done,                     // AbortJob, WatchJob
-                               Refusal,                  // to any request
-                               JobSummary,               // SubmitJob
+using ReplyBody = std::variant<Done,        // AbortJob, WatchJob, DrainSite, ResumeSite
+                               Refusal,     // to any request
+                               JobSummary,  // SubmitJob
                                std::vector<JobSummary>,  // ListJobs
                                JobView,                  // ShowJob
                                std::vector<SiteView>,    // ListSites

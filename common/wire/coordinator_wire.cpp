@@ -37,6 +37,14 @@ struct RequestWriter {
       model.initVersion().setRound(*show.version);
     }
   }
+  void operator()(const msg::DrainSite& drain) {
+    auto site = to.initDrainSite();
+    site.setSite(text(drain.site.str()));
+    site.setReason(text(prose(drain.reason)));
+  }
+  void operator()(const msg::ResumeSite& resume) {
+    to.initResumeSite().setSite(text(resume.site.str()));
+  }
 };
 
 }  // namespace
@@ -82,6 +90,14 @@ static msg::RequestBody read(schema::Request::Body::Reader from) {
       return msg::ShowModel{.job = read_name<JobId>(view(show.getJob()), "showModel.job"),
                             .version = read(show.getVersion())};
     }
+    case Body::DRAIN_SITE: {
+      const auto drain = from.getDrainSite();
+      return msg::DrainSite{.site = read_name<SiteId>(view(drain.getSite()), "drainSite.site"),
+                            .reason = prose(view(drain.getReason()))};
+    }
+    case Body::RESUME_SITE:
+      return msg::ResumeSite{
+          read_name<SiteId>(view(from.getResumeSite().getSite()), "resumeSite.site")};
   }
   throw Unknown{fmt::format("a request is of the unknown kind {}", unsigned{from.which()})};
 }

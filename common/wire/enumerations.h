@@ -94,8 +94,9 @@ struct Mirror<JobEventKind> {
       JobEventKind::started,        JobEventKind::round_started, JobEventKind::update_accepted,
       JobEventKind::update_refused, JobEventKind::task_failed,   JobEventKind::task_lost,
       JobEventKind::round_merged,   JobEventKind::evaluated,     JobEventKind::completed,
-      JobEventKind::failed,         JobEventKind::aborted};
-  static_assert(Wire::ABORTED == Wire{kValues.size() - 1});
+      JobEventKind::failed,         JobEventKind::aborted,       JobEventKind::site_replaced,
+      JobEventKind::site_returned,  JobEventKind::site_draining};
+  static_assert(Wire::SITE_DRAINING == Wire{kValues.size() - 1});
 };
 
 template <class Domain>

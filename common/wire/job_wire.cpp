@@ -27,6 +27,7 @@ static void write(const SiteSelection& sites, schema::SiteSelection::Builder to)
   if (!sites.exclude.empty()) {
     write_names(sites.exclude, to.initExclude(static_cast<unsigned>(sites.exclude.size())));
   }
+  to.setReplace(sites.replace);
 }
 
 static SiteSelection read(schema::SiteSelection::Reader from) {
@@ -37,6 +38,7 @@ static SiteSelection read(schema::SiteSelection::Reader from) {
       .mandatory =
           read_names<SiteId>(from.getMandatory(), limits::kSitesPerJobMax, "sites.mandatory"),
       .exclude = read_names<SiteId>(from.getExclude(), limits::kSitesPerJobMax, "sites.exclude"),
+      .replace = from.getReplace(),
   };
 }
 

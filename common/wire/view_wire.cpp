@@ -123,6 +123,7 @@ void write(const JobSiteView& site, schema::JobSiteView::Builder to) {
   }
   to.setTaskState(write_enum(site.task_state));
   write(site.progress, to.initProgress());
+  to.setStandsBy(site.stands_by);
 }
 
 JobSiteView read(schema::JobSiteView::Reader from) {
@@ -138,6 +139,7 @@ JobSiteView read(schema::JobSiteView::Reader from) {
       .task = read(from.getTask()),
       .task_state = read_enum<TaskState>(from.getTaskState(), "jobSite.taskState"),
       .progress = read(from.getProgress()),
+      .stands_by = from.getStandsBy(),
   };
 }
 
@@ -171,6 +173,9 @@ void write(const SiteView& site, schema::SiteView::Builder to) {
   to.setLastSeenUnixMs(site.last_seen_unix_ms);
   write(site.advert, to.initAdvert());
   write_names(site.jobs, to.initJobs(static_cast<unsigned>(site.jobs.size())));
+  to.setDraining(site.draining);
+  to.setDrainReason(text(prose(site.drain_reason)));
+  to.setOpenTasks(site.open_tasks);
 }
 
 SiteView read(schema::SiteView::Reader from) {
@@ -180,6 +185,9 @@ SiteView read(schema::SiteView::Reader from) {
       .last_seen_unix_ms = from.getLastSeenUnixMs(),
       .advert = read(from.getAdvert()),
       .jobs = read_names<JobId>(from.getJobs(), kRowsMax, "site.jobs"),
+      .draining = from.getDraining(),
+      .drain_reason = prose(view(from.getDrainReason())),
+      .open_tasks = from.getOpenTasks(),
   };
 }
 

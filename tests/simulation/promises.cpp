@@ -267,7 +267,13 @@ void Promises::on_journal(const SiteId& site, const agent::Event& event,
       finished_[site].insert(work_of(save->entry.order.key));
     }
     const auto* drop = std::get_if<agent::effect::DropResult>(&effect);
-    if (drop == nullptr || (verdict != nullptr && verdict->key == drop->key)) {
+    if (drop != nullptr && verdict != nullptr && verdict->key == drop->key) {
+      if (verdict->refusal) {  // it is gone, and may be asked for again
+        finished_[site].erase(work_of(drop->key));
+      }
+      continue;
+    }
+    if (drop == nullptr) {
       continue;
     }
     const bool is_handed_on =

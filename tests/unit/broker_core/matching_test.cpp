@@ -44,15 +44,28 @@ TEST(Matching, ASilentSiteIsNotWaitedForOnceThereAreEnough) {
   const auto id = it.submit_for(sites(2));
   it.accept(it.east, id);
   it.accept(it.north, id);
-  ASSERT_TRUE(it.core.next_wakeup());
-  EXPECT_EQ(*it.core.next_wakeup(), it.now.monotonic + small_spec().stall_window);
-  it.wait(small_spec().stall_window);
+  it.wait(small_spec().stall_window - Millis(1));
+  EXPECT_EQ(it.state(id), JobState::matching);
+  it.wait(Millis(1));
   EXPECT_EQ(it.state(id), JobState::running);
 }
 
-TEST(Matching, AnAnswerAfterTheStartIsTurnedAway) {
+TEST(Matching, AnAnswerAfterTheStartStandsBy) {
   ThreeSites it;
   const auto id = it.submit_for(sites(2));
+  it.accept(it.east, id);
+  it.accept(it.north, id);
+  it.wait(small_spec().stall_window);
+  EXPECT_TRUE(it.accept(it.south, id).actions.empty());
+  EXPECT_EQ(it.enrolment(id, "south"), Enrolment::accepted);
+  EXPECT_FALSE(it.store.part(id, SiteId::literal("south"))->has_place);
+}
+
+TEST(Matching, AnAnswerAfterTheStartIsTurnedAwayWhenNobodyIsToBeReplaced) {
+  ThreeSites it;
+  auto selection = sites(2);
+  selection.replace = false;
+  const auto id = it.submit_for(selection);
   it.accept(it.east, id);
   it.accept(it.north, id);
   it.wait(small_spec().stall_window);
@@ -115,12 +128,27 @@ TEST(Matching, NeverTakesMoreSitesThanMax) {
   const auto id = it.submit_for(sites(1, 2, {SiteId::literal("south")}));
   it.wait(small_spec().stall_window);  // east is silent: north is asked as well
   it.accept(it.north, id);
-  EXPECT_EQ(sent<msg::JobClosed>(it.accept(it.east, id), it.east).size(), 1U)
-      << "the last place is the mandatory site's";
+  it.accept(it.east, id);
   it.accept(it.south, id);
   EXPECT_EQ(it.state(id), JobState::running);
+  const auto has_place = [&](const char* site) {
+    return it.store.part(id, SiteId::literal(site))->has_place;
+  };
+  EXPECT_TRUE(has_place("south")) << "it is mandatory";
+  EXPECT_TRUE(has_place("east")) << "the first of the others";
+  EXPECT_FALSE(has_place("north"));
+}
+
+TEST(Matching, WithoutReplacementWhoFindsThePlacesTakenIsTurnedAway) {
+  ThreeSites it;
+  auto selection = sites(1, 2, {SiteId::literal("south")});
+  selection.replace = false;
+  const auto id = it.submit_for(selection);
+  it.wait(small_spec().stall_window);  // east is silent: north is asked as well
+  it.accept(it.north, id);
+  EXPECT_EQ(sent<msg::JobClosed>(it.accept(it.east, id), it.east).size(), 1U)
+      << "the last place is the mandatory site's";
   EXPECT_EQ(it.enrolment(id, "east"), Enrolment::declined);
-  EXPECT_EQ(it.enrolment(id, "north"), Enrolment::accepted);
 }
 
 TEST(Matching, KeepsAPlaceForAMandatorySiteThatIsAway) {

@@ -228,6 +228,16 @@ TEST(Rounds, TheInitialModelMovesOnFromASiteThatStalls) {
   EXPECT_EQ(second[0].order.key.kind, TaskKind::initialize);
   EXPECT_EQ(second[0].order.seed, first[0].order.seed) << "the model must not depend on the site";
   it.hear(north, msg::TaskFailed{second[0].order.key, {{"broken", "no torch", "", {}}, false}});
+  EXPECT_EQ(it.state(id), JobState::running) << "east may come back";
+  const auto third = sent<msg::TaskOffer>(it.accept(east, id), east);
+  EXPECT_TRUE(third.empty()) << "a repeated promise says nothing about what the site does";
+  it.on(SessionClosed{east});
+  const auto back = it.open(Role::site, "east");
+  it.hello(back);
+  const auto again = sent<msg::TaskOffer>(it.hear(back, msg::Advert{advert()}), back);
+  ASSERT_EQ(again.size(), 1U);
+  EXPECT_EQ(again[0].order.key.attempt, 2U);
+  it.hear(back, msg::TaskFailed{again[0].order.key, {{"broken", "no disk", "", {}}, false}});
   EXPECT_EQ(it.state(id), JobState::failed);
   EXPECT_THAT(it.store.job(id)->reason, HasSubstr("no site could make the initial model"));
   EXPECT_THAT(it.store.job(id)->reason, HasSubstr("north: no torch"));

@@ -1,5 +1,8 @@
 #include "tests/unit/broker_core/scenario.h"
 
+#include <algorithm>
+#include <iterator>
+
 #include "tests/unit/broker_core/committed.h"
 
 namespace entente::broker {
@@ -40,6 +43,11 @@ TaskKey key(const JobId& job, Round round, TaskKind kind, const std::string& sit
   return {job, round, kind, SiteId::literal(site), attempt};
 }
 
+static void append(Effects& effects, Effects more) {
+  std::move(more.rows.begin(), more.rows.end(), std::back_inserter(effects.rows));
+  std::move(more.actions.begin(), more.actions.end(), std::back_inserter(effects.actions));
+}
+
 Effects Scenario::on(const Event& event) {
   auto effects = core.step(event, now);
   store.write(effects.rows);
@@ -54,6 +62,16 @@ Effects Scenario::hear(SessionId session, msg::Control message) {
 }
 
 Effects Scenario::wait(Millis by) {
+  const auto until = now.monotonic + by;
+  Effects effects;
+  for (auto due = core.next_wakeup(); due && *due < until; due = core.next_wakeup()) {
+    append(effects, sleep(std::max(*due, now.monotonic) - now.monotonic));
+  }
+  append(effects, sleep(until - now.monotonic));
+  return effects;
+}
+
+Effects Scenario::sleep(Millis by) {
   now.monotonic += by;
   now.unix_ms += by.count();
   return on(Tick{});

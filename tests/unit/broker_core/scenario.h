@@ -24,8 +24,10 @@ Identity identity(Role role, const std::string& name);
 struct Scenario {
   Effects on(const Event& event);
   Effects hear(SessionId session, msg::Control message);
-  // Lets time pass and ticks once.
+  // Lets time pass as the shell does, with a Tick whenever one is due and one at the end.
   Effects wait(Millis by);
+  // Lets time pass without the broker running, then ticks once.
+  Effects sleep(Millis by);
   // The process ends and starts again with what is committed; every session is gone.
   Effects restart();
 

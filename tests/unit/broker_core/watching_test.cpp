@@ -69,7 +69,7 @@ TEST(Watching, EndsWithTheSession) {
 TEST(Watching, ProgressIsPushedAtMostFiveTimesASecond) {
   RunningJob it;
   it.ask(it.alice, msg::WatchJob{it.id, 0});
-  it.wait(Millis(200));
+  it.sleep(Millis(200));
   const auto report = [&](std::uint64_t done) {
     return it.hear(it.north, msg::TaskReport{it.train("north"), {done, 10, "examples"}});
   };

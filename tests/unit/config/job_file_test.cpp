@@ -106,8 +106,9 @@ TEST(JobFile, TheDocumentedExampleUsesEveryKey) {
   EXPECT_EQ(spec->seed, 7u);
   EXPECT_EQ(spec->deadline, std::chrono::hours{6});
   EXPECT_EQ(spec->stall_window, std::chrono::minutes{5});
-  EXPECT_EQ(spec->sites,
-            (SiteSelection{3, 5, 2, {SiteId::literal("north")}, {SiteId::literal("test-lab")}}));
+  EXPECT_EQ(
+      spec->sites,
+      (SiteSelection{3, 5, 2, {SiteId::literal("north")}, {SiteId::literal("test-lab")}, false}));
   EXPECT_EQ(spec->train,
             (TrainSpec{"lung-nodules", 2, 64, Loss::cross_entropy, {"sgd", 0.01, 0.9, 0.0001}}));
   EXPECT_EQ(spec->evaluate, (EvaluateSpec{"lung-nodules-test", 5}));
@@ -221,7 +222,7 @@ INSTANTIATE_TEST_SUITE_P(
                 kMinimal,
                 "config_invalid",
                 "--set sites.mn=2: unknown key \"mn\" in [sites]; known are exclude, mandatory, "
-                "max, min, quorum",
+                "max, min, quorum, replace",
                 kDocs,
                 {"sites.mn=2"}},
         Invalid{"OverrideWithoutAValue",

@@ -95,6 +95,7 @@ TEST(CanonicalSpec, EveryFieldChangesTheDigest) {
       {"order of sites.mandatory",
        [](JobSpec& s) { std::swap(s.sites.mandatory[0], s.sites.mandatory[1]); }},
       {"sites.exclude", [](JobSpec& s) { s.sites.exclude.clear(); }},
+      {"sites.replace", [](JobSpec& s) { s.sites.replace = true; }},
       {"model.input", [](JobSpec& s) { s.model.input[0] = 3; }},
       {"model.layers", [](JobSpec& s) { s.model.layers.pop_back(); }},
       {"layer.kind", [](JobSpec& s) { s.model.layers[1].kind = "tanh"; }},

@@ -52,7 +52,8 @@ JobSpec job_spec() {
                 .max = 5,
                 .quorum = 3,
                 .mandatory = {SiteId::literal("north"), SiteId::literal("east")},
-                .exclude = {SiteId::literal("south")}};
+                .exclude = {SiteId::literal("south")},
+                .replace = false};
   spec.model.input = {1, 28, 28};
   spec.model.layers = {
       {.kind = "conv2d",
@@ -119,7 +120,8 @@ JobSiteView job_site_view() {
           .examples = 6000,
           .task = TaskKind::evaluate,
           .task_state = TaskState::lost,
-          .progress = progress()};
+          .progress = progress(),
+          .stands_by = true};
 }
 
 static RoundView round_view() {
@@ -144,7 +146,10 @@ SiteView site_view() {
           .connected = true,
           .last_seen_unix_ms = -1,
           .advert = site_advert(),
-          .jobs = {JobId::literal("lung-3"), JobId::literal("heart-1")}};
+          .jobs = {JobId::literal("lung-3"), JobId::literal("heart-1")},
+          .draining = true,
+          .drain_reason = "a new disk",
+          .open_tasks = 2};
 }
 
 ModelView model_view() {
@@ -208,6 +213,8 @@ std::vector<msg::Control> control_messages() {
        {msg::RequestBody(msg::SubmitJob{job_spec()}), msg::RequestBody(msg::ListJobs{}),
         msg::RequestBody(msg::ShowJob{job}), msg::RequestBody(msg::WatchJob{job, 5}),
         msg::RequestBody(msg::AbortJob{job, "no longer needed"}),
+        msg::RequestBody(msg::DrainSite{SiteId::literal("north"), "a new disk"}),
+        msg::RequestBody(msg::ResumeSite{SiteId::literal("north")}),
         msg::RequestBody(msg::ListSites{}), msg::RequestBody(msg::ListModels{}),
         msg::RequestBody(msg::ShowModel{job, Round{0}}),
         msg::RequestBody(msg::ShowModel{job, std::nullopt})}) {

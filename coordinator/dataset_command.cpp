@@ -1,4 +1,4 @@
-#include "coordinator/catalogue_commands.h"
+#include "coordinator/dataset_command.h"
 
 #include <fmt/format.h>
 
@@ -8,36 +8,11 @@
 #include <tuple>
 
 #include "common/domain/layers.h"
-#include "common/runtime/system_clock.h"
 #include "coordinator/ask.h"
 #include "coordinator/text.h"
 
 namespace entente::cli {
 namespace {
-
-void print_sites(const std::vector<SiteView>& sites) {
-  if (sites.empty()) {
-    fmt::print("no site has joined yet; a site does with: entente-agent serve --config FILE\n");
-    return;
-  }
-  std::vector<std::vector<std::string>> rows{
-      {"SITE", "CONNECTED", "LAST SEEN", "DATASETS", "SLOTS", "JOBS", "VERSION"}};
-  for (const auto& site : sites) {
-    std::vector<std::string> datasets;
-    for (const auto& dataset : site.advert.datasets) {
-      datasets.push_back(dataset.name);
-    }
-    rows.push_back({site.site.str(), site.connected ? "yes" : "no",
-                    site.connected ? "now" : format_utc(site.last_seen_unix_ms),
-                    fmt::format("{}", fmt::join(datasets, ", ")), std::to_string(site.advert.slots),
-                    std::to_string(site.jobs.size()), site.advert.version});
-  }
-  print_table(rows);
-}
-
-ExitCode list_sites(const Options& options) {
-  return ask_and_print<std::vector<SiteView>>(options, msg::ListSites{}, print_sites);
-}
 
 // A dataset at a site that has it.
 struct DatasetView {
@@ -108,12 +83,7 @@ ExitCode list_datasets(const Options& options) {
 
 }  // namespace
 
-void add_catalogue_commands(CLI::App& app, const Options& options, Action& chosen) {
-  auto* site = app.add_subcommand("site", "The consortium's sites");
-  site->require_subcommand(1);
-  site->add_subcommand("list", "List the sites, connected or not")->callback([&options, &chosen] {
-    chosen = [&options] { return list_sites(options); };
-  });
+void add_dataset_command(CLI::App& app, const Options& options, Action& chosen) {
   auto* dataset = app.add_subcommand("dataset", "The datasets that sites offer to train on");
   dataset->require_subcommand(1);
   dataset->add_subcommand("list", "List the datasets by name and site")

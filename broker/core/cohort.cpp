@@ -1,0 +1,253 @@
+#include "broker/core/cohort.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+
+#include "broker/core/jobs.h"
+#include "broker/core/matchmaker.h"
+#include "broker/core/tasks.h"
+#include "common/base/check.h"
+
+namespace entente::broker {
+namespace {
+
+bool has_accepted(const Part& part) { return part.row.enrolment == Enrolment::accepted; }
+
+// The site's newest task in the current round; evaluations are no part of a round.
+const Task* task_of(const Job& job, const SiteId& site) {
+  const Task* newest = nullptr;
+  const auto current = job.rounds.empty() ? 0 : job.rounds.rbegin()->first;
+  for (const auto kind : {TaskKind::initialize, TaskKind::train}) {
+    for (auto it = job.tasks.lower_bound({job.id(), current, kind, site, 1});
+         it != job.tasks.end() && it->first.round == current && it->first.kind == kind &&
+         it->first.site == site;
+         ++it) {
+      newest = &it->second;
+    }
+  }
+  return newest;
+}
+
+bool has_failed(const Task* task) {
+  return task != nullptr && task->row.state == TaskState::failed;
+}
+
+// Why somebody else may take the site's place; nothing while it is its own.
+std::optional<std::string> vacancy(const Step& step, const Job& job, const Part& part) {
+  const auto& id = part.row.site;
+  if (!part.row.has_place || is_mandatory(job, id)) {
+    return std::nullopt;
+  }
+  const auto* task = task_of(job, id);
+  const bool is_busy = task != nullptr && is_open(*task);
+  if (part.row.silent || (is_busy && is_stalled(step, job, *task))) {
+    return stalled_for(job);
+  }
+  if (is_busy) {
+    return std::nullopt;
+  }
+  const auto& site = step.state.sites.at(id).row;
+  if (site.draining) {
+    return site.drain_reason.empty() ? "it is draining" : "it is draining, " + site.drain_reason;
+  }
+  return has_failed(task) ? std::optional(task->row.reason) : std::nullopt;
+}
+
+// Who stands by and may take a place at once, the first by id.
+Part* next_in_line(Step& step, Job& job) {
+  for (auto& [id, part] : job.parts) {
+    const auto& site = step.state.sites.at(id);
+    if (!has_accepted(part) || part.row.has_place || part.row.silent || !site.advertised ||
+        site.row.draining) {
+      continue;
+    }
+    const auto* task = task_of(job, id);
+    if (!has_failed(task) &&
+        (task == nullptr || !is_open(*task) || !is_stalled(step, job, *task))) {
+      return &part;
+    }
+  }
+  return nullptr;
+}
+
+void hand_over(Step& step, Job& job, Part& from, Part& to, const std::string& why) {
+  from.row.has_place = false;
+  to.row.has_place = true;
+  step.save(from);
+  step.save(to);
+  JobEvent event;
+  event.kind = JobEventKind::site_replaced;
+  event.round = job.rounds.rbegin()->first;
+  event.site = to.row.site.str();
+  event.text = fmt::format("{} takes the place of {}: {}", to.row.site.str(), from.row.site.str(),
+                           why.substr(0, why.find('\n')));
+  step.tell(job, std::move(event));
+}
+
+// Asks sites that are not in the job yet, until `wanted` offers are under way.
+void ask_outsiders(Step& step, Job& job, std::size_t wanted) {
+  auto under_way = static_cast<std::size_t>(
+      std::count_if(job.parts.begin(), job.parts.end(),
+                    [&](const auto& entry) { return may_still_answer(step, job, entry.second); }));
+  for (const auto& [id, site] : step.state.sites) {
+    if (under_way >= wanted) {
+      return;
+    }
+    if (!job.parts.contains(id) && site.advertised && !site.row.draining &&
+        fits(job.spec(), site)) {
+      offer_job(step, job, id);
+      ++under_way;
+    }
+  }
+}
+
+}  // namespace
+
+bool is_mandatory(const Job& job, const SiteId& site) {
+  const auto& mandatory = job.spec().sites.mandatory;
+  return std::find(mandatory.begin(), mandatory.end(), site) != mandatory.end();
+}
+
+bool is_stalled(const Step& step, const Job& job, const Task& task) {
+  return step.now.monotonic - task.last_progress >= job.spec().stall_window;
+}
+
+std::string stalled_for(const Job& job) {
+  const auto window = std::chrono::duration_cast<std::chrono::seconds>(job.spec().stall_window);
+  return fmt::format("no progress for {} s", window.count());
+}
+
+bool may_still_answer(const Step& step, const Job& job, const Part& part) {
+  return part.row.enrolment == Enrolment::offered &&
+         step.now.monotonic - part.offered_at < job.spec().stall_window;
+}
+
+std::vector<SiteId> sites_at_work(const State& state, const Job& job, Among among) {
+  std::vector<SiteId> sites;
+  for (const auto& [id, part] : job.parts) {
+    const auto& site = state.sites.at(id);
+    if (has_accepted(part) && (part.row.has_place || among == Among::accepted) &&
+        !site.row.draining && (!part.row.silent || site.session)) {
+      sites.push_back(id);
+    }
+  }
+  return sites;
+}
+
+std::size_t places(const Job& job) {
+  return static_cast<std::size_t>(
+      std::count_if(job.parts.begin(), job.parts.end(),
+                    [](const auto& entry) { return entry.second.row.has_place; }));
+}
+
+void give_out_places(Step& step, Job& job) {
+  const auto max = job.spec().sites.max;
+  std::size_t given = 0;
+  for (const bool mandatory : {true, false}) {
+    for (auto& [id, part] : job.parts) {
+      if (has_accepted(part) && is_mandatory(job, id) == mandatory &&
+          !step.state.sites.at(id).row.draining && (max == 0 || given < max)) {
+        part.row.has_place = true;
+        step.save(part);
+        ++given;
+      }
+    }
+  }
+}
+
+void fill_places(Step& step, Job& job) {
+  if (job.row.state != JobState::running || !job.spec().sites.replace) {
+    return;
+  }
+  std::size_t untaken = 0;
+  for (auto& [id, part] : job.parts) {
+    if (const auto why = vacancy(step, job, part)) {
+      if (auto* taker = next_in_line(step, job)) {
+        hand_over(step, job, part, *taker, *why);
+      } else {
+        ++untaken;
+      }
+    }
+  }
+  ask_outsiders(step, job, untaken);
+}
+
+void join_open_round(Step& step, Job& job) {
+  if (job.row.state != JobState::running) {
+    return;
+  }
+  const auto& round = job.rounds.rbegin()->second;
+  if (round.round == 0 || round.state != RoundState::training) {
+    return;
+  }
+  std::size_t answers = 0;
+  for (const auto& [key, task] : job.tasks) {
+    const bool counts =
+        task.row.state == TaskState::done || (is_open(task) && !is_stalled(step, job, task));
+    answers += key.round == round.round && key.kind == TaskKind::train && counts ? 1 : 0;
+  }
+  for (const auto& site : sites_at_work(step.state, job, Among::holding_places)) {
+    const auto* task = task_of(job, site);
+    if (answers < places(job) && (task == nullptr || task->row.state == TaskState::lost) &&
+        !job.parts.at(site).row.silent) {
+      open_train_task(step, job, round.round, site);
+      ++answers;
+    }
+  }
+}
+
+void open_train_task(Step& step, Job& job, Round round, const SiteId& site) {
+  auto& task = open_task(step, job, round, TaskKind::train, site);
+  if (job.parts.at(site).row.silent) {
+    task.last_progress -= job.spec().stall_window;
+  }
+}
+
+void heard_from(Step& step, Job& job, const SiteId& site) {
+  const auto found = job.parts.find(site);
+  if (found == job.parts.end() || !found->second.row.silent) {
+    return;
+  }
+  auto& part = found->second;
+  part.row.silent = false;
+  step.save(part);
+  JobEvent event;
+  event.kind = JobEventKind::site_returned;
+  event.site = site.str();
+  event.text = fmt::format("{} is back{}", site.str(),
+                           part.row.has_place ? "" : "; its place is taken, it stands by");
+  step.tell(job, std::move(event));
+  fill_places(step, job);
+  join_open_round(step, job);
+}
+
+std::size_t within_reach(const Step& step, const Job& job) {
+  std::size_t reached = 0;
+  std::size_t vacant = 0;  // places that their holders cannot win back in this round
+  std::size_t others = 0;
+  for (const auto& [id, part] : job.parts) {
+    const auto* task = task_of(job, id);
+    const bool has_settled = task != nullptr && task->row.state != TaskState::lost;
+    if (part.row.enrolment == Enrolment::declined) {
+      continue;
+    }
+    if (has_failed(task)) {
+      vacant += part.row.has_place && !is_mandatory(job, id) ? 1 : 0;
+    } else if (has_settled || part.row.has_place) {
+      ++reached;
+    } else {
+      ++others;
+    }
+  }
+  if (vacant == 0 || !job.spec().sites.replace) {
+    return reached;
+  }
+  for (const auto& [id, site] : step.state.sites) {
+    others += !job.parts.contains(id) && fits(job.spec(), site) ? 1 : 0;
+  }
+  return reached + std::min(vacant, others);
+}
+
+}  // namespace entente::broker

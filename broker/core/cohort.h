@@ -1,0 +1,62 @@
+// Who takes part in a job's rounds: places, silence, and who steps in for whom.
+//
+//  - A job starts with a number of places and keeps that number. A place is held by one site; a
+//  site
+//    that has accepted the job and holds none stands by.
+//  - A site whose task was lost for want of progress is silent until something is heard of it: its
+//    advert, a word about the job, bytes that move. No round waits for a silent site. One that is
+//    away is left out until it is back. One that is connected is given its task all the same: a
+//    trainer that hangs is only ended by the next order.
+//  - Who is back joins the open round at once, unless it has answered in it already.
+//  - A place is vacant while its holder is silent or its task stalls, while the holder has failed
+//    for good in this round, and while it is draining and has nothing left to finish in this round.
+//    When the job allows it (sites.replace), the first by id of those who stand by takes the place;
+//    when nobody does, the next eligible site is asked to join the job. Until then the holder may
+//    come back to its place.
+//  - A mandatory site's place is kept for it: the coordinator wants its data, not somebody's.
+//  Rounds
+//    close without it when it is silent, as without any other.
+//  - A site that is draining finishes its tasks and gets no new ones, in no job.
+#pragma once
+
+#include <vector>
+
+#include "broker/core/step.h"
+
+namespace entente::broker {
+
+[[nodiscard]] bool is_mandatory(const Job& job, const SiteId& site);
+[[nodiscard]] bool is_stalled(const Step& step, const Job& job, const Task& task);
+[[nodiscard]] std::string stalled_for(const Job& job);
+
+// An offer that is not answered yet, and within the stall window.
+[[nodiscard]] bool may_still_answer(const Step& step, const Job& job, const Part& part);
+
+// The sites that may be given a task of the job, by id: all that have accepted it, or only those
+// that hold a place.
+enum class Among : std::uint8_t { accepted, holding_places };
+[[nodiscard]] std::vector<SiteId> sites_at_work(const State& state, const Job& job, Among among);
+
+[[nodiscard]] std::size_t places(const Job& job);
+
+// At the start of the job: to mandatory sites first, then by id, at most sites.max. Draining sites
+// get none.
+void give_out_places(Step& step, Job& job);
+
+// Lets others take vacant places, and asks for more sites where nobody can.
+void fill_places(Step& step, Job& job);
+
+// Gives a task to every site that holds a place and has none in the open training round, as far as
+// the round still lacks answers.
+void join_open_round(Step& step, Job& job);
+
+// The task of the round for the site, under the next attempt. Nobody waits for a silent site's.
+void open_train_task(Step& step, Job& job, Round round, const SiteId& site);
+
+// Something was heard of the site that concerns the job: it is no longer silent.
+void heard_from(Step& step, Job& job, const SiteId& site);
+
+// How many sites have a result in the current round, or may still get there before the deadline.
+[[nodiscard]] std::size_t within_reach(const Step& step, const Job& job);
+
+}  // namespace entente::broker

@@ -1,0 +1,16 @@
+// `entente dataset`: what there is to train on.
+#pragma once
+
+#include "coordinator/output.h"
+
+namespace CLI {
+class App;
+}
+
+namespace entente::cli {
+
+// Adds the command to `app`. Parsing stores into `chosen` what is to be run; `options` and
+// `chosen` must outlive it.
+void add_dataset_command(CLI::App& app, const Options& options, Action& chosen);
+
+}  // namespace entente::cli

@@ -1,0 +1,302 @@
+// Who takes part in a job's rounds: silence, return, replacement, draining.
+#include <gmock/gmock.h>
+
+#include "tests/unit/broker_core/scenario.h"
+
+namespace entente::broker {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+const Millis kWindow = small_spec().stall_window;
+const TaskFailure kForGood{{"broken", "no disk", "", {}}, false};
+
+std::vector<std::string> sites_of(const std::vector<StartMerge>& merges) {
+  std::vector<std::string> sites;
+  for (const auto& merge : merges) {
+    for (const auto& input : merge.updates) {
+      sites.push_back(input.site.str());
+    }
+  }
+  return sites;
+}
+
+// Three sites have the places of a job in round 1, with a quorum of two; west is not in the job.
+struct WithAFourth : RunningJob {
+  explicit WithAFourth(JobSpec spec = three_places()) : RunningJob(std::move(spec)) {}
+  static JobSpec three_places() {
+    auto spec = three_site_spec();
+    spec.sites.max = 3;
+    return spec;
+  }
+  SessionId west = connect("west");
+  SessionId mary = connect(Role::operator_, "mary");
+
+  bool has_place(const std::string& site) const {
+    const auto* part = store.part(id, SiteId::literal(site));
+    return part != nullptr && part->has_place;
+  }
+  std::string last_words(JobEventKind kind) const {
+    std::string text;
+    for (const auto& event : store.events(id)) {
+      text = event.kind == kind ? event.text : text;
+    }
+    return text;
+  }
+  SessionId reconnect(const std::string& site, SessionId old) {
+    on(SessionClosed{old});
+    return connect(site);
+  }
+  Effects finish_round_without_south(Round round = 1) {
+    deliver(east, train("east", round), blob(1));
+    return deliver(north, train("north", round), blob(2));
+  }
+};
+
+// Nobody stands in for anybody.
+struct WithoutReplacement : WithAFourth {
+  WithoutReplacement() : WithAFourth(spec()) {}
+  static JobSpec spec() {
+    auto spec = three_places();
+    spec.sites.replace = false;
+    spec.rounds = 3;
+    return spec;
+  }
+};
+
+TEST(Cohort, ASilentSiteThatIsAwayIsLeftOutUntilItIsBack) {
+  WithoutReplacement it;
+  it.on(SessionClosed{it.south});
+  it.finish_round_without_south();
+  EXPECT_THAT(sites_of(all<StartMerge>(it.wait(kWindow))), ElementsAre("east", "north"));
+  it.merged(it.id, 1, blob(101));
+  EXPECT_EQ(it.store.task(it.train("south", 2)), nullptr) << "it would cost a window again";
+  it.deliver(it.east, it.train("east", 2), blob(3));
+  const auto south = it.connect("south");
+  EXPECT_EQ(it.store.task(it.train("south", 2))->state, TaskState::pending) << "it joins at once";
+  it.deliver(it.north, it.train("north", 2), blob(4));
+  EXPECT_THAT(sites_of(all<StartMerge>(it.deliver(south, it.train("south", 2), blob(5)))),
+              ElementsAre("east", "north", "south"));
+  EXPECT_THAT(it.last_words(JobEventKind::site_returned), HasSubstr("south is back"));
+}
+
+TEST(Cohort, ASilentSiteThatIsConnectedIsGivenItsTaskAndNotWaitedFor) {
+  WithoutReplacement it;
+  it.finish_round_without_south();
+  it.wait(kWindow);
+  EXPECT_EQ(sent<msg::TaskOffer>(it.merged(it.id, 1, blob(101)), it.south).size(), 1U)
+      << "only the next order ends a trainer that hangs";
+  it.deliver(it.east, it.train("east", 2), blob(3));
+  const auto merges = all<StartMerge>(it.deliver(it.north, it.train("north", 2), blob(4)));
+  EXPECT_THAT(sites_of(merges), ElementsAre("east", "north"));
+}
+
+TEST(Cohort, ASilentSiteThatReportsIsWaitedForAgain) {
+  WithoutReplacement it;
+  it.finish_round_without_south();
+  it.wait(kWindow);
+  it.merged(it.id, 1, blob(101));
+  it.hear(it.south, msg::TaskReport{it.train("south", 2), {1, 10, "examples"}});
+  it.deliver(it.east, it.train("east", 2), blob(3));
+  EXPECT_TRUE(all<StartMerge>(it.deliver(it.north, it.train("north", 2), blob(4))).empty());
+}
+
+TEST(Cohort, SilenceOutlivesARestart) {
+  WithoutReplacement it;
+  it.on(SessionClosed{it.south});
+  it.finish_round_without_south();
+  it.wait(kWindow);
+  it.restart();
+  it.merged(it.id, 1, blob(101));
+  EXPECT_EQ(it.store.task(it.train("south", 2)), nullptr);
+}
+
+TEST(Cohort, AStalledSitesPlaceIsTakenByTheNextEligibleSiteInTheOpenRound) {
+  WithAFourth it;
+  it.deliver(it.east, it.train("east"), blob(1));
+  it.hear(it.north, msg::TaskReport{it.train("north"), {1, 10, "examples"}});
+  it.wait(kWindow - Millis(1));
+  it.hear(it.north, msg::TaskReport{it.train("north"), {2, 10, "examples"}});
+  EXPECT_EQ(sent<msg::JobOffer>(it.wait(Millis(1)), it.west).size(), 1U);
+  const auto offers = sent<msg::TaskOffer>(it.accept(it.west, it.id), it.west);
+  ASSERT_EQ(offers.size(), 1U);
+  EXPECT_EQ(offers[0].order.key, it.train("west"));
+  EXPECT_FALSE(it.has_place("south"));
+  EXPECT_EQ(it.last_words(JobEventKind::site_replaced),
+            "west takes the place of south: no progress for 300 s");
+}
+
+TEST(Cohort, WhoeverAnswersFirstCountsAndARoundHasNoMoreUpdatesThanPlaces) {
+  WithAFourth it;
+  it.deliver(it.east, it.train("east"), blob(1));
+  it.wait(kWindow);  // north and south stall, and west is asked
+  it.accept(it.west, it.id);
+  it.deliver(it.south, it.train("south"), blob(3));
+  EXPECT_EQ(it.store.round(it.id, 1)->state, RoundState::training) << "west is at work";
+  const auto merges = all<StartMerge>(it.deliver(it.north, it.train("north"), blob(2)));
+  EXPECT_THAT(sites_of(merges), ElementsAre("east", "north", "south"));
+  EXPECT_EQ(it.store.task(it.train("west"))->state, TaskState::lost);
+  const auto late =
+      sent<msg::ResultVerdict>(it.announce(it.west, it.train("west"), blob(4)), it.west);
+  ASSERT_EQ(late.size(), 1U);
+  EXPECT_EQ(late[0].refusal->code, "stale");
+}
+
+TEST(Cohort, WhoFindsItsPlaceTakenStandsByAndTakesTheNextVacantOne) {
+  WithAFourth it;
+  it.on(SessionClosed{it.south});
+  it.deliver(it.east, it.train("east"), blob(1));
+  it.hear(it.north, msg::TaskReport{it.train("north"), {1, 10, "examples"}});
+  it.wait(kWindow - Millis(1));
+  it.hear(it.north, msg::TaskReport{it.train("north"), {2, 10, "examples"}});
+  it.wait(Millis(1));
+  it.accept(it.west, it.id);
+  it.deliver(it.west, it.train("west"), blob(4));
+  it.deliver(it.north, it.train("north"), blob(2));
+  it.connect("south");
+  it.merged(it.id, 1, blob(101));
+  EXPECT_EQ(it.store.task(it.train("south", 2)), nullptr) << "all places are taken";
+  it.hear(it.north, msg::TaskFailed{it.train("north", 2), kForGood});
+  EXPECT_TRUE(it.has_place("south"));
+  EXPECT_EQ(it.store.task(it.train("south", 2))->state, TaskState::pending);
+  EXPECT_EQ(it.last_words(JobEventKind::site_replaced), "south takes the place of north: no disk");
+}
+
+TEST(Cohort, ADeclineAsksTheNextAndTheJobFailsWhenNobodyIsLeft) {
+  WithAFourth it;
+  it.hear(it.east, msg::TaskFailed{it.train("east"), kForGood});
+  it.hear(it.north, msg::TaskFailed{it.train("north"), kForGood});
+  EXPECT_EQ(it.state(it.id), JobState::running) << "west is thinking";
+  it.decline(it.west, it.id, "not our field");
+  EXPECT_EQ(it.state(it.id), JobState::failed);
+  EXPECT_THAT(it.store.job(it.id)->reason, HasSubstr("north: no disk"));
+  EXPECT_THAT(it.store.job(it.id)->reason, HasSubstr("declined  west: not our field"));
+}
+
+TEST(Cohort, NobodyTakesAMandatorySitesPlace) {
+  auto spec = WithAFourth::three_places();
+  spec.sites.mandatory = {SiteId::literal("south")};
+  WithAFourth it(spec);
+  it.deliver(it.east, it.train("east"), blob(1));
+  it.deliver(it.north, it.train("north"), blob(2));
+  const auto effects = it.wait(kWindow);
+  EXPECT_TRUE(sent<msg::JobOffer>(effects, it.west).empty());
+  EXPECT_THAT(sites_of(all<StartMerge>(effects)), ElementsAre("east", "north"));
+  EXPECT_TRUE(it.has_place("south"));
+}
+
+TEST(Cohort, AnUpdateThatIsDamagedAtItsMergeIsAskedForAgain) {
+  WithAFourth it;
+  it.finish_round_without_south();
+  it.deliver(it.south, it.train("south"), blob(3));
+  const auto effects =
+      it.on(MergeFinished{it.id, 1, refuse("update_damaged", "no"), {SiteId::literal("north")}});
+  const auto again = it.train("north", 1, 2);
+  ASSERT_EQ(sent<msg::TaskOffer>(effects, it.north).size(), 1U);
+  EXPECT_EQ(sent<msg::TaskOffer>(effects, it.north)[0].order.key, again);
+  EXPECT_EQ(it.store.part(it.id, SiteId::literal("north"))->updates_accepted, 0U);
+  EXPECT_TRUE(it.store.audited("update.lose", "broker"));
+  const auto old =
+      sent<msg::ResultVerdict>(it.announce(it.north, it.train("north"), blob(2)), it.north);
+  EXPECT_EQ(old.at(0).refusal->code, "stale");
+  EXPECT_THAT(sites_of(all<StartMerge>(it.deliver(it.north, again, blob(2)))),
+              ElementsAre("east", "north", "south"));
+}
+
+TEST(OwnSleep, OfTheBrokerBlamesNoSite) {
+  WithoutReplacement it;
+  it.finish_round_without_south();
+  EXPECT_TRUE(all<StartMerge>(it.sleep(3 * kWindow)).empty());
+  EXPECT_TRUE(all<StartMerge>(it.wait(kWindow - Millis(1))).empty());
+  EXPECT_THAT(sites_of(all<StartMerge>(it.wait(Millis(1)))), ElementsAre("east", "north"));
+}
+
+TEST(OwnSleep, DoesNotStopADeadline) {
+  WithoutReplacement it;
+  it.sleep(WithoutReplacement::spec().deadline);
+  EXPECT_EQ(it.state(it.id), JobState::failed);
+}
+
+TEST(Deadline, IsMeasuredByTheBrokersClockThroughRestarts) {
+  WithoutReplacement it;
+  it.wait(std::chrono::minutes(20));
+  it.now.unix_ms += std::chrono::milliseconds(std::chrono::hours(24 * 365)).count();
+  it.restart();
+  EXPECT_EQ(it.state(it.id), JobState::running);
+  it.wait(std::chrono::minutes(39));
+  EXPECT_EQ(it.state(it.id), JobState::running);
+  it.wait(std::chrono::minutes(2));
+  EXPECT_EQ(it.state(it.id), JobState::failed);
+}
+
+TEST(Draining, FinishesTheTaskAndIsReplacedInTheNextRound) {
+  WithAFourth it;
+  it.answer(it.mary, msg::DrainSite{SiteId::literal("south"), "a new disk"});
+  it.finish_round_without_south();
+  it.deliver(it.south, it.train("south"), blob(3));
+  EXPECT_EQ(it.store.round(it.id, 1)->state, RoundState::merging);
+  it.accept(it.west, it.id);
+  EXPECT_THAT(it.last_words(JobEventKind::site_replaced),
+              HasSubstr("west takes the place of south: it is draining, a new disk"));
+  const auto effects = it.merged(it.id, 1, blob(101));
+  EXPECT_TRUE(sent<msg::TaskOffer>(effects, it.south).empty());
+  EXPECT_EQ(sent<msg::TaskOffer>(effects, it.west).size(), 1U);
+}
+
+TEST(Draining, IsKeptThroughARestartAndEndsWithResume) {
+  WithoutReplacement it;
+  it.answer(it.mary, msg::DrainSite{SiteId::literal("south"), ""});
+  it.finish_round_without_south();
+  it.deliver(it.south, it.train("south"), blob(3));
+  it.restart();
+  const auto south = it.connect("south");
+  const auto mary = it.connect(Role::operator_, "mary");
+  it.merged(it.id, 1, blob(101));
+  EXPECT_EQ(it.store.task(it.train("south", 2)), nullptr);
+  const auto effects = it.ask(mary, msg::ResumeSite{SiteId::literal("south")});
+  EXPECT_EQ(sent<msg::TaskOffer>(effects, south).size(), 1U) << "it joins the open round";
+  EXPECT_TRUE(it.store.audited("site.drain", "operator/mary"));
+  EXPECT_TRUE(it.store.audited("site.resume", "operator/mary"));
+}
+
+TEST(Draining, GivesUpAStalledTaskAndAsksUnderANewAttemptAfterResume) {
+  WithoutReplacement it;
+  it.answer(it.mary, msg::DrainSite{SiteId::literal("south"), ""});
+  it.wait(kWindow);
+  EXPECT_EQ(it.store.task(it.train("south"))->state, TaskState::lost);
+  it.hear(it.south, msg::TaskReport{it.train("south"), {1, 10, "examples"}});
+  it.ask(it.mary, msg::ResumeSite{SiteId::literal("south")});
+  EXPECT_EQ(it.store.task(it.train("south", 1, 2))->state, TaskState::pending);
+  const auto late =
+      sent<msg::ResultVerdict>(it.announce(it.south, it.train("south"), blob(3)), it.south);
+  EXPECT_EQ(late.at(0).refusal->code, "stale");
+}
+
+TEST(Draining, GetsNoOffersOfJobs) {
+  WithAFourth it;
+  it.answer(it.mary, msg::DrainSite{SiteId::literal("west"), ""});
+  const auto job = it.submit(small_spec());
+  EXPECT_FALSE(it.job(job).parts.contains(SiteId::literal("west")));
+  it.ask(it.mary, msg::ResumeSite{SiteId::literal("west")});
+  EXPECT_TRUE(it.job(job).parts.contains(SiteId::literal("west")));
+}
+
+TEST(Draining, IsTheOperatorsToAskForAndShownInTheList) {
+  WithAFourth it;
+  const msg::DrainSite drain{SiteId::literal("south"), "a new disk"};
+  EXPECT_EQ(it.refusal(it.alice, drain).code, "not_authorised");
+  EXPECT_TRUE(it.store.audited("request.deny", "coordinator/alice"));
+  EXPECT_THAT(it.refusal(it.mary, msg::DrainSite{SiteId::literal("soth"), ""}).hint,
+              HasSubstr("south"));
+  it.answer(it.mary, drain);
+  const auto sites = std::get<std::vector<SiteView>>(it.answer(it.alice, msg::ListSites{}));
+  const auto south = std::find_if(sites.begin(), sites.end(),
+                                  [](const SiteView& site) { return site.site.str() == "south"; });
+  EXPECT_TRUE(south->draining);
+  EXPECT_EQ(south->drain_reason, "a new disk");
+  EXPECT_EQ(south->open_tasks, 1U);
+}
+
+}  // namespace
+}  // namespace entente::broker
