@@ -31,6 +31,8 @@ T value_of(Expected<T> expected) {
   return *std::move(expected);
 }
 
+UnixMillis days_from_now(int days) { return system_now().unix_ms + days * pki::kDayMs; }
+
 std::string one_line(std::string text) { return text.substr(0, text.find('\n')); }
 
 std::string words(const std::vector<std::string>& arguments) {
@@ -39,13 +41,13 @@ std::string words(const std::vector<std::string>& arguments) {
 
 }  // namespace
 
-Consortium::Consortium(const Line* line)
+Consortium::Consortium(const Line* line, int age_days)
     : line_(line),
+      age_days_(age_days),
       authority_(value_of(pki::Authority::create(
-          folder_.path() / "ca", ConsortiumId::literal("demo"), system_now().unix_ms))) {
+          folder_.path() / "ca", ConsortiumId::literal("demo"), days_from_now(-age_days)))) {
   const pki::Member broker{Role::broker, "main", {{"localhost"}, {host()}}};
-  value_of(pki::issue_kit(authority_, broker, {},
-                          pki::valid_for(system_now().unix_ms, pki::kLeafDays), kit("main")));
+  value_of(pki::issue_kit(authority_, broker, {}, kit_validity(), kit("main")));
   fs::create_directories(folder() / "logs");
   start_broker();
   issue(Role::coordinator, "alice");
@@ -55,6 +57,10 @@ std::string Consortium::host() const { return line_ == nullptr ? "127.0.0.1" : L
 
 NetworkSpace::Inside Consortium::enter(bool far) const {
   return NetworkSpace::Inside(line_ == nullptr ? nullptr : far ? &line_->far() : &line_->near());
+}
+
+Validity Consortium::kit_validity() const {
+  return pki::valid_for(days_from_now(-age_days_), pki::kLeafDays + 2 * age_days_);
 }
 
 Consortium::~Consortium() {
@@ -82,7 +88,7 @@ std::string Consortium::log(const std::string& process) const {
 fs::path Consortium::kit(const std::string& name) const { return folder() / "kits" / name; }
 
 fs::path Consortium::issue(Role role, const std::string& name) {
-  return issue(authority_, role, name, pki::valid_for(system_now().unix_ms, pki::kLeafDays), name);
+  return issue(authority_, role, name, kit_validity(), name);
 }
 
 fs::path Consortium::issue(pki::Authority& authority, Role role, const std::string& name,

@@ -53,7 +53,10 @@ class Consortium {
   // Makes the members "main" (broker) and "alice" (coordinator), and starts the broker. With a
   // line, everybody is at its near end, except sites that are `far`. The line outlives the
   // consortium.
-  explicit Consortium(const Line* line = nullptr);
+  explicit Consortium(const Line* line = nullptr) : Consortium(line, 0) {}
+  // CA and kits were made `age_days` ago; the kits are good until pki::kLeafDays from now plus
+  // that.
+  explicit Consortium(int age_days) : Consortium(nullptr, age_days) {}
   ~Consortium();
   Consortium(const Consortium&) = delete;
   Consortium& operator=(const Consortium&) = delete;
@@ -140,7 +143,12 @@ class Consortium {
   // For as long as the result lives, processes start at that end of the line, if there is one.
   [[nodiscard]] NetworkSpace::Inside enter(bool far) const;
 
+  [[nodiscard]] Validity kit_validity() const;
+
+  Consortium(const Line* line, int age_days);
+
   const Line* line_;
+  int age_days_;
   TempFolder folder_;
   pki::Authority authority_;
   std::string endpoint_;

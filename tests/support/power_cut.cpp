@@ -1,9 +1,7 @@
 #include "tests/support/power_cut.h"
 
-#include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -12,6 +10,7 @@
 #include <sstream>
 #include <system_error>
 
+#include "tests/support/plan_file.h"
 #include "tests/support/temp_folder.h"
 
 namespace entente::integration {
@@ -19,24 +18,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kLibrary = "entente_power_cut.so";
-
 // What a disk writes whole or not at all.
 constexpr std::size_t kBlockBytes = 512;
-
-PowerCutPlan* make_plan(const fs::path& file) {
-  fs::create_directories(file.parent_path());
-  const int fd = ::open(file.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-  if (fd < 0 || ::ftruncate(fd, sizeof(PowerCutPlan)) != 0) {
-    throw std::system_error(errno, std::generic_category(), file.string());
-  }
-  void* memory = ::mmap(nullptr, sizeof(PowerCutPlan), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-  ::close(fd);
-  if (memory == MAP_FAILED) {
-    throw std::system_error(errno, std::generic_category(), file.string());
-  }
-  return static_cast<PowerCutPlan*>(memory);
-}
 
 struct Entry {
   bool is_folder = false;
@@ -137,13 +120,12 @@ PowerCut::PowerCut(const fs::path& folder)
     : folder_(fs::weakly_canonical(folder)),  // as the kernel names it
       plan_file_(folder_.string() + ".power-plan"),
       record_(folder_.string() + ".power-record"),
-      plan_(make_plan(plan_file_)) {}
+      plan_(static_cast<PowerCutPlan*>(make_plan_file(plan_file_, sizeof(PowerCutPlan)))) {}
 
 PowerCut::~PowerCut() { ::munmap(plan_, sizeof(PowerCutPlan)); }
 
 std::map<std::string, std::string> PowerCut::environment() const {
-  const auto library = fs::read_symlink("/proc/self/exe").parent_path() / kLibrary;
-  return {{"LD_PRELOAD", library.string()},
+  return {{"LD_PRELOAD", preloaded_library("entente_power_cut.so").string()},
           {kPowerCutPlan, plan_file_.string()},
           {kPowerCutRecord, record_.string()},
           {kPowerCutFolder, folder_.string()},
