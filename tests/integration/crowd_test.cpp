@@ -156,7 +156,11 @@ TEST_F(Crowd, OfOffersReachesASiteThatComesBack) {
   file.sites_min = 1;
   file.evaluates = false;
   const auto spec = parse_job_file(file.toml(), "job", {}).value();
-  { BareMember(zmq_, kit("north"), 7).send(advert); }
+  {
+    BareMember first(zmq_, kit("north"), 7);
+    first.send(advert);
+    consortium_.wait_for_sites(1);
+  }
   for (std::size_t i = 0; i < kJobs; ++i) {
     (void)alice.ask(msg::SubmitJob{spec});
   }
