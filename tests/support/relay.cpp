@@ -122,6 +122,15 @@ void Relay::close(Connection& connection) {
   }
 }
 
+std::vector<std::uint64_t> Relay::bytes_down() const {
+  const std::lock_guard lock(mutex_);
+  std::vector<std::uint64_t> bytes;
+  for (const auto& connection : connections_) {
+    bytes.push_back(connection.bytes_down);
+  }
+  return bytes;
+}
+
 std::vector<std::uint64_t> Relay::bytes_up() const {
   const std::lock_guard lock(mutex_);
   std::vector<std::uint64_t> bytes;
@@ -150,7 +159,7 @@ void Relay::accept_all() {
     connection.agent = agent;
     connection.broker = broker;
     connection.up = std::thread([this, &connection] { carry_up(connection); });
-    connection.down = std::thread([&connection] { carry_down(connection); });
+    connection.down = std::thread([this, &connection] { carry_down(connection); });
   }
 }
 
@@ -182,7 +191,14 @@ void Relay::carry_down(Connection& connection) {
   std::array<char, 16 << 10> part;
   while (true) {
     const auto got = ::recv(connection.broker, part.data(), part.size(), 0);
-    if (got <= 0 || !send_all(connection.agent, part.data(), static_cast<std::size_t>(got))) {
+    if (got <= 0) {
+      break;
+    }
+    {
+      const std::lock_guard lock(mutex_);
+      connection.bytes_down += static_cast<std::uint64_t>(got);
+    }
+    if (!send_all(connection.agent, part.data(), static_cast<std::size_t>(got))) {
       break;
     }
   }

@@ -33,12 +33,14 @@ class Relay {
   void cut();
   // Bytes that went up, for each connection in the order of their beginnings.
   [[nodiscard]] std::vector<std::uint64_t> bytes_up() const;
+  [[nodiscard]] std::vector<std::uint64_t> bytes_down() const;
 
  private:
   struct Connection {
     int agent = -1;
     int broker = -1;
-    std::uint64_t bytes_up = 0;  // under mutex_
+    std::uint64_t bytes_up = 0;    // under mutex_
+    std::uint64_t bytes_down = 0;  // under mutex_
     std::atomic<int> ends_open = 2;
     std::thread up;
     std::thread down;
@@ -48,7 +50,7 @@ class Relay {
   void bury_the_ended();
   static void close(Connection& connection);
   void carry_up(Connection& connection);
-  static void carry_down(Connection& connection);
+  void carry_down(Connection& connection);
 
   std::uint16_t broker_port_;
   int listener_;
