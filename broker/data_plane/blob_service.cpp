@@ -19,7 +19,10 @@ namespace {
 constexpr int kChunksPerTurn = 2;
 constexpr std::chrono::seconds kReportEvery{1};
 
-constexpr auto kCreditWindow = static_cast<std::uint32_t>(limits::kCreditChunks);
+std::uint32_t share_of(std::size_t transfers) {
+  return static_cast<std::uint32_t>(std::clamp<std::size_t>(
+      limits::kChunksUnderWayMax / std::max<std::size_t>(transfers, 1), 1, limits::kCreditChunks));
+}
 
 Refusal not_granted(const BlobId& blob) {
   return Refusal{
@@ -67,6 +70,22 @@ void BlobService::receive_garbage(SessionId session, const std::string& why) {
   if (sessions_.contains(session)) {
     violate(session, why);
   }
+}
+
+std::uint32_t BlobService::put_window() const {
+  std::size_t puts = 0;
+  for (const auto& [id, session] : sessions_) {
+    puts += session.puts.size();
+  }
+  return share_of(puts);
+}
+
+std::uint32_t BlobService::get_window() const {
+  std::size_t gets = 0;
+  for (const auto& [id, session] : sessions_) {
+    gets += session.gets.size();
+  }
+  return share_of(gets);
 }
 
 void BlobService::greet(SessionId id, Session& session, const msg::Data& message) {
@@ -120,7 +139,7 @@ void BlobService::start_put(SessionId id, Session& session, const msg::BlobPut& 
                                     message.blob.short_hex(), grant->bytes, message.bytes),
                         "announce it again", Scope::task});
   } else if (store_.vouch_for(message.blob)) {
-    if (send(id, msg::BlobReady{message.blob, grant->bytes, kCreditWindow})) {
+    if (send(id, msg::BlobReady{message.blob, grant->bytes, put_window()})) {
       settle(id, *grant, false);
     }
   } else if (std::count_if(session.puts.begin(), session.puts.end(), [](const auto& put) {
@@ -151,9 +170,12 @@ void BlobService::begin_writing(SessionId id, Session& session, const PutGrant& 
     return;
   }
   const std::uint64_t offset = (*writer)->offset();
-  session.puts.insert_or_assign(
-      grant.blob, Put{std::move(*writer), offset > 0, limits::kCreditChunks, std::nullopt});
-  if (send(id, msg::BlobReady{grant.blob, offset, kCreditWindow}) && offset == grant.bytes) {
+  Put& put = session.puts
+                 .insert_or_assign(grant.blob, Put{std::move(*writer), offset > 0, 0, std::nullopt})
+                 .first->second;
+  const std::uint32_t window = put_window();
+  put.credit = window;
+  if (send(id, msg::BlobReady{grant.blob, offset, window}) && offset == grant.bytes) {
     finish_put(id, session, grant);
   }
 }
@@ -190,9 +212,10 @@ void BlobService::take_chunk(SessionId id, Session& session, const msg::BlobChun
   report(session.peer, message.blob, writer.offset(), writer.size(), put.reported, now);
   if (writer.offset() == writer.size()) {
     finish_put(id, session, *grant);
-  } else {
-    ++put.credit;
-    send(id, msg::BlobCredit{message.blob, 1});
+  } else if (const std::uint32_t window = put_window(); put.credit < window) {
+    const auto chunks = static_cast<std::uint32_t>(window - put.credit);
+    put.credit = window;
+    send(id, msg::BlobCredit{message.blob, chunks});
   }
 }
 
@@ -299,13 +322,17 @@ bool BlobService::serve_gets(Monotonic now) {
       ids.push_back(id);
     }
   }
+  const std::uint32_t window = get_window();
+  const auto may_send = [window](const Get& get) {
+    return get.credit > 0 && get.under_way < window;
+  };
   bool more = false;
   for (const SessionId id : ids) {
     Session& session = sessions_.at(id);
     bool alive = true;
     for (auto it = session.gets.begin(); alive && it != session.gets.end();) {
       auto& [blob, get] = *it;
-      for (int i = 0; alive && i < kChunksPerTurn && get.credit > 0; ++i) {
+      for (int i = 0; alive && i < kChunksPerTurn && may_send(get); ++i) {
         alive = send_next_chunk(id, session, blob, get, now);
         if (alive && get.offset == get.reader.size()) {
           break;
@@ -313,7 +340,7 @@ bool BlobService::serve_gets(Monotonic now) {
       }
       if (alive) {
         const bool served = get.offset == get.reader.size();
-        more = more || (!served && get.credit > 0);
+        more = more || (!served && may_send(get));
         it = served ? session.gets.erase(it) : std::next(it);
       }
     }

@@ -96,6 +96,10 @@ class BlobService {
     std::map<BlobId, Get> gets;
   };
 
+  // Chunks that each put (get) may have under way: what there is, shared.
+  [[nodiscard]] std::uint32_t put_window() const;
+  [[nodiscard]] std::uint32_t get_window() const;
+
   void greet(SessionId id, Session& session, const msg::Data& message);
   void dispatch(SessionId id, Session& session, const msg::Data& message,
                 const std::optional<zmq::message_t>& payload, Monotonic now);

@@ -22,6 +22,10 @@ constexpr std::size_t kFrameBytesMax = kChunkBytesMax + (64 << 10);
 // Chunks a sender may have in flight: 8 MiB per transfer covers 100 ms at 80 MB/s.
 constexpr std::size_t kCreditChunks = 8;
 
+// Chunks that the broker lets be under way in each direction, over all transfers: 32 MiB, shared
+// among them, whatever the number of sites. Each keeps one, so that all go on.
+constexpr std::size_t kChunksUnderWayMax = 32;
+
 // Whole messages queued per peer and direction; above kCreditChunks so that credit binds first.
 constexpr int kPeerMessagesMax = 64;
 

@@ -484,6 +484,34 @@ TEST_F(BlobServiceTest, CreditForChunksThatWereNeverSentEndsTheSession) {
   EXPECT_THAT(closed_, testing::ElementsAre(1));
 }
 
+TEST_F(BlobServiceTest, ManyGetsShareWhatMayBeUnderWay) {
+  constexpr SessionId kSites = 16;
+  const BlobId blob = stored(std::string(20 * kChunk, 'y'));
+  for (SessionId session = 2; session < 2 + kSites; ++session) {
+    greet(session, "site/" + std::to_string(session));
+    grants_.add(GetGrant{"site/" + std::to_string(session), blob});
+    tell(session, msg::BlobGet{blob, 0, kWindow});
+  }
+  while (service_->serve_gets(now_)) {
+  }
+  EXPECT_EQ(sent_.size(), kSites + limits::kChunksUnderWayMax) << "the sizes, and the chunks";
+}
+
+TEST_F(BlobServiceTest, ManyPutsShareWhatMayBeUnderWay) {
+  constexpr SessionId kSites = 16;
+  std::uint32_t last = kWindow;
+  for (SessionId session = 2; session < 2 + kSites; ++session) {
+    const std::string peer = "site/" + std::to_string(session);
+    const std::string bytes(20 * kChunk, static_cast<char>(session));
+    const BlobId blob = sha256(bytes);
+    greet(session, peer);
+    grants_.add(PutGrant{peer, blob, bytes.size(), nullptr, 0});
+    tell(session, msg::BlobPut{blob, bytes.size()});
+    last = next<msg::BlobReady>().credit;
+  }
+  EXPECT_EQ(last, limits::kChunksUnderWayMax / kSites);
+}
+
 TEST_F(BlobServiceTest, GetsTakeTurns) {
   const BlobId blob = stored(std::string(8 * kChunk, 'y'));
   for (SessionId session : {2, 3, 4}) {
