@@ -4,12 +4,14 @@
 #include <fmt/format.h>
 
 #include <cstring>
+#include <numeric>
 #include <regex>
 #include <set>
 #include <sstream>
 #include <utility>
 
-#include "broker/merge/fedavg.h"
+#include "broker/merge/strategies/server_optimizer.h"
+#include "broker/merge/strategies/weighted_mean.h"
 #include "common/base/blob_id.h"
 #include "common/domain/layers.h"
 #include "common/domain/seeds.h"
@@ -91,7 +93,8 @@ class Recomputation {
       violation("P4", fmt::format("version {} has {} updates", round, contributions.size()));
     }
     std::vector<std::vector<float>> updates;
-    std::vector<broker::WeightedUpdate> weighted;
+    std::vector<const float*> rows;
+    std::vector<double> weights;
     updates.reserve(contributions.size());
     for (const auto& [site, examples] : contributions) {
       const auto seed = task_seed(seed_, round, site);
@@ -99,13 +102,15 @@ class Recomputation {
         violation("P6", fmt::format("version {} has an update of NaN", round));
       }
       updates.push_back(quick_update(model, seed));
-      weighted.push_back({updates.back(), examples});
+      rows.push_back(updates.back().data());
+      weights.push_back(examples);
       ++examined_.updates;
     }
-    std::vector<float> next;
-    broker::fedavg(model, weighted, [&next](std::span<const float> block) {
-      next.insert(next.end(), block.begin(), block.end());
-    });
+    std::vector<double> mean(model.size());
+    broker::weighted_mean(rows, weights, std::accumulate(weights.begin(), weights.end(), 0.0),
+                          mean);
+    auto next = model;
+    broker::server_step(broker::ServerOptimizer(), mean, next, {}, {});
     return next;
   }
 
