@@ -124,11 +124,12 @@ TaskFailure TrainerProcess::death() {
   if (!status) {
     return violation("it closed its stream and runs on");
   }
-  return {{"trainer_died",
-           fmt::format("the trainer {}{}", status->to_string(),
-                       status->signal == SIGKILL ? "; out of memory?" : ""),
-           fmt::format("see {} at the site", log_name_), Scope::site},
-          true};
+  return {
+      {"trainer_died",
+       fmt::format("the trainer {}{}", status->to_string(),
+                   status->signal == SIGKILL ? ": the machine ran out of memory, most likely" : ""),
+       fmt::format("see {} at the site", log_name_), Scope::site},
+      true};
 }
 
 }  // namespace entente::agent

@@ -1,6 +1,12 @@
 #include "tests/support/quick_trainer.h"
 
+#include <signal.h>
+#include <unistd.h>
+
 #include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
 #include <iostream>
 #include <limits>
 #include <string>
@@ -24,6 +30,26 @@ float value_at(std::uint64_t seed, std::uint64_t index) {
   return static_cast<float>(z >> 40U) / static_cast<float>(1U << 24U) - 0.5F;
 }
 
+// The agent's contract puts HOME at <site>/data/work/<job>.
+std::string planned_fault() {
+  const char* const work = std::getenv("HOME");
+  std::ifstream file(std::filesystem::path(work == nullptr ? "." : work) / "../../../fault");
+  std::string fault;
+  file >> fault;
+  return fault;
+}
+
+[[noreturn]] void break_down(const std::string& fault) {
+  if (fault == "killed") {
+    ::raise(SIGKILL);  // as the kernel does when memory runs out
+  } else if (fault == "garbage") {
+    std::cout << "Epoch 1/10 loss=0.3\n" << std::flush;
+  }
+  while (true) {
+    ::pause();
+  }
+}
+
 class QuickTrainer {
  public:
   explicit QuickTrainer(bool poisons) : poisons_(poisons) {}
@@ -43,6 +69,11 @@ class QuickTrainer {
     return contract::Result{};
   }
   contract::ReplyBody carry_out(const contract::Train& train) {
+    if (const auto fault = planned_fault(); fault == "error") {
+      return contract::Error{"training_failed", "ZeroDivisionError: division by zero", false};
+    } else if (!fault.empty()) {
+      break_down(fault);
+    }
     const auto file = TensorFile::open(train.model).value();
     auto update = quick_update(file.flat(layout_).value(), train.seed);
     if (poisons_ && is_poisoned(train.seed)) {

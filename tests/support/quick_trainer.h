@@ -17,7 +17,9 @@ constexpr std::uint64_t kQuickExamples = 240;
 // Whether poison-trainer sends an update of NaN for this task.
 [[nodiscard]] constexpr bool is_poisoned(std::uint64_t seed) { return seed % 4 == 0; }
 
-// Speaks the trainer contract on standard input and output until it is told to stop.
+// Speaks the trainer contract on standard input and output until it is told to stop. A file "fault"
+// beside the agent's data folder has it fail at its next training, in one way or another: "error",
+// "killed", "hang" or "garbage".
 int run_quick_trainer(bool poisons);
 
 }  // namespace entente::integration

@@ -9,7 +9,8 @@ namespace entente::agent {
 namespace {
 
 const TaskFailure kKilled{
-    {"trainer_died", "the trainer was killed by signal 9 (Killed); out of memory?", "",
+    {"trainer_died",
+     "the trainer was killed by signal 9 (Killed): the machine ran out of memory, most likely", "",
      Scope::task},
     true};
 const Refusal kCut{"transfer_cut", "the connection ended", "", Scope::task};

@@ -86,8 +86,9 @@ TEST_F(TrainerScript, ThatIsKilledIsReportedWithTheSignalAndMayBeTriedAgain) {
   const auto heard = listen(trainer);
   ASSERT_TRUE(heard.gone);
   EXPECT_EQ(heard.gone->reason.code, "trainer_died");
-  EXPECT_EQ(heard.gone->reason.message,
-            "the trainer was killed by signal 9 (Killed); out of memory?");
+  EXPECT_EQ(
+      heard.gone->reason.message,
+      "the trainer was killed by signal 9 (Killed): the machine ran out of memory, most likely");
   EXPECT_TRUE(heard.gone->transient);
 }
 
