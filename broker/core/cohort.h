@@ -1,12 +1,11 @@
 // Who takes part in a job's rounds: places, silence, and who steps in for whom.
 //
-//  - A job starts with a number of places and keeps that number. A place is held by one site; a
-//  site
+//  - A job starts with a number of places and keeps that number. One site holds a place; a site
 //    that has accepted the job and holds none stands by.
 //  - A site whose task was lost for want of progress is silent until something is heard of it: its
 //    advert, a word about the job, bytes that move. No round waits for a silent site. One that is
-//    away is left out until it is back. One that is connected is given its task all the same: a
-//    trainer that hangs is only ended by the next order.
+//    away is left out until it is back. One that is connected is given its task all the same: only
+//    the next order ends a trainer that hangs.
 //  - Who is back joins the open round at once, unless it has answered in it already.
 //  - A place is vacant while its holder is silent or its task stalls, while the holder has failed
 //    for good in this round, and while it is draining and has nothing left to finish in this round.
@@ -14,8 +13,7 @@
 //    when nobody does, the next eligible site is asked to join the job. Until then the holder may
 //    come back to its place.
 //  - A mandatory site's place is kept for it: the coordinator wants its data, not somebody's.
-//  Rounds
-//    close without it when it is silent, as without any other.
+//    Rounds close without it when it is silent, as without any other.
 //  - A site that is draining finishes its tasks and gets no new ones, in no job.
 #pragma once
 
