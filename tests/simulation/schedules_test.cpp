@@ -163,7 +163,8 @@ TEST_F(Schedule, ASiteThatIsAwayWhenARoundStartsTakesPartWhenItReturns) {
   expect_undisturbed();
 }
 
-TEST_F(QuorumOfTwo, TwoSitesThatSwapTheirAbsenceEachMissOneRound) {
+// East joins the open round, which lacks it; the next one has its quorum before north is back.
+TEST_F(QuorumOfTwo, TwoSitesThatSwapTheirAbsenceAreWaitedForOnlyWhereTheyAreNeeded) {
   run_until_round(1);
   network.partition(site("east"));
   run_until_round(2);
@@ -174,7 +175,7 @@ TEST_F(QuorumOfTwo, TwoSitesThatSwapTheirAbsenceEachMissOneRound) {
   run();
   EXPECT_THAT(contributors(kJob, 1), ElementsAre("north", "south"));
   EXPECT_THAT(contributors(kJob, 2), ElementsAre("east", "south"));
-  EXPECT_THAT(contributors(kJob, 3), ElementsAre("east", "north", "south"));
+  EXPECT_THAT(contributors(kJob, 3), ElementsAre("east", "south"));
 }
 
 TEST_F(QuorumOfTwo, ATrainerThatHangsCostsItsSiteTheRoundAndNoMore) {

@@ -21,8 +21,7 @@ ClockShiftPlan* map_plan() {
   if (fd < 0) {
     return nullptr;
   }
-  void* memory =
-      ::mmap(nullptr, sizeof(ClockShiftPlan), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  void* memory = ::mmap(nullptr, sizeof(ClockShiftPlan), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
   ::close(fd);
   return memory == MAP_FAILED ? nullptr : static_cast<ClockShiftPlan*>(memory);
 }
