@@ -20,11 +20,13 @@ SECTIONS = ["machine", "parts", "rounds", "control", "idle"]
 def run_parts(programs, pattern, seconds):
     """Name -> {"rate": bytes per second, "cpu": processor seconds per GB} of Google Benchmarks."""
     with tempfile.NamedTemporaryFile(suffix=".json") as out:
-        subprocess.run(
+        done = subprocess.run(
             [f"{programs}/bench_parts", f"--benchmark_filter={pattern}",
              f"--benchmark_min_time={seconds}", f"--benchmark_out={out.name}",
              "--benchmark_out_format=json"],
-            check=True, stdout=subprocess.DEVNULL)
+            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        if done.returncode != 0:
+            sys.exit(done.stderr)
         report = json.load(open(out.name))
     figures = {}
     for one in report["benchmarks"]:
@@ -42,7 +44,9 @@ def run_parts(programs, pattern, seconds):
 
 def run_rounds(programs, *arguments):
     done = subprocess.run([f"{programs}/bench_rounds", *map(str, arguments)],
-                          check=True, stdout=subprocess.PIPE, text=True)
+                          stdout=subprocess.PIPE, text=True)
+    if done.returncode != 0:
+        sys.exit(done.returncode)  # it has said why
     return json.loads(done.stdout)
 
 

@@ -39,8 +39,8 @@ json measure_control(RoundSetup setup) {
   integration::Consortium consortium;
   const auto sites = add_echo_sites(consortium, setup.sites);
   const auto busy = consortium.submit(echo_job(setup));
-  integration::wait_until("the job's first round is merged", [&] {
-    return consortium.ask({"job", "show", busy})["rounds_done"].get<int>() > 0;
+  integration::wait_until("the job has its first model", [&] {
+    return !consortium.ask({"model", "list"}).empty();
   });
   // One that waits for a second site of its kind forever.
   auto waiting = echo_job({setup.sites + 1, 0, 1});
