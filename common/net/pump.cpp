@@ -158,9 +158,11 @@ asio::awaitable<void> Pump::close_when_quiet(Self) {
 
 // False when the session has ended meanwhile.
 asio::awaitable<bool> Pump::forward(std::span<const std::byte> bytes) {
-  if (bytes.empty() || phase_ != Phase::carrying) {
+  if (bytes.empty()) {
     co_return true;
   }
+  // While closing, too, when nothing is delivered any more: a peer that breaks the bounds is not
+  // listened to until the linger time is over.
   if (auto violation = guard_.consume(bytes)) {
     end(PumpResult{PumpEnd::peer_refused,
                    Refusal{.code = "frame_refused",
@@ -168,6 +170,9 @@ asio::awaitable<bool> Pump::forward(std::span<const std::byte> bytes) {
                            .hint = "check that both ends are Entente of a compatible version",
                            .scope = Scope::site}});
     co_return false;
+  }
+  if (phase_ != Phase::carrying) {
+    co_return true;
   }
   if (co_await deliver(bytes)) {
     messages_delivered_ = guard_.messages();

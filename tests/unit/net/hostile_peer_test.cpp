@@ -100,6 +100,26 @@ TEST_F(HostilePeer, ThatNeverEndsAMessageIsClosedAndMemoryStaysFlat) {
   EXPECT_LT(resident_bytes(), before + (64U << 20));
 }
 
+// The broker's side has left and only lingers for the peer's own end: no reason to listen on.
+TEST(LeavingPeer, ThatPoursOnWithoutEndIsCutOff) {
+  TestConsortium consortium;
+  EchoBroker broker(consortium, [](RouterPort& port, RouterPort::Received received) {
+    port.detach(received.session);
+  });
+  RawClient client(broker.front().port());
+  ASSERT_TRUE(client.start_tls(client_context(consortium.site("north"), Plane::data)));
+  ASSERT_TRUE(greet(client));
+  ASSERT_TRUE(client.send(zmtp::frame("hello", false)));
+  EXPECT_EQ(client.receive(1), "");
+  const std::string endless = zmtp::frame(std::string(limits::kChunkBytesMax, 'x'), true);
+  constexpr int kFramesTried = 2048;
+  int sent = 0;
+  while (sent < kFramesTried && client.send(endless)) {
+    ++sent;
+  }
+  EXPECT_LT(sent, 64);
+}
+
 TEST_F(HostilePeer, ThatSendsAFrameOverItsPlanesBoundIsClosed) {
   RawClient client(broker_.front().port());
   ASSERT_TRUE(client.start_tls(client_context(north_, Plane::control)));
