@@ -1,6 +1,7 @@
 #include "coordinator/dataset_command.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -40,7 +41,8 @@ nlohmann::json to_json(const DatasetView& view) {
           {"connected", view.connected},
           {"examples", view.dataset.examples},
           {"example_shape", view.dataset.example_shape},
-          {"classes", view.dataset.classes}};
+          {"classes", view.dataset.classes},
+          {"tags", view.dataset.tags}};
 }
 
 void print_datasets(const std::vector<DatasetView>& datasets) {
@@ -50,11 +52,12 @@ void print_datasets(const std::vector<DatasetView>& datasets) {
     return;
   }
   std::vector<std::vector<std::string>> rows{
-      {"DATASET", "SITE", "CONNECTED", "EXAMPLES", "SHAPE", "CLASSES"}};
+      {"DATASET", "SITE", "CONNECTED", "EXAMPLES", "SHAPE", "CLASSES", "TAGS"}};
   for (const auto& [dataset, site, connected] : datasets) {
     rows.push_back({dataset.name, site.str(), connected ? "yes" : "no",
                     with_commas(dataset.examples), to_string(dataset.example_shape),
-                    std::to_string(dataset.classes)});
+                    std::to_string(dataset.classes),
+                    fmt::format("{}", fmt::join(dataset.tags, ", "))});
   }
   print_table(rows);
 }

@@ -19,11 +19,10 @@ nlohmann::json to_json(const RoundView& round) {
 }
 
 nlohmann::json to_json(const DatasetAdvert& dataset) {
-  return {{"name", dataset.name},
-          {"kind", dataset.kind},
-          {"examples", dataset.examples},
-          {"example_shape", dataset.example_shape},
-          {"classes", dataset.classes}};
+  return {{"name", dataset.name},         {"kind", dataset.kind},
+          {"examples", dataset.examples}, {"example_shape", dataset.example_shape},
+          {"classes", dataset.classes},   {"class_names", dataset.class_names},
+          {"tags", dataset.tags}};
 }
 
 }  // namespace
@@ -95,6 +94,12 @@ nlohmann::json to_json(const SiteView& site) {
                       {"version", site.advert.version},
                       {"slots", site.advert.slots},
                       {"threads_per_slot", site.advert.threads_per_slot},
+                      {"cores", site.advert.resources.cores},
+                      {"memory_bytes", site.advert.resources.memory_bytes},
+                      {"gpus", site.advert.resources.gpus},
+                      {"jurisdiction", site.advert.jurisdiction},
+                      {"labels", site.advert.labels},
+                      {"policy", site.advert.policy},
                       {"datasets", nlohmann::json::array()},
                       {"jobs", nlohmann::json::array()}};
   for (const auto& dataset : site.advert.datasets) {

@@ -1,6 +1,7 @@
 #include "coordinator/site_command.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -8,8 +9,10 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 
+#include "common/domain/layers.h"
 #include "common/runtime/system_clock.h"
 #include "coordinator/ask.h"
+#include "coordinator/json_views.h"
 #include "coordinator/text.h"
 
 namespace entente::cli {
@@ -36,7 +39,7 @@ void print_sites(const std::vector<SiteView>& sites) {
     return;
   }
   std::vector<std::vector<std::string>> rows{
-      {"SITE", "CONNECTED", "LAST SEEN", "STATE", "DATASETS", "SLOTS", "JOBS", "VERSION"}};
+      {"SITE", "CONNECTED", "LAST SEEN", "STATE", "LAW", "DATASETS", "SLOTS", "JOBS", "VERSION"}};
   for (const auto& site : sites) {
     std::vector<std::string> datasets;
     for (const auto& dataset : site.advert.datasets) {
@@ -44,8 +47,9 @@ void print_sites(const std::vector<SiteView>& sites) {
     }
     rows.push_back({site.site.str(), site.connected ? "yes" : "no",
                     site.connected ? "now" : format_utc(site.last_seen_unix_ms), state_of(site),
-                    fmt::format("{}", fmt::join(datasets, ", ")), std::to_string(site.advert.slots),
-                    std::to_string(site.jobs.size()), site.advert.version});
+                    site.advert.jurisdiction, fmt::format("{}", fmt::join(datasets, ", ")),
+                    std::to_string(site.advert.slots), std::to_string(site.jobs.size()),
+                    site.advert.version});
   }
   print_table(rows);
 }
@@ -62,14 +66,21 @@ Expected<SiteId> parse_site(const std::string& text) {
                 "list the sites with: entente site list");
 }
 
-Expected<std::uint32_t> open_tasks(BrokerClient& client, const SiteId& site) {
-  const auto sites = client.ask<std::vector<SiteView>>(msg::ListSites{});
+// Nothing when the consortium has no such site.
+Expected<std::optional<SiteView>> find_site(BrokerClient& client, const SiteId& site) {
+  auto sites = client.ask<std::vector<SiteView>>(msg::ListSites{});
   if (!sites) {
     return tl::unexpected(sites.error());
   }
   const auto found = std::find_if(sites->begin(), sites->end(),
                                   [&site](const SiteView& view) { return view.site == site; });
-  return found == sites->end() ? 0 : found->open_tasks;
+  return found == sites->end() ? std::nullopt : std::optional(std::move(*found));
+}
+
+Expected<std::uint32_t> open_tasks(BrokerClient& client, const SiteId& site) {
+  return find_site(client, site).map([](const std::optional<SiteView>& view) {
+    return view ? view->open_tasks : 0;
+  });
 }
 
 // Until the site has nothing left to finish; a broker that is restarted meanwhile is waited for.
@@ -103,6 +114,80 @@ Expected<void> wait_until_drained(const Options& options, const SiteId& site) {
     }
     shown = *open;
   }
+}
+
+std::string describe(const DatasetAdvert& dataset) {
+  auto text =
+      fmt::format("{}: {} examples of {}, {} classes", dataset.name, with_commas(dataset.examples),
+                  to_string(dataset.example_shape), dataset.classes);
+  if (!dataset.class_names.empty()) {
+    text += fmt::format(" ({})", fmt::join(dataset.class_names, ", "));
+  }
+  if (!dataset.tags.empty()) {
+    text += fmt::format("; {}", fmt::join(dataset.tags, ", "));
+  }
+  return text;
+}
+
+std::string describe(const Resources& resources) {
+  return fmt::format("{} cores, {} of memory, {} GPUs", resources.cores,
+                     human_bytes(resources.memory_bytes), resources.gpus);
+}
+
+void print_site(const SiteView& site) {
+  const auto& advert = site.advert;
+  std::vector<std::string> datasets;
+  for (const auto& dataset : advert.datasets) {
+    datasets.push_back(describe(dataset));
+  }
+  std::vector<std::string> labels;
+  for (const auto& [key, value] : advert.labels) {
+    labels.push_back(fmt::format("{} = {}", key, value));
+  }
+  std::vector<std::string> jobs;
+  for (const auto& job : site.jobs) {
+    jobs.push_back(job.str());
+  }
+  const auto state = state_of(site);
+  fmt::print("{}\n", site.site.str());
+  print_fields({
+      {"connected", site.connected ? "yes" : "no, last seen " + format_utc(site.last_seen_unix_ms)},
+      {"state", site.drain_reason.empty() ? state : state + ": " + site.drain_reason},
+      {"jurisdiction", advert.jurisdiction},
+      {"labels", fmt::format("{}", fmt::join(labels, "\n"))},
+      {"datasets", fmt::format("{}", fmt::join(datasets, "\n"))},
+      {"slots", fmt::format("{} of {} threads", advert.slots, advert.threads_per_slot)},
+      {"resources", describe(advert.resources)},
+      {"policy", advert.policy},
+      {"jobs", fmt::format("{}", fmt::join(jobs, ", "))},
+      {"version", advert.version},
+  });
+}
+
+ExitCode show(const Options& options, const SiteArguments& arguments) {
+  const auto id = parse_site(arguments.site);
+  if (!id) {
+    return print_refusal(options, id.error());
+  }
+  auto client = BrokerClient::connect(options);
+  if (!client) {
+    return print_refusal(options, client.error());
+  }
+  const auto site = find_site(*client, *id);
+  if (!site) {
+    return print_refusal(options, site.error());
+  }
+  if (!*site) {
+    return print_refusal(options,
+                         {"site_unknown", fmt::format("there is no site \"{}\"", id->str()),
+                          "list the sites with: entente site list"});
+  }
+  if (options.json) {
+    print_json(to_json(**site));
+  } else {
+    print_site(**site);
+  }
+  return ExitCode::done;
 }
 
 // Asks for the change and, where `wait` says so, waits for its end.
@@ -153,6 +238,11 @@ void add_site_command(CLI::App& app, const Options& options, Action& chosen) {
     chosen = [&options] { return list(options); };
   });
   const auto arguments = std::make_shared<SiteArguments>();
+  auto* show_command = site->add_subcommand("show", "Everything that a site tells about itself");
+  show_command->add_option("SITE", arguments->site, "the site's name")->required();
+  show_command->callback([&options, &chosen, arguments] {
+    chosen = [&options, arguments] { return show(options, *arguments); };
+  });
   const auto add_change = [&](const char* name, const char* help, bool drains) {
     auto* command = site->add_subcommand(name, help);
     command->add_option("SITE", arguments->site, "the site's name")->required();

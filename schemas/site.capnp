@@ -27,6 +27,33 @@ struct DatasetAdvert {
 
   classes @4 :UInt32;
   # Labels run from 0 to classes - 1. 0: the dataset has no class labels.
+
+  classNames @5 :List(Text);
+  # What the labels mean, by label: none, or as many as `classes`. Each 1 to 255 bytes.
+
+  tags @6 :List(Text);
+  # The site's own words for it: "ct", "2024". At most 64 names, none twice.
+}
+
+struct Resources {
+  # What the site's machine gives to Entente, for all its slots together. 0: not said.
+
+  cores @0 :UInt32;
+  # At most 65,536.
+
+  memoryBytes @1 :UInt64;
+  # At most 2^50.
+
+  gpus @2 :UInt32;
+  # At most 4096.
+}
+
+struct Label {
+  key @0 :Text;
+  # A name, unique within the advert.
+
+  value @1 :Text;
+  # 1 to 255 bytes.
 }
 
 struct SiteAdvert {
@@ -42,6 +69,19 @@ struct SiteAdvert {
 
   version @3 :Text;
   # Of the agent's software, for people: at most 255 bytes.
+
+  resources @4 :Resources;
+
+  jurisdiction @5 :Text;
+  # Whose law the data is under, in capitals, digits and dashes: "DE", "US-CA". At most 16 bytes.
+  # Empty: not said.
+
+  labels @6 :List(Label);
+  # The site's own: "network" is "university". At most 64, in ascending order of their keys.
+
+  policy @7 :Text;
+  # Which clauses the site's policy has, for people: at most 4096 bytes. The policy itself stays at
+  # the site.
 }
 
 struct Advert {

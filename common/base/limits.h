@@ -84,6 +84,16 @@ constexpr std::uint64_t kExamplesMax = std::uint64_t{1} << 40;
 // An update whose L2 norm is larger has diverged.
 constexpr double kUpdateNormMax = 1e12;
 constexpr std::size_t kDatasetsPerSiteMax = 1000;
+// Words that describe; expressions read them. More than a screenful is a database.
+constexpr std::size_t kTagsPerDatasetMax = 64;
+constexpr std::size_t kLabelsPerSiteMax = 64;
+constexpr std::size_t kClassNamesMax = 1024;
+// Whose law: a country, perhaps with a part of it.
+constexpr std::size_t kJurisdictionBytesMax = 16;
+// Beyond what any machine has; within it no product of them overflows.
+constexpr std::uint32_t kCoresMax = 1 << 16;
+constexpr std::uint32_t kGpusMax = 1 << 12;
+constexpr std::uint64_t kMemoryBytesMax = std::uint64_t{1} << 50;
 constexpr std::size_t kMetricsPerResultMax = 64;
 // Free text from a peer (reasons, error messages) is cut at this many bytes.
 constexpr std::size_t kPeerTextBytesMax = 4096;

@@ -4,9 +4,7 @@
 #include <toml++/toml.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
-#include <charconv>
 #include <cmath>
 #include <cstring>
 #include <deque>
@@ -14,6 +12,7 @@
 #include <limits>
 
 #include "common/base/quote.h"
+#include "common/config/quantity.h"
 #include "common/config/toml_override.h"
 
 namespace entente {
@@ -44,29 +43,6 @@ std::string_view type_name(const toml::node& node) {
       return "a date or time";
   }
   return "unknown";
-}
-
-// A count and a unit; nothing when the text is anything else or too large for milliseconds.
-std::optional<Millis> parse_duration(std::string_view text) {
-  struct Unit {
-    std::string_view suffix;
-    std::int64_t millis;
-  };
-  constexpr std::array kUnits{Unit{"ms", 1}, Unit{"s", 1000}, Unit{"m", 60'000},
-                              Unit{"h", 3'600'000}, Unit{"d", 86'400'000}};
-  std::int64_t count = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), count);
-  if (error != std::errc{} || count < 0) {
-    return std::nullopt;
-  }
-  const auto suffix = text.substr(static_cast<std::size_t>(end - text.data()));
-  for (const auto& unit : kUnits) {
-    std::int64_t millis = 0;
-    if (suffix == unit.suffix && !__builtin_mul_overflow(count, unit.millis, &millis)) {
-      return Millis{millis};
-    }
-  }
-  return std::nullopt;
 }
 
 std::string join_path(const std::string& path, std::string_view key) {
@@ -301,6 +277,29 @@ Millis TomlReader::duration(std::string_view key, Millis fallback) {
                           join_path(state_->path, key), shown));
   }
   return value.value_or(fallback);
+}
+
+std::uint64_t TomlReader::bytes(std::string_view key, std::uint64_t max, std::uint64_t fallback) {
+  const toml::node* node = state_->find(key);
+  if (node == nullptr) {
+    return fallback;
+  }
+  const auto* text = node->as_string();
+  const auto value = text == nullptr ? std::nullopt : parse_bytes(text->get());
+  if (!value) {
+    const auto shown = text == nullptr ? std::string(type_name(*node)) : quote(text->get());
+    state_->document->report(
+        node, fmt::format("{} is {}, must be a size such as \"500MB\", \"16GB\" or \"2GiB\"",
+                          join_path(state_->path, key), shown));
+    return fallback;
+  }
+  if (*value > max) {
+    state_->document->report(
+        node, fmt::format("{} is {}, must be at most {} bytes", join_path(state_->path, key),
+                          quote(text->get()), max));
+    return fallback;
+  }
+  return *value;
 }
 
 std::vector<std::string> TomlReader::strings(std::string_view key) {

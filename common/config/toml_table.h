@@ -51,6 +51,9 @@ class TomlReader {
   [[nodiscard]] bool boolean(std::string_view key, bool fallback);
   // "500ms", "90s", "5m", "2h", "1d" or an integer of seconds.
   [[nodiscard]] Millis duration(std::string_view key, Millis fallback);
+  // "500MB", "16GB", "2GiB".
+  [[nodiscard]] std::uint64_t bytes(std::string_view key, std::uint64_t max,
+                                    std::uint64_t fallback);
   [[nodiscard]] std::vector<std::string> strings(std::string_view key);    // missing: empty
   [[nodiscard]] std::vector<std::int64_t> integers(std::string_view key);  // missing: empty
 

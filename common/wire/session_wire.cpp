@@ -17,6 +17,21 @@ static std::vector<std::string> read_capabilities(capnp::List<capnp::Text>::Read
                                 [](auto name) { return label(view(name), "capability"); });
 }
 
+// A list of texts that describe, none of them twice.
+template <class Check>
+static std::vector<std::string> read_distinct(capnp::List<capnp::Text>::Reader from,
+                                              std::size_t max, std::string_view what, Check check) {
+  auto texts =
+      read_list<std::string>(from, max, what, [&](auto item) { return check(view(item), what); });
+  std::set<std::string_view> seen;
+  for (const std::string& item : texts) {
+    if (!seen.insert(item).second) {
+      illegal(what, fmt::format("\"{}\" twice", item));
+    }
+  }
+  return texts;
+}
+
 static void write(const DatasetAdvert& dataset, schema::DatasetAdvert::Builder to) {
   to.setName(text(dataset.name));
   to.setKind(text(dataset.kind));
@@ -24,16 +39,67 @@ static void write(const DatasetAdvert& dataset, schema::DatasetAdvert::Builder t
   write_shape(dataset.example_shape,
               to.initExampleShape(static_cast<unsigned>(dataset.example_shape.size())));
   to.setClasses(dataset.classes);
+  if (!dataset.class_names.empty()) {
+    write_texts(dataset.class_names,
+                to.initClassNames(static_cast<unsigned>(dataset.class_names.size())));
+  }
+  if (!dataset.tags.empty()) {
+    write_texts(dataset.tags, to.initTags(static_cast<unsigned>(dataset.tags.size())));
+  }
 }
 
 static DatasetAdvert read(schema::DatasetAdvert::Reader from) {
-  return DatasetAdvert{
+  DatasetAdvert dataset{
       .name = label(view(from.getName()), "dataset.name"),
       .kind = label(view(from.getKind()), "dataset.kind"),
       .examples = at_most(from.getExamples(), limits::kExamplesMax, "dataset.examples"),
       .example_shape = read_shape(from.getExampleShape(), "dataset.exampleShape"),
       .classes = from.getClasses(),
+      .class_names =
+          read_distinct(from.getClassNames(), limits::kClassNamesMax, "dataset.classNames", label),
+      .tags = read_distinct(from.getTags(), limits::kTagsPerDatasetMax, "dataset.tags", name_text),
   };
+  if (!dataset.class_names.empty() && dataset.class_names.size() != dataset.classes) {
+    illegal("dataset.classNames", fmt::format("has {} entries for {} classes",
+                                              dataset.class_names.size(), dataset.classes));
+  }
+  return dataset;
+}
+
+static void write(const Resources& resources, schema::Resources::Builder to) {
+  to.setCores(resources.cores);
+  to.setMemoryBytes(resources.memory_bytes);
+  to.setGpus(resources.gpus);
+}
+
+static Resources read(schema::Resources::Reader from) {
+  return Resources{
+      .cores = at_most_32(from.getCores(), limits::kCoresMax, "resources.cores"),
+      .memory_bytes =
+          at_most(from.getMemoryBytes(), limits::kMemoryBytesMax, "resources.memoryBytes"),
+      .gpus = at_most_32(from.getGpus(), limits::kGpusMax, "resources.gpus"),
+  };
+}
+
+static std::string read_jurisdiction(std::string_view text) {
+  if (!text.empty() && !is_jurisdiction(text)) {
+    illegal("advert.jurisdiction",
+            fmt::format("is not up to {} bytes of [A-Z0-9-]", limits::kJurisdictionBytesMax));
+  }
+  return std::string(text);
+}
+
+static std::map<std::string, std::string> read_labels(capnp::List<schema::Label>::Reader from) {
+  check_count(from.size(), limits::kLabelsPerSiteMax, "advert.labels");
+  std::map<std::string, std::string> labels;
+  for (const auto item : from) {
+    auto key = name_text(view(item.getKey()), "label.key");
+    if (!labels.empty() && key <= labels.rbegin()->first) {
+      illegal("advert.labels", "are not in ascending order of their keys");
+    }
+    labels.emplace(std::move(key), label(view(item.getValue()), "label.value"));
+  }
+  return labels;
 }
 
 void write(const msg::Hello& hello, schema::Hello::Builder to) {
@@ -95,6 +161,15 @@ void write(const SiteAdvert& advert, schema::SiteAdvert::Builder to) {
   to.setSlots(advert.slots);
   to.setThreadsPerSlot(advert.threads_per_slot);
   to.setVersion(text(advert.version));
+  write(advert.resources, to.initResources());
+  to.setJurisdiction(text(advert.jurisdiction));
+  write_list(
+      advert.labels, [&](unsigned count) { return to.initLabels(count); },
+      [](const auto& entry, auto item) {
+        item.setKey(text(entry.first));
+        item.setValue(text(entry.second));
+      });
+  to.setPolicy(text(prose(advert.policy)));
 }
 
 SiteAdvert read(schema::SiteAdvert::Reader from) {
@@ -104,6 +179,10 @@ SiteAdvert read(schema::SiteAdvert::Reader from) {
       .slots = at_most_32(from.getSlots(), kSlotsMax, "advert.slots"),
       .threads_per_slot = at_most_32(from.getThreadsPerSlot(), kSlotsMax, "advert.threadsPerSlot"),
       .version = label_or_empty(view(from.getVersion()), "advert.version"),
+      .resources = read(from.getResources()),
+      .jurisdiction = read_jurisdiction(view(from.getJurisdiction())),
+      .labels = read_labels(from.getLabels()),
+      .policy = prose(view(from.getPolicy())),
   };
   std::set<std::string_view> names;
   for (const DatasetAdvert& dataset : advert.datasets) {

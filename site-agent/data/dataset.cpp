@@ -43,7 +43,8 @@ Expected<Labels> read_labels(const DatasetConfig& config) {
   }
   const auto largest = std::max_element(labels.values.begin(), labels.values.end());
   const auto needed = largest == labels.values.end() ? 0 : static_cast<std::uint32_t>(*largest) + 1;
-  labels.classes = config.classes != 0 ? config.classes : needed;
+  const auto named = static_cast<std::uint32_t>(config.class_names.size());
+  labels.classes = config.classes != 0 ? config.classes : named != 0 ? named : needed;
   if (needed > labels.classes) {
     return invalid(fmt::format("{}: label {} is out of range, the dataset has {} classes",
                                config.labels.filename().string(), *largest, labels.classes),
@@ -194,6 +195,8 @@ Expected<DatasetAdvert> describe_dataset(const DatasetConfig& config) {
   advert.examples = chosen->size();
   advert.example_shape = example_shape(*images);
   advert.classes = labels->classes;
+  advert.class_names = config.class_names;
+  advert.tags = config.tags;
   return advert;
 }
 

@@ -33,7 +33,9 @@ struct DatasetConfig {
   std::string kind = "idx";
   std::filesystem::path images;  // IDX file, gzip or plain
   std::filesystem::path labels;
-  std::uint32_t classes = 0;  // 0: one more than the largest label
+  std::uint32_t classes = 0;               // 0: one more than the largest label
+  std::vector<std::string> class_names{};  // by label; empty, or one for each class
+  std::vector<std::string> tags{};         // for jobs to choose by
   std::optional<Partition> partition;
 };
 

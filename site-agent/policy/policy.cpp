@@ -49,6 +49,11 @@ std::string names(const std::vector<std::string>& list) {
   return list.empty() ? "nothing" : fmt::format("{}", fmt::join(list, ", "));
 }
 
+std::string width(const std::vector<std::string>& list) {
+  const bool is_open = std::find(list.begin(), list.end(), "*") != list.end();
+  return list.empty() ? "none" : is_open ? "any" : std::to_string(list.size());
+}
+
 }  // namespace
 
 std::optional<Refusal> decide(const Policy& policy, const OfferFacts& facts) {
@@ -79,6 +84,11 @@ Refusal dataset_unknown(std::string_view wanted, const std::vector<std::string>&
 std::string summary(const Policy& policy) {
   return fmt::format("coordinators: {}; datasets: {}; kinds: {}", names(policy.coordinators),
                      names(policy.datasets), names(policy.kinds));
+}
+
+std::string clauses(const Policy& policy) {
+  return fmt::format("coordinators ({}), datasets ({}), kinds ({})", width(policy.coordinators),
+                     width(policy.datasets), width(policy.kinds));
 }
 
 }  // namespace entente::agent

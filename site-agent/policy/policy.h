@@ -2,8 +2,7 @@
 //
 //  - Default deny. A list that is missing or empty allows nothing; "*" allows everything.
 //  - The decision is the site's alone and is made here, at the site, on every job offer and again
-//  on
-//    every task; a broker that asks for more gets a refusal, never data.
+//    on every task; a broker that asks for more gets a refusal, never data.
 //  - A refusal names the clause that said no, so that a coordinator knows what to ask for and the
 //    site's people know which line of agent.toml spoke.
 //
@@ -42,7 +41,11 @@ struct OfferFacts {
 [[nodiscard]] Refusal dataset_unknown(std::string_view wanted,
                                       const std::vector<std::string>& available);
 
-// `coordinators: alice; datasets: *; kinds: nothing`
+// `coordinators: alice; datasets: *; kinds: nothing`, for the site's own log.
 [[nodiscard]] std::string summary(const Policy& policy);
+
+// `coordinators (1), datasets (any), kinds (none)`: which clauses there are and how wide they are,
+// for the consortium. Names nobody.
+[[nodiscard]] std::string clauses(const Policy& policy);
 
 }  // namespace entente::agent

@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include <array>
+#include <algorithm>
 #include <limits>
 #include <set>
 #include <system_error>
@@ -58,6 +58,66 @@ TrainerConfig read_trainer(TomlReader table, const fs::path& base) {
   return trainer;
 }
 
+// What may be shown to people in one line of a table.
+bool is_short_text(std::string_view text) {
+  constexpr std::size_t kBytesMax = 255;
+  return !text.empty() && text.size() <= kBytesMax &&
+         std::none_of(text.begin(), text.end(),
+                      [](unsigned char c) { return c < 0x20 || c == 0x7f; });
+}
+
+// A list of words that describe, none of them twice.
+std::vector<std::string> read_words(TomlReader& table, std::string_view key, std::size_t max,
+                                    bool (*is_legal)(std::string_view)) {
+  std::vector<std::string> words = table.strings(key);
+  std::set<std::string> seen;
+  for (const std::string& word : words) {
+    if (!is_legal(word)) {
+      table.problem(key, fmt::format("{} is not legal in {}", quote(word), key));
+    } else if (!seen.insert(word).second) {
+      table.problem(key, fmt::format("{} names {} twice", key, quote(word)));
+    }
+  }
+  if (words.size() > max) {
+    table.problem(key, fmt::format("{} has more than {} entries", key, max));
+  }
+  return words;
+}
+
+std::map<std::string, std::string> read_labels(TomlReader table) {
+  std::map<std::string, std::string> labels;
+  for (const auto& [key, value] : table.rest()) {
+    const auto* text = std::get_if<std::string>(&value);
+    if (!is_name(key)) {
+      table.problem(key, fmt::format("label {} is no legal name", quote(key)));
+    } else if (text == nullptr || !is_short_text(*text)) {
+      table.problem(key, fmt::format("label {} must be a string of 1 to 255 bytes", quote(key)));
+    } else {
+      labels.emplace(key, *text);
+    }
+  }
+  if (labels.size() > limits::kLabelsPerSiteMax) {
+    table.problem("labels", fmt::format("at most {} labels", limits::kLabelsPerSiteMax));
+  }
+  return labels;
+}
+
+SiteConfig read_site(TomlReader table) {
+  SiteConfig site;
+  site.jurisdiction = table.string("jurisdiction", "");
+  if (!site.jurisdiction.empty() && !is_jurisdiction(site.jurisdiction)) {
+    table.problem("jurisdiction", fmt::format("{} is no jurisdiction; write capitals, digits and "
+                                              "dashes, such as \"DE\" or \"US-CA\"",
+                                              quote(site.jurisdiction)));
+  }
+  site.labels = read_labels(table.table("labels"));
+  site.resources.cores =
+      static_cast<std::uint32_t>(table.integer("cores", 1, limits::kCoresMax, 0));
+  site.resources.memory_bytes = table.bytes("memory", limits::kMemoryBytesMax, 0);
+  site.resources.gpus = static_cast<std::uint32_t>(table.integer("gpus", 0, limits::kGpusMax, 0));
+  return site;
+}
+
 Partition read_partition(TomlReader table) {
   Partition partition;
   partition.scheme = table.string("scheme", "dirichlet");
@@ -96,6 +156,13 @@ DatasetConfig read_dataset(TomlReader table, const fs::path& base) {
   dataset.images = absolute_from(base, table.string("images"));
   dataset.labels = absolute_from(base, table.string("labels"));
   dataset.classes = static_cast<std::uint32_t>(table.integer("classes", 0, kClassesMax, 0));
+  dataset.class_names = read_words(table, "class_names", limits::kClassNamesMax, is_short_text);
+  if (dataset.classes != 0 && !dataset.class_names.empty() &&
+      dataset.class_names.size() != dataset.classes) {
+    table.problem("class_names", fmt::format("class_names has {} entries for {} classes",
+                                             dataset.class_names.size(), dataset.classes));
+  }
+  dataset.tags = read_words(table, "tags", limits::kTagsPerDatasetMax, is_name);
   if (table.has("partition")) {
     dataset.partition = read_partition(table.table("partition"));
   }
@@ -127,6 +194,7 @@ Expected<AgentConfig> read_agent_config(const fs::path& file) {
   config.data_dir = absolute_from(base, root.string("data_dir"));
   config.broker = root.string("broker", "");
   config.proxy = root.string("proxy", "");
+  config.site = read_site(root.table("site"));
   config.trainer = read_trainer(root.table("trainer"), base);
   std::set<std::string> names;
   for (TomlReader& table : root.tables("datasets")) {

@@ -3,10 +3,12 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <string>
 #include <vector>
 
 #include "common/base/refusal.h"
+#include "common/domain/site.h"
 #include "site-agent/data/dataset.h"
 #include "site-agent/policy/policy.h"
 
@@ -20,12 +22,20 @@ struct TrainerConfig {
   std::filesystem::path program;
 };
 
+// The [site] table: what the site tells about itself beside its data.
+struct SiteConfig {
+  std::string jurisdiction;
+  std::map<std::string, std::string> labels;
+  Resources resources;  // 0 cores or bytes: what the machine has
+};
+
 // All paths are absolute.
 struct AgentConfig {
   std::filesystem::path kit;
   std::filesystem::path data_dir;
   std::string broker;  // empty: the kit's
   std::string proxy;   // empty: the kit's
+  SiteConfig site;
   TrainerConfig trainer;
   std::vector<DatasetConfig> datasets;
   Policy policy;

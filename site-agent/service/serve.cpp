@@ -14,6 +14,7 @@
 #include "common/runtime/log.h"
 #include "common/runtime/system_clock.h"
 #include "site-agent/service/agent_loop.h"
+#include "site-agent/service/describe_site.h"
 
 namespace entente::agent {
 namespace {
@@ -54,23 +55,6 @@ void make_folders(const fs::path& data_dir) {
   fs::create_directories(data_dir / "logs");
 }
 
-SiteAdvert describe(const AgentConfig& config) {
-  SiteAdvert advert;
-  advert.slots = config.trainer.slots;
-  advert.threads_per_slot = config.trainer.threads_per_slot;
-  advert.version = kVersion;
-  for (const DatasetConfig& dataset : config.datasets) {
-    auto described = describe_dataset(dataset);
-    if (described) {
-      advert.datasets.push_back(std::move(*described));
-    } else {
-      log::warning("dataset_left_out", described.error().message,
-                   {{"dataset", dataset.name}, {"hint", described.error().hint}});
-    }
-  }
-  return advert;
-}
-
 void log_start(const Kit& kit, const AgentConfig& config, const SiteAdvert& advert) {
   std::vector<std::string> datasets;
   for (const DatasetAdvert& dataset : advert.datasets) {
@@ -102,6 +86,10 @@ std::vector<BlobId> sound_blobs(BlobStore& blobs) {
 
 Expected<void> run(const AgentConfig& config, const Kit& kit, StopSignal& stop,
                    LeaveAtOnce leave_at_once) {
+  auto advert = describe_site(config);
+  if (!advert) {
+    return tl::unexpected(advert.error());
+  }
   auto journal = Journal::open(config.journal_file());
   if (!journal) {
     return tl::unexpected(journal.error());
@@ -117,7 +105,7 @@ Expected<void> run(const AgentConfig& config, const Kit& kit, StopSignal& stop,
   AgentSettings settings;
   settings.site = *SiteId::parse(kit.identity.name);
   settings.instance = journal->instance(random_u64());
-  settings.advert = describe(config);
+  settings.advert = *std::move(advert);
   settings.policy = config.policy;
   settings.jitter_seed = random_u64();
   log_start(kit, config, settings.advert);

@@ -35,10 +35,18 @@ threads_per_slot = 4
 device = "cuda:0"
 program = "bin/trainer"
 
+[site]
+jurisdiction = "DE"
+labels = { network = "university" }
+cores = 8
+memory = "64GB"
+
 [[datasets]]
 name = "scans"
 images = "data/images"
 labels = "data/labels"
+class_names = ["nodule", "none"]
+tags = ["ct", "2024"]
 partition = { scheme = "iid", of = 3, index = 2, seed = 7 }
 
 [policy]
@@ -60,6 +68,11 @@ TEST_F(AgentConfigFile, IsReadWholeWithPathsRelativeToIt) {
   EXPECT_EQ(config->datasets[0].images, folder_.path() / "data/images");
   ASSERT_TRUE(config->datasets[0].partition);
   EXPECT_EQ(config->datasets[0].partition->index, 2U);
+  EXPECT_THAT(config->datasets[0].class_names, ElementsAre("nodule", "none"));
+  EXPECT_THAT(config->datasets[0].tags, ElementsAre("ct", "2024"));
+  EXPECT_EQ(config->site.jurisdiction, "DE");
+  EXPECT_EQ(config->site.labels.at("network"), "university");
+  EXPECT_EQ(config->site.resources, (Resources{8, 64'000'000'000, 0}));
   EXPECT_THAT(config->policy.coordinators, ElementsAre("alice", "bob"));
 }
 
@@ -93,6 +106,23 @@ TEST_F(AgentConfigFile, RefusesAPartThatIsNotThere) {
 TEST_F(AgentConfigFile, RefusesAPolicyNameThatNoCertificateCanHave) {
   EXPECT_THAT(problem("kit = \"k\"\ndata_dir = \"d\"\n[policy]\ncoordinators = [\"Alice B\"]\n"),
               HasSubstr("Alice B"));
+}
+
+TEST_F(AgentConfigFile, RefusesWordsThatNoAdvertMayCarry) {
+  const std::string head = "kit = \"k\"\ndata_dir = \"d\"\n";
+  const auto site = [&](const std::string& line) { return problem(head + "[site]\n" + line); };
+  EXPECT_THAT(site("jurisdiction = \"Germany\""), HasSubstr("\"Germany\" is no jurisdiction"));
+  EXPECT_THAT(site("labels = { Network = \"x\" }"), HasSubstr("\"Network\" is no legal name"));
+  EXPECT_THAT(site("labels = { network = 3 }"), HasSubstr("must be a string"));
+  EXPECT_THAT(site("memory = \"lots\""), HasSubstr("must be a size such as"));
+  EXPECT_THAT(site("memory = 5"), HasSubstr("must be a size such as"));
+  EXPECT_THAT(site("memory = \"9000TiB\""), HasSubstr("must be at most"));
+  const auto dataset = [&](const std::string& line) {
+    return problem(head + "[[datasets]]\nname = \"a\"\nimages = \"i\"\nlabels = \"l\"\n" + line);
+  };
+  EXPECT_THAT(dataset("tags = [\"C T\"]"), HasSubstr("\"C T\" is not legal in tags"));
+  EXPECT_THAT(dataset("tags = [\"ct\", \"ct\"]"), HasSubstr("names \"ct\" twice"));
+  EXPECT_THAT(dataset("classes = 3\nclass_names = [\"a\"]"), HasSubstr("1 entries for 3 classes"));
 }
 
 TEST_F(AgentConfigFile, RefusesAnUnknownDevice) {

@@ -115,6 +115,27 @@ TEST(IllegalValues, InAnAdvert) {
   expect("advert.datasets",
          [](auto& a) { a.datasets.assign(limits::kDatasetsPerSiteMax + 1, a.datasets[0]); });
   expect("advert.slots", [](auto& a) { a.slots = kSlotsMax + 1; });
+  expect("dataset.classNames", [](auto& a) { a.datasets[0].class_names.pop_back(); });
+  expect("dataset.classNames", [](auto& a) { a.datasets[0].class_names[1] = "shirt"; });
+  expect("dataset.classNames", [](auto& a) { a.datasets[0].class_names[1] = "line\nbreak"; });
+  expect("dataset.tags", [](auto& a) { a.datasets[0].tags = {"ct", "ct"}; });
+  expect("dataset.tags", [](auto& a) { a.datasets[0].tags = {"not a name"}; });
+  expect("dataset.tags",
+         [](auto& a) { a.datasets[0].tags.assign(limits::kTagsPerDatasetMax + 1, "ct"); });
+  expect("resources.cores", [](auto& a) { a.resources.cores = limits::kCoresMax + 1; });
+  expect("resources.memoryBytes",
+         [](auto& a) { a.resources.memory_bytes = limits::kMemoryBytesMax + 1; });
+  expect("resources.gpus", [](auto& a) { a.resources.gpus = limits::kGpusMax + 1; });
+  expect("advert.jurisdiction", [](auto& a) { a.jurisdiction = "de"; });
+  expect("advert.jurisdiction",
+         [](auto& a) { a.jurisdiction.assign(limits::kJurisdictionBytesMax + 1, 'A'); });
+  expect("label.key", [](auto& a) { a.labels = {{"No Name", "x"}}; });
+  expect("label.value", [](auto& a) { a.labels = {{"network", ""}}; });
+  expect("advert.labels", [](auto& a) {
+    for (std::size_t i = 0; i <= limits::kLabelsPerSiteMax; ++i) {
+      a.labels.emplace(std::to_string(1000 + i), "x");
+    }
+  });
   expect("advert.threadsPerSlot", [](auto& a) { a.threads_per_slot = kSlotsMax + 1; });
 }
 

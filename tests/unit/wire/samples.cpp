@@ -30,7 +30,9 @@ SiteAdvert site_advert() {
                         .kind = "idx",
                         .examples = 60'000,
                         .example_shape = {1, 28, 28},
-                        .classes = 10},
+                        .classes = 3,
+                        .class_names = {"shirt", "trousers", "Mütze"},
+                        .tags = {"clothes", "2017"}},
                        {.name = "fashion-mnist-test",
                         .kind = "csv",
                         .examples = 10'000,
@@ -38,7 +40,11 @@ SiteAdvert site_advert() {
                         .classes = 11}},
           .slots = 3,
           .threads_per_slot = 2,
-          .version = "0.1.0"};
+          .version = "0.1.0",
+          .resources = {.cores = 16, .memory_bytes = 64'000'000'000, .gpus = 2},
+          .jurisdiction = "US-CA",
+          .labels = {{"network", "university"}, {"scanner", "Ärzte & Co"}},
+          .policy = "coordinators (1), cohort_min 3"};
 }
 
 JobSpec job_spec() {
