@@ -2,10 +2,8 @@
 //
 //  - The audit log is whole, and the rows that it covers are the ones that it saw. If not, the
 //    database is damaged, and the broker does not start.
-//  - The blobs that running jobs go on from still have the digests that name them. A damaged or
-//    missing update is quarantined and its site asked again: training is a function of the task, so
-//    that the same update comes back. A damaged model is quarantined; it cannot be had again, and
-//    its job fails with that reason when it is needed.
+//  - The blobs that running jobs go on from still have the digests that name them; what was damaged
+//    is quarantined, and core/damage.h says what becomes of its job.
 //
 // The cost is one pass over those blobs and over the audit log.
 #pragma once
