@@ -78,9 +78,19 @@ void ask_sites(Step& step, Job& job, const std::vector<SiteId>& eligible) {
   }
 }
 
+// Sites that do not fit by what the broker knows of them, and that have just connected and are
+// about to say what they have.
+std::size_t about_to_advertise(const State& state, const Match& match) {
+  return static_cast<std::size_t>(
+      std::count_if(match.excluded.begin(), match.excluded.end(), [&](const Exclusion& exclusion) {
+        const auto& site = state.sites.at(exclusion.site);
+        return site.session && !site.advertised;
+      }));
+}
+
 // Why the job can no longer start; nothing while it may.
-std::optional<std::string> dead_end(const Job& job, const Match& match) {
-  std::size_t candidates = 0;
+std::optional<std::string> dead_end(const State& state, const Job& job, const Match& match) {
+  std::size_t candidates = about_to_advertise(state, match);
   for (const auto& id : match.eligible) {
     const auto part = job.parts.find(id);
     const bool declined =
@@ -198,7 +208,7 @@ void look_for_sites(Step& step, Job& job) {
     return;
   }
   const auto candidates = match(job.spec(), step.state.sites);
-  if (auto reason = dead_end(job, candidates)) {
+  if (auto reason = dead_end(step.state, job, candidates)) {
     fail(step, job, std::move(*reason));
     return;
   }

@@ -9,7 +9,8 @@
 //    mandatory ones among them. A site that does not answer within the stall window is not waited
 //    for once there are enough others.
 //  - When declines leave fewer than `sites.min` candidates, or a mandatory site declines, the job
-//    fails at once and its reason names each site's words.
+//    fails at once and its reason names each site's words. A site that has just connected, and has
+//    not said yet what it has, counts as a candidate.
 #pragma once
 
 #include "broker/core/step.h"

@@ -198,6 +198,18 @@ TEST(Matching, TooManyDeclinesFailTheJobInTheSitesWords) {
   EXPECT_THAT(reason, HasSubstr("excluded  west: has no dataset \"scans\""));
 }
 
+TEST(Matching, WaitsForTheWordOfASiteThatHasJustConnectedForTheFirstTime) {
+  ThreeSites it;
+  const auto west = it.open(Role::site, "west");
+  const auto id = it.submit_for(sites(3));
+  it.hello(west);
+  it.decline(it.east, id, "not this one");
+  EXPECT_EQ(it.state(id), JobState::matching) << "west has not said yet what it has";
+  it.hear(west, msg::Advert{advert("x-rays")});
+  EXPECT_EQ(it.state(id), JobState::failed);
+  EXPECT_THAT(it.job(id).row.reason, HasSubstr("excluded  west: has no dataset"));
+}
+
 TEST(Matching, FailsAtItsDeadlineWhenNobodyComes) {
   Scenario it;
   it.on(SessionClosed{it.connect("north")});
