@@ -12,6 +12,12 @@ using std::chrono::seconds;
 constexpr seconds kBurstMax{30};
 constexpr minutes kCalmMin{4};
 
+// By then every site has joined, without faults, and its advert is known ever after.
+constexpr minutes kArrivalMax{1};
+
+// A broker that stood still blames nobody for it, however long.
+constexpr minutes kSleepMax{20};
+
 // A process that is to die somewhere in the middle of a step does so within its next chances.
 constexpr std::uint32_t kMomentsMax = 60;
 
@@ -27,7 +33,8 @@ void Simulation::plan_fault() {
   const auto pause = plan.gentle ? world.random.between(kCalmMin, kCalmMin + minutes(3))
                                  : world.random.between(seconds(1), minutes(3));
   const auto first = world.timeline.now() == Monotonic{Millis(1'000'000)};
-  world.timeline.after(first ? world.random.between(seconds(1), minutes(4)) : pause, [this] {
+  const auto first_pause = plan.gentle ? kArrivalMax : Millis(seconds(1));
+  world.timeline.after(first ? world.random.between(first_pause, minutes(4)) : pause, [this] {
     if (world.timeline.now() >= faults_end_) {
       return;
     }
@@ -49,7 +56,7 @@ SiteHost& Simulation::some_site() { return sites[world.random.below(sites.size()
 void Simulation::strike_gently() {
   const auto down = world.random.between(Millis(100), Millis(kBurstMax) / 2);
   const auto moments = static_cast<std::uint32_t>(world.random.between(1, kMomentsMax));
-  switch (world.random.below(6)) {
+  switch (world.random.below(8)) {
     case 0:
       broker.arm(moments, down);
       return;
@@ -70,6 +77,12 @@ void Simulation::strike_gently() {
       world.timeline.after(down, [this, &site] { network.heal(site); });
       return;
     }
+    case 5:
+      broker.sleep(world.random.between(seconds(1), kSleepMax));
+      return;
+    case 6:
+      damage_update();
+      return;
     default: {
       auto& site = some_site();
       network.cut(site);
@@ -81,7 +94,7 @@ void Simulation::strike_gently() {
 }
 
 void Simulation::strike() {
-  switch (world.random.below(10)) {
+  switch (world.random.below(12)) {
     case 0: {
       auto& site = some_site();
       const auto away = world.random.between(seconds(10), minutes(15));
@@ -111,6 +124,18 @@ void Simulation::strike() {
     case 5:
       world.wall_clock_offset_ms += world.random.chance(500) ? 3'600'000 : -3'600'000;
       return;
+    case 6: {
+      const auto site = some_site().plan().id;
+      mary.drain(site);
+      world.timeline.after(world.random.between(seconds(10), minutes(15)),
+                           [this, site] { mary.resume(site); });
+      return;
+    }
+    case 7:
+      if (world.random.chance(100)) {
+        damage_model();
+      }
+      return;
     default:
       strike_gently();
       return;
@@ -120,6 +145,7 @@ void Simulation::strike() {
 void Simulation::end_faults() {
   world.say("world", "the faults end");
   network.heal_all();
+  mary.resume_all();
   broker.arm(0, Millis(0));
   for (auto& site : sites) {
     site.arm(0, Millis(0));

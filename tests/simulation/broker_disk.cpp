@@ -49,6 +49,13 @@ broker::Snapshot BrokerDisk::snapshot() const {
   return snapshot;
 }
 
+bool BrokerDisk::vouch_for(const BlobId& blob) {
+  if (damaged.erase(blob) > 0) {
+    blobs.erase(blob);
+  }
+  return blobs.contains(blob);
+}
+
 void BrokerDisk::collect_orphans() {
   std::set<BlobId> named = server_states();
   for (const auto& [key, model] : models) {
@@ -62,6 +69,7 @@ void BrokerDisk::collect_orphans() {
     }
   }
   std::erase_if(blobs, [&](const BlobId& blob) { return !named.contains(blob); });
+  std::erase_if(damaged, [&](const BlobId& blob) { return !named.contains(blob); });
 }
 
 std::set<BlobId> BrokerDisk::server_states() const {
@@ -76,6 +84,32 @@ std::set<BlobId> BrokerDisk::server_states() const {
     states.insert(state);
   }
   return states;
+}
+
+std::vector<BlobId> BrokerDisk::updates_at_hand() const {
+  std::vector<BlobId> updates;
+  for (const auto& [key, task] : tasks) {
+    const auto round = rounds.find({key.job, key.round});
+    if (key.kind == TaskKind::train && task.state == TaskState::done &&
+        blobs.contains(*task.result.blob) && round->second.state != RoundState::done &&
+        !is_terminal(jobs.at(key.job).state)) {
+      updates.push_back(*task.result.blob);
+    }
+  }
+  return updates;
+}
+
+std::vector<BlobId> BrokerDisk::models_at_hand() const {
+  const auto states = server_states();
+  std::vector<BlobId> found(states.begin(), states.end());
+  for (const auto& [key, model] : models) {
+    const auto& job = jobs.at(key.first);
+    if (!is_terminal(job.state) && !models.contains({key.first, key.second + 1}) &&
+        key.second < job.spec.rounds) {
+      found.push_back(model.blob);
+    }
+  }
+  return found;
 }
 
 std::vector<const broker::TaskRow*> BrokerDisk::done(const JobId& job, Round round,

@@ -22,15 +22,22 @@ struct BrokerDisk {
   std::map<JobId, std::vector<JobEvent>> events;
   std::vector<broker::AuditRow> audit;
   std::set<BlobId> blobs;
+  std::set<BlobId> damaged;  // among them, and nobody has noticed yet
 
   void write(const broker::Row& row);
   // What a broker that starts now would read.
   [[nodiscard]] broker::Snapshot snapshot() const;
+  // False when the blob is not there, or no longer after this: a damaged one is put aside.
+  [[nodiscard]] bool vouch_for(const BlobId& blob);
   // Removes the blobs that no row names, as a broker does at its start.
   void collect_orphans();
 
   // What the next merges start from: the newest state of each job that goes on.
   [[nodiscard]] std::set<BlobId> server_states() const;
+
+  // The updates that open rounds have, and what running jobs go on from.
+  [[nodiscard]] std::vector<BlobId> updates_at_hand() const;
+  [[nodiscard]] std::vector<BlobId> models_at_hand() const;
 
   // The tasks of one kind in one round that are done, by site.
   [[nodiscard]] std::vector<const broker::TaskRow*> done(const JobId& job, Round round,

@@ -2,11 +2,19 @@
 
 #include <algorithm>
 
+#include "broker/core/damage.h"
 #include "common/base/check.h"
+#include "common/base/limits.h"
 #include "tests/simulation/fake_training.h"
 #include "tests/simulation/trace_text.h"
 
 namespace entente::simulation {
+namespace {
+
+// Shorter ones the core may take for a busy moment.
+constexpr std::chrono::seconds kOwnSleepMin{11};
+
+}  // namespace
 
 BrokerHost::BrokerHost(World& world, Network& network, Promises& promises, BrokerDisk& disk,
                        const Plan& plan)
@@ -16,12 +24,25 @@ BrokerHost::BrokerHost(World& world, Network& network, Promises& promises, Broke
 
 void BrokerHost::start() {
   world_.say("broker", "starts");
+  awake_since_ = world_.timeline.now();
   promises_.at_broker_start();
+  auto snapshot = recover();
   disk_.collect_orphans();
-  core_ = std::make_unique<broker::BrokerCore>(broker::BrokerInfo{"hub", "0.1.0"}, disk_.snapshot(),
-                                               world_.now());
+  core_ = std::make_unique<broker::BrokerCore>(broker::BrokerInfo{"hub", "0.1.0"},
+                                               std::move(snapshot), world_.now());
   hand_over(core_->resume(world_.now()));
   plan_tick();
+}
+
+broker::Snapshot BrokerHost::recover() {
+  auto snapshot = disk_.snapshot();
+  const auto taken_back = broker::take_back_damaged(
+      snapshot, [this](const BlobId& blob) { return vouch_for(blob); }, world_.now().unix_ms);
+  for (const auto& damage : taken_back.damages) {
+    world_.say("broker", "{}", damage.sentence);
+  }
+  write(taken_back.rows, Millis(0));
+  return snapshot;
 }
 
 void BrokerHost::crash(Millis down) {
@@ -31,6 +52,8 @@ void BrokerHost::crash(Millis down) {
   world_.say("broker", "DIES for {} ms, {} batches uncommitted", down.count(), uncommitted_.size());
   ++life_;
   core_.reset();
+  is_asleep_ = false;
+  postponed_.clear();
   uncommitted_.clear();
   unspoken_ = 0;
   commit_planned_ = false;
@@ -40,6 +63,62 @@ void BrokerHost::crash(Millis down) {
   moments_left_ = 0;
   network_.broker_died();
   world_.timeline.after(down, [this] { start(); });
+}
+
+void BrokerHost::sleep(Millis pause) {
+  if (!is_awake()) {
+    return;
+  }
+  world_.say("broker", "SLEEPS for {} ms", pause.count());
+  is_asleep_ = true;
+  const auto in_this_sleep = [this, life = life_, sleep = ++sleep_] {
+    return life == life_ && sleep == sleep_ && is_asleep_;
+  };
+  world_.timeline.after(limits::kHeartbeatTimeout, [this, in_this_sleep] {
+    if (in_this_sleep()) {
+      network_.broker_is_silent();
+    }
+  });
+  world_.timeline.after(pause, [this, in_this_sleep, pause] {
+    if (in_this_sleep()) {
+      if (pause >= kOwnSleepMin) {
+        awake_since_ = world_.timeline.now();
+      }
+      wake();
+    }
+  });
+}
+
+void BrokerHost::wake() {
+  world_.say("broker", "wakes");
+  is_asleep_ = false;
+  const auto life = life_;
+  for (const auto& what : std::exchange(postponed_, {})) {
+    if (life != life_) {
+      return;
+    }
+    what();
+  }
+}
+
+void BrokerHost::when_awake(std::function<void()> what) {
+  if (is_asleep_) {
+    postponed_.push_back(std::move(what));
+  } else {
+    what();
+  }
+}
+
+void BrokerHost::at(Monotonic when, std::function<void()> what) {
+  world_.timeline.at(when, [this, life = life_, what = std::move(what)] {
+    if (life == life_ && is_alive()) {
+      when_awake(what);
+    }
+  });
+}
+
+void BrokerHost::after(Millis pause, std::function<void()> what) {
+  at(world_.timeline.now() + pause, std::move(what));
 }
 
 void BrokerHost::arm(std::uint32_t moments, Millis down) {
@@ -62,7 +141,9 @@ bool BrokerHost::dies(Moment moment, const broker::Effects& effects, const broke
 void BrokerHost::session_opened(SessionId session, const Identity& identity) {
   decide(broker::SessionOpened{session, identity});
 }
-void BrokerHost::session_closed(SessionId session) { decide(broker::SessionClosed{session}); }
+void BrokerHost::session_closed(SessionId session) {
+  when_awake([this, session] { decide(broker::SessionClosed{session}); });
+}
 
 void BrokerHost::hear(SessionId session, const msg::Control& message) {
   if (world_.trace.is_on) {
@@ -74,7 +155,7 @@ void BrokerHost::hear(SessionId session, const msg::Control& message) {
       digest = digest_of(submit->spec);
     }
   }
-  decide(broker::MessageReceived{session, message, digest});
+  when_awake([this, event = broker::MessageReceived{session, message, digest}] { decide(event); });
 }
 
 bool BrokerHost::may_put(const std::string& peer, const BlobId& blob) const {
@@ -86,6 +167,16 @@ bool BrokerHost::may_get(const std::string& peer, const BlobId& blob) const {
 
 void BrokerHost::moved(const std::string& peer, const BlobId& blob, std::uint64_t done) {
   decide(broker::TransferMoved{peer, blob, done, kBlobBytes});
+}
+
+bool BrokerHost::vouch_for(const BlobId& blob) {
+  const bool was_damaged = disk_.damaged.contains(blob);
+  const bool is_sound = disk_.vouch_for(blob);
+  if (was_damaged) {
+    world_.say("broker", "puts the damaged blob {} aside", blob.short_hex());
+    promises_.on_quarantined(blob);
+  }
+  return is_sound;
 }
 
 bool BrokerHost::take(const std::string& peer, const BlobId& blob, bool poisoned) {
@@ -102,11 +193,7 @@ bool BrokerHost::take(const std::string& peer, const BlobId& blob, bool poisoned
 }
 
 void BrokerHost::later(Millis pause, broker::Event event) {
-  world_.timeline.after(pause, [this, life = life_, event = std::move(event)] {
-    if (life == life_ && is_alive()) {
-      decide(event);
-    }
-  });
+  after(pause, [this, event = std::move(event)] { decide(event); });
 }
 
 void BrokerHost::decide(const broker::Event& event) {
@@ -123,8 +210,8 @@ void BrokerHost::plan_tick() {
     return;
   }
   tick_at_ = std::max(*due, world_.timeline.now());
-  world_.timeline.at(*tick_at_, [this, life = life_, at = *tick_at_] {
-    if (life != life_ || !is_alive() || tick_at_ != at) {
+  at(*tick_at_, [this, planned = *tick_at_] {
+    if (tick_at_ != planned) {
       return;
     }
     tick_at_.reset();
@@ -147,10 +234,11 @@ void BrokerHost::hand_over(broker::Effects effects) {
         return std::holds_alternative<broker::SendEvents>(action) ||
                std::holds_alternative<broker::SendModels>(action);
       });
-  auto batch = std::make_shared<broker::Effects>(std::move(effects));
+  auto batch = std::make_shared<const Batch>(
+      Batch{std::move(effects), world_.timeline.now() - awake_since_});
   if (!needs_store && unspoken_ == 0) {
     ++unspoken_;
-    speak(batch);
+    speak(*batch);
     return;
   }
   ++unspoken_;
@@ -158,11 +246,14 @@ void BrokerHost::hand_over(broker::Effects effects) {
   if (!commit_planned_) {
     commit_planned_ = true;
     const auto limit = world_.random.chance(plan_.commit_slow) ? Millis(2000) : plan_.commit_max;
-    world_.timeline.after(world_.random.between(Millis(0), limit), [this, life = life_] {
-      if (life == life_) {
-        commit();
-      }
-    });
+    after(world_.random.between(Millis(0), limit), [this] { commit(); });
+  }
+}
+
+void BrokerHost::write(const std::vector<broker::Row>& rows, Millis awake) {
+  for (const auto& row : rows) {
+    promises_.before_row(row, awake);
+    disk_.write(row);
   }
 }
 
@@ -170,41 +261,34 @@ void BrokerHost::hand_over(broker::Effects effects) {
 void BrokerHost::commit() {
   commit_planned_ = false;
   for (const auto& batch : uncommitted_) {
-    if (dies(Moment::before_commit, *batch)) {
+    if (dies(Moment::before_commit, batch->effects)) {
       return;
     }
   }
   const auto batches = std::exchange(uncommitted_, {});
   for (const auto& batch : batches) {
-    for (const auto& row : batch->rows) {
-      promises_.before_row(row);
-      disk_.write(row);
-    }
+    write(batch->effects.rows, batch->awake);
   }
   for (const auto& batch : batches) {
-    promises_.after_commit(batch->rows);
+    promises_.after_commit(batch->effects.rows);
   }
   for (const auto& batch : batches) {
-    if (dies(Moment::after_commit, *batch)) {
+    if (dies(Moment::after_commit, batch->effects)) {
       return;
     }
   }
   for (const auto& batch : batches) {
-    world_.timeline.after(Millis(1), [this, life = life_, batch] {
-      if (life == life_) {
-        speak(batch);
-      }
-    });
+    after(Millis(1), [this, batch] { speak(*batch); });
   }
 }
 
-void BrokerHost::speak(const std::shared_ptr<broker::Effects>& effects) {
+void BrokerHost::speak(const Batch& batch) {
   ENTENTE_CHECK(unspoken_ > 0);
   --unspoken_;
-  for (const auto& action : effects->actions) {
+  for (const auto& action : batch.effects.actions) {
     promises_.on_action(action);
     std::visit([this](const auto& one) { carry_out(one); }, action);
-    if (dies(Moment::after_action, *effects, &action)) {
+    if (dies(Moment::after_action, batch.effects, &action)) {
       return;
     }
   }
@@ -230,9 +314,9 @@ void BrokerHost::carry_out(const broker::Revoke& revoke) {
 }
 
 void BrokerHost::carry_out(const broker::StartMerge& merge) {
-  const auto pause = world_.random.between(Millis(1), Millis(2000));
-  world_.timeline.after(pause, [this, life = life_, merge] {
-    if (life != life_ || !is_alive()) {
+  after(world_.random.between(Millis(1), Millis(2000)), [this, merge] {
+    if (auto damage = find_damage(merge)) {
+      later(Millis(5), *std::move(damage));
       return;
     }
     std::vector<WeightedUpdate> updates;
@@ -251,6 +335,21 @@ void BrokerHost::carry_out(const broker::StartMerge& merge) {
     }
     later(Millis(5), broker::MergeFinished{merge.job, merge.round, merged});
   });
+}
+
+// As the merge thread does, before it reads.
+std::optional<broker::MergeFinished> BrokerHost::find_damage(const broker::StartMerge& merge) {
+  broker::MergeFinished found{merge.job, merge.round,
+                              refuse("blob_damaged", std::string(kDamaged))};
+  if (!vouch_for(merge.model) || (merge.server_state && !vouch_for(*merge.server_state))) {
+    return found;
+  }
+  for (const auto& input : merge.updates) {
+    if (!vouch_for(input.update)) {
+      found.damaged.push_back(input.site);
+    }
+  }
+  return found.damaged.empty() ? std::nullopt : std::optional(found);
 }
 
 void BrokerHost::carry_out(const broker::DropBlob& drop) { disk_.blobs.erase(drop.blob); }

@@ -2,7 +2,8 @@
 // follows the rules of broker/service/broker_loop.cpp: rows are committed in batches, and what they
 // allow to be said is said afterwards, in order.
 //
-// It can die before a transaction, between a transaction and its actions, and after every action.
+// It can die before a transaction, between a transaction and its actions, and after every action;
+// and it can be stopped for a while, as by SIGSTOP.
 #pragma once
 
 #include <deque>
@@ -18,6 +19,9 @@
 
 namespace entente::simulation {
 
+// Of the reason of a job whose model or server state was found damaged.
+constexpr std::string_view kDamaged = "damaged on the broker's disk";
+
 enum class Moment : std::uint8_t { before_commit, after_commit, after_action };
 
 class BrokerHost final : public BrokerSide {
@@ -28,12 +32,15 @@ class BrokerHost final : public BrokerSide {
   void start();
   // Dies, and starts again after `down`.
   void crash(Millis down);
+  // Stands still; what reaches it or falls due meanwhile happens when it wakes, in that order.
+  void sleep(Millis pause);
   // Dies at the `moments`-th chance from now on.
   void arm(std::uint32_t moments, Millis down);
   // For scripted tests: true kills it there. `action` is the one just carried out.
   std::function<bool(Moment, const broker::Effects&, const broker::Action* action)> dies_at;
 
   [[nodiscard]] bool is_alive() const override { return core_ != nullptr; }
+  [[nodiscard]] bool is_awake() const override { return is_alive() && !is_asleep_; }
   [[nodiscard]] std::uint64_t life() const { return life_; }
   void session_opened(SessionId session, const Identity& identity) override;
   void session_closed(SessionId session) override;
@@ -42,17 +49,31 @@ class BrokerHost final : public BrokerSide {
   // The data plane.
   [[nodiscard]] bool may_put(const std::string& peer, const BlobId& blob) const;
   [[nodiscard]] bool may_get(const std::string& peer, const BlobId& blob) const;
-  [[nodiscard]] bool has(const BlobId& blob) const { return disk_.blobs.contains(blob); }
+  // False also when it finds the blob damaged.
+  [[nodiscard]] bool vouch_for(const BlobId& blob);
   void moved(const std::string& peer, const BlobId& blob, std::uint64_t done);
   // The whole blob is there; false when it is `poisoned` and therefore refused.
   bool take(const std::string& peer, const BlobId& blob, bool poisoned);
 
  private:
-  void decide(const broker::Event& event);
+  // What one step of the core wants done.
+  struct Batch {
+    broker::Effects effects;
+    Millis awake{};  // how long the broker had been, when it decided
+  };
+
+  [[nodiscard]] broker::Snapshot recover();
+  void wake();
+  void when_awake(std::function<void()> what);
+  // In this life, and while awake.
+  void at(Monotonic when, std::function<void()> what);
+  void after(Millis pause, std::function<void()> what);
   void later(Millis pause, broker::Event event);
+  void decide(const broker::Event& event);
   void hand_over(broker::Effects effects);
+  void write(const std::vector<broker::Row>& rows, Millis awake);
   void commit();
-  void speak(const std::shared_ptr<broker::Effects>& effects);
+  void speak(const Batch& batch);
   void plan_tick();
   [[nodiscard]] bool dies(Moment moment, const broker::Effects& effects,
                           const broker::Action* action = nullptr);
@@ -63,6 +84,7 @@ class BrokerHost final : public BrokerSide {
   void carry_out(const broker::GrantGet& grant);
   void carry_out(const broker::Revoke& revoke);
   void carry_out(const broker::StartMerge& merge);
+  [[nodiscard]] std::optional<broker::MergeFinished> find_damage(const broker::StartMerge& merge);
   void carry_out(const broker::DropBlob& drop);
   void carry_out(const broker::SendEvents& query);
   void carry_out(const broker::SendModels&) {}
@@ -76,7 +98,11 @@ class BrokerHost final : public BrokerSide {
   const Plan& plan_;
   std::unique_ptr<broker::BrokerCore> core_;
   std::uint64_t life_ = 0;
-  std::deque<std::shared_ptr<broker::Effects>> uncommitted_;
+  bool is_asleep_ = false;
+  std::uint64_t sleep_ = 0;
+  Monotonic awake_since_{};
+  std::vector<std::function<void()>> postponed_;
+  std::deque<std::shared_ptr<const Batch>> uncommitted_;
   std::size_t unspoken_ = 0;  // batches handed over whose actions are still to come
   bool commit_planned_ = false;
   std::optional<Monotonic> tick_at_;

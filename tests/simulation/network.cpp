@@ -12,7 +12,7 @@ void Network::dial(Peer& peer) {
     if (peer.life() != life || !peer.is_alive()) {
       return;
     }
-    if (broker_->is_alive() && reaches(peer)) {
+    if (broker_->is_awake() && reaches(peer)) {
       establish(peer);
     } else {
       peer.dial_failed();
@@ -124,6 +124,13 @@ void Network::broker_died() {
     auto* session = find(id);
     session->carries_up = session->carries_down = false;
     notice_at_peer(id, detection());
+  }
+}
+
+void Network::broker_is_silent() {
+  for (const auto id : sessions_of(nullptr)) {
+    hang_up_peer(id);
+    notice_at_peer(id, latency());
   }
 }
 

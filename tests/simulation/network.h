@@ -35,6 +35,7 @@ class BrokerSide {
  public:
   virtual ~BrokerSide() = default;
   [[nodiscard]] virtual bool is_alive() const = 0;
+  [[nodiscard]] virtual bool is_awake() const = 0;
   virtual void session_opened(SessionId session, const Identity& identity) = 0;
   virtual void session_closed(SessionId session) = 0;
   virtual void hear(SessionId session, const msg::Control& message) = 0;
@@ -57,6 +58,8 @@ class Network {
   void cut_all();
   void peer_died(const Peer& peer);
   void broker_died();
+  // It has answered no heartbeat for too long: what peers have said still reaches it.
+  void broker_is_silent();
   void partition(const Peer& peer);
   void heal(const Peer& peer) { unreachable_.erase(&peer); }
   void heal_all() { unreachable_.clear(); }

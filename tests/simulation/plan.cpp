@@ -50,7 +50,11 @@ JobPlan plan_job(Random& random, const Plan& plan, std::size_t number) {
   job.spec.sites.min = willing;
   if (!plan.gentle) {
     job.spec.sites.min = static_cast<std::uint32_t>(random.between(1, willing));
-    job.spec.sites.max = random.chance(300) ? willing : 0;
+    job.spec.sites.max = random.chance(600) ? random.between(job.spec.sites.min, willing) : 0;
+    job.spec.sites.replace = random.chance(900);
+    if (random.chance(150)) {
+      job.spec.sites.mandatory.push_back(willing_sites(plan)[random.below(willing)]);
+    }
   }
   job.spec.sites.quorum = static_cast<std::uint32_t>(random.between(1, job.spec.sites.min));
   const bool is_evaluated = std::any_of(plan.sites.begin(), plan.sites.end(),

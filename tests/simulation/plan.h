@@ -35,7 +35,8 @@ struct Plan {
   std::vector<SitePlan> sites;
   std::vector<JobPlan> jobs;
   // No lasting fault: every cut ends within the stall window, no trainer hangs, no update is
-  // poisoned. The final models are then those of an undisturbed run.
+  // poisoned, no site drains. The final models are then those of an undisturbed run, also when the
+  // broker has slept or an accepted update was damaged.
   bool gentle = false;
   Millis faults_end{};            // nothing goes wrong after this
   Millis latency_max{200};        // of a message, one way

@@ -50,12 +50,24 @@ bool has_audit(std::span<const broker::Row> rows, std::string_view action) {
 }  // namespace
 
 struct Promises::RowCheck {
-  const Promises& self;
+  Promises& self;
+  Millis awake;
   const BrokerDisk& disk = self.disk_;
 
   void operator()(const broker::SiteRow&) const {}
-  void operator()(const broker::PartRow&) const {}
   void operator()(const broker::AuditRow&) const {}
+
+  void operator()(const broker::PartRow& row) const {
+    const auto* before = find(disk.parts, std::pair(row.job, row.site));
+    if (before == nullptr && disk.sites.at(row.site).draining) {
+      broken("P1 {} is asked to join {} while it drains", row.site.str(), row.job.str());
+    }
+    const auto& mandatory = disk.jobs.at(row.job).spec.sites.mandatory;
+    if (before != nullptr && before->has_place && !row.has_place &&
+        std::find(mandatory.begin(), mandatory.end(), row.site) != mandatory.end()) {
+      broken("P5 {} cannot do without {}, and gives its place away", row.job.str(), row.site.str());
+    }
+  }
 
   void operator()(const broker::JobRow& row) const {
     const auto* before = find(disk.jobs, row.job);
@@ -70,7 +82,9 @@ struct Promises::RowCheck {
     if (before != nullptr && before->model && before->model != row.model) {
       broken("P3 {} round {} changed its published model", row.job.str(), row.round);
     }
-    if (before != nullptr && row.state < before->state) {
+    const bool is_reopened =
+        self.incomplete_.erase({row.job, row.round}) > 0 && row.state == RoundState::training;
+    if (before != nullptr && row.state < before->state && !is_reopened) {
       broken("P5 {} round {} went back from {} to {}", row.job.str(), row.round,
              to_string(before->state), to_string(row.state));
     }
@@ -88,10 +102,18 @@ struct Promises::RowCheck {
   void operator()(const broker::TaskRow& row) const {
     const auto& key = row.key;
     const auto* before = find(disk.tasks, key);
-    if (before != nullptr && is_settled(before->state) && before->state != row.state) {
-      broken("P2 {} was settled as {} and becomes {}", name_of(key), to_string(before->state),
-             to_string(row.state));
+    if (before == nullptr && disk.sites.at(key.site).draining) {
+      broken("P1 {} is a new task of a site that drains", name_of(key));
     }
+    if (before != nullptr && is_settled(before->state) && before->state != row.state) {
+      if (before->state != TaskState::done || self.damaged_.erase(key) == 0) {
+        broken("P2 {} was settled as {} and becomes {}", name_of(key), to_string(before->state),
+               to_string(row.state));
+      }
+      self.incomplete_.emplace(key.job, key.round);
+      self.finished_[key.site].erase(work_of(key));
+    }
+    check_blame(row);
     if (row.state != TaskState::done || (before != nullptr && before->state == TaskState::done)) {
       return;
     }
@@ -111,6 +133,17 @@ struct Promises::RowCheck {
     }
   }
 
+  // Whom the job knew to be silent gets no window of its own.
+  void check_blame(const broker::TaskRow& row) const {
+    const auto& key = row.key;
+    const auto window = disk.jobs.at(key.job).spec.stall_window;
+    if (row.state == TaskState::lost && row.reason.starts_with("no progress for") &&
+        awake < window && !disk.parts.at({key.job, key.site}).silent) {
+      broken("P5 {} is lost for want of progress, and the broker itself stood still {} ms before",
+             name_of(key), awake.count());
+    }
+  }
+
   void operator()(const broker::ModelRow& row) const {
     if (disk.models.contains({row.model.job, row.model.version})) {
       broken("P3 {}@{} is published twice", row.model.job.str(), row.model.version);
@@ -126,9 +159,11 @@ struct Promises::RowCheck {
   }
 };
 
-void Promises::before_row(const broker::Row& row) { std::visit(RowCheck{*this}, row); }
+void Promises::before_row(const broker::Row& row, Millis awake) {
+  std::visit(RowCheck{*this, awake}, row);
+}
 
-void Promises::after_commit(std::span<const broker::Row> rows) const {
+void Promises::after_commit(std::span<const broker::Row> rows) {
   for (const auto& row : rows) {
     if (const auto* model = std::get_if<broker::ModelRow>(&row)) {
       check_model(model->model);
@@ -140,13 +175,40 @@ void Promises::after_commit(std::span<const broker::Row> rows) const {
       if (task->state == TaskState::done && !has_audit(rows, "update.accept")) {
         broken("P7 {} is accepted without an audit row", name_of(task->key));
       }
+    } else if (const auto* part = std::get_if<broker::PartRow>(&row)) {
+      check_places(part->job);
     }
   }
 }
 
+void Promises::check_places(const JobId& job) {
+  const auto has_place = [&](const auto& entry) {
+    return entry.first.first == job && entry.second.has_place;
+  };
+  const auto now = std::count_if(disk_.parts.begin(), disk_.parts.end(), has_place);
+  const auto max = disk_.jobs.at(job).spec.sites.max;
+  if (now == 0 && !places_.contains(job)) {
+    return;
+  }
+  const auto at_first = places_.emplace(job, now).first->second;
+  if (now != at_first || (max > 0 && now > max)) {
+    broken("P5 {} started with {} places of {} at most, and has {}", job.str(), at_first, max, now);
+  }
+}
+
+bool Promises::is_at_hand(const BlobId& blob) const {
+  return disk_.blobs.contains(blob) || quarantined_.contains(blob);
+}
+
+bool Promises::has_damaged_update(const JobId& job, Round round, const SiteId& site) const {
+  return std::any_of(damaged_.begin(), damaged_.end(), [&](const TaskKey& key) {
+    return key.job == job && key.round == round && key.site == site;
+  });
+}
+
 void Promises::check_model(const ModelView& model) const {
   const auto name = fmt::format("{}@{}", model.job.str(), model.version);
-  if (!disk_.blobs.contains(model.blob)) {
+  if (!is_at_hand(model.blob)) {
     broken("P1 {} is published and its blob is not stored", name);
   }
   const auto& job = disk_.jobs.at(model.job);
@@ -206,7 +268,7 @@ struct Promises::ActionCheck {
       if (!disk.tasks.contains(order.key)) {
         broken("P1 {} is offered before its row is committed", name_of(order.key));
       }
-      if (order.model && !disk.blobs.contains(*order.model)) {
+      if (order.model && !self.is_at_hand(*order.model)) {
         broken("P1 {} is offered and its model is not stored", name_of(order.key));
       }
     } else if (const auto* reply = std::get_if<msg::Reply>(&send.message)) {
@@ -222,11 +284,14 @@ struct Promises::ActionCheck {
     if (round == nullptr || round->state != RoundState::merging) {
       broken("P1 {} round {} is merged before that is committed", merge.job.str(), merge.round);
     }
-    if (merge.server_state && !disk.blobs.contains(*merge.server_state)) {
+    if (merge.server_state && !self.is_at_hand(*merge.server_state)) {
       broken("P1 {} round {}: the state of the server's optimiser is not stored", merge.job.str(),
              merge.round);
     }
     for (const auto& input : merge.updates) {
+      if (self.has_damaged_update(merge.job, merge.round, input.site)) {
+        continue;  // lost in another job's merge of the same bytes; its own will notice
+      }
       if (!self.validated_.contains({"site/" + input.site.str(), input.update})) {
         broken("P6 an update of {} that was not validated goes into the merge", input.site.str());
       }
@@ -257,6 +322,17 @@ void Promises::on_validated(const std::string& peer, const BlobId& blob) {
   validated_.emplace(peer, blob);
 }
 
+void Promises::on_quarantined(const BlobId& blob) {
+  quarantined_.insert(blob);
+  for (const auto& [key, task] : disk_.tasks) {
+    if (task.state == TaskState::done && task.result.blob == blob &&
+        disk_.rounds.at({key.job, key.round}).state != RoundState::done) {
+      damaged_.insert(key);
+      validated_.erase({"site/" + key.site.str(), blob});
+    }
+  }
+}
+
 void Promises::on_journal(const SiteId& site, const agent::Event& event,
                           const agent::Effects& effects) {
   const auto* received = std::get_if<agent::event::Received>(&event);
@@ -268,7 +344,12 @@ void Promises::on_journal(const SiteId& site, const agent::Event& event,
     }
     const auto* drop = std::get_if<agent::effect::DropResult>(&effect);
     if (drop != nullptr && verdict != nullptr && verdict->key == drop->key) {
-      if (verdict->refusal) {  // it is gone, and may be asked for again
+      // What comes too late for its attempt is gone with that word, and the work may be asked for
+      // again under the next one. After any other refusal the site is not asked in this round, and
+      // what has been accepted stays so, whatever was said.
+      const auto* task = find(disk_.tasks, drop->key);
+      if (verdict->refusal && verdict->refusal->code == "stale" && task != nullptr &&
+          task->state == TaskState::lost) {
         finished_[site].erase(work_of(drop->key));
       }
       continue;
@@ -317,6 +398,14 @@ void Promises::on_update(const JobId& job, std::uint64_t seq_before,
   }
 }
 
+void Promises::on_drained(const SiteId& site, bool draining) const {
+  const auto* row = find(disk_.sites, site);
+  if (row == nullptr || row->draining != draining) {
+    broken("P1 the word that {} {} is acknowledged and not recorded", site.str(),
+           draining ? "drains" : "is resumed");
+  }
+}
+
 void Promises::at_broker_start() const {
   for (const auto& job : acknowledged_) {
     if (!disk_.jobs.contains(job)) {
@@ -324,7 +413,7 @@ void Promises::at_broker_start() const {
     }
   }
   for (const auto& [key, model] : disk_.models) {
-    if (!disk_.blobs.contains(model.blob)) {
+    if (!is_at_hand(model.blob)) {
       broken("P1 the blob of {}@{} is gone", model.job.str(), model.version);
     }
   }

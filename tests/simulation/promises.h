@@ -4,6 +4,12 @@
 //  P1 What was acknowledged is remembered.   P2 One contribution per job, round and site.
 //  P3 A model is the exact function of its recorded updates.   P4 No round below its quorum.
 //  P5 Every job comes to an end.   P6 Nothing unvalidated is merged.   P7 The records are complete.
+//
+// And what P5 needs: nobody is blamed for time in which the broker itself stood still, a job keeps
+// its places, and a site that drains gets nothing new.
+//
+// What was done stays done, with one exception: an update that was damaged on the broker's disk is
+// lost, its round is open again, and its site may train for it once more.
 #pragma once
 
 #include <map>
@@ -24,13 +30,16 @@ class Promises {
  public:
   explicit Promises(const BrokerDisk& disk) : disk_(disk) {}
 
-  // Before each row of a transaction is written, in order; then after the transaction.
-  void before_row(const broker::Row& row);
-  void after_commit(std::span<const broker::Row> rows) const;
+  // Before each row of a transaction is written, in order; then after the transaction. The broker
+  // had been `awake` for so long when it decided.
+  void before_row(const broker::Row& row, Millis awake);
+  void after_commit(std::span<const broker::Row> rows);
   // When the broker's shell carries an action out.
   void on_action(const broker::Action& action) const;
   // The data plane has checked a blob of a site and found it good.
   void on_validated(const std::string& peer, const BlobId& blob);
+  // The broker has found a blob damaged and put it aside.
+  void on_quarantined(const BlobId& blob);
 
   // When an agent's journal takes the effects of a step; `event` is what led to them.
   void on_journal(const SiteId& site, const agent::Event& event, const agent::Effects& effects);
@@ -40,6 +49,8 @@ class Promises {
   // The coordinator's view.
   void on_acknowledged(const JobId& job);
   void on_update(const JobId& job, std::uint64_t seq_before, const msg::JobUpdate& update) const;
+  // The operator's.
+  void on_drained(const SiteId& site, bool draining) const;
 
   void at_broker_start() const;
   void at_end(const Plan& plan) const;
@@ -51,11 +62,18 @@ class Promises {
   static Work work_of(const TaskKey& key) { return {key.job, key.round, key.kind}; }
 
   void check_model(const ModelView& model) const;
+  void check_places(const JobId& job);
+  [[nodiscard]] bool is_at_hand(const BlobId& blob) const;
+  [[nodiscard]] bool has_damaged_update(const JobId& job, Round round, const SiteId& site) const;
 
   const BrokerDisk& disk_;
   std::set<std::pair<std::string, BlobId>> validated_;
   std::set<JobId> acknowledged_;
   std::map<SiteId, std::set<Work>> finished_;
+  std::map<JobId, std::ptrdiff_t> places_;
+  std::set<BlobId> quarantined_;
+  std::set<TaskKey> damaged_;                     // accepted updates that are to be lost
+  std::set<std::pair<JobId, Round>> incomplete_;  // rounds that have lost one since they closed
 };
 
 }  // namespace entente::simulation

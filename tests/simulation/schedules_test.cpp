@@ -12,6 +12,7 @@ namespace {
 using std::chrono::minutes;
 using std::chrono::seconds;
 using testing::ElementsAre;
+using testing::HasSubstr;
 
 const std::string kJob = "lung-1";
 
@@ -34,7 +35,7 @@ Plan calm_plan(std::uint32_t quorum) {
 }
 
 struct Schedule : testing::Test, Simulation {
-  explicit Schedule(std::uint32_t quorum = 3) : Simulation(calm_plan(quorum)) {}
+  explicit Schedule(Plan what = calm_plan(3)) : Simulation(std::move(what)) {}
 
   // The job has trained everywhere, once per round and site, and its model is the right one.
   void expect_undisturbed() {
@@ -52,14 +53,45 @@ struct Schedule : testing::Test, Simulation {
   void run_until_round(Round round) {
     run_until([&] { return disk.rounds.contains({JobId::literal(kJob), round}); });
   }
+  static TaskKey train(const std::string& site, Round round, Attempt attempt) {
+    return {JobId::literal(kJob), round, TaskKind::train, SiteId::literal(site), attempt};
+  }
+  // And `only` knows it; the others still hang.
+  void run_until_accepted(const std::string& only, Round round) {
+    run_until_round(round);
+    for (auto& one : sites) {
+      one.hang_trainers(one.plan().id.str() != only);
+    }
+    run_until([&] {
+      const auto task = disk.tasks.find(train(only, round, 1));
+      return task != disk.tasks.end() && task->second.state == TaskState::done &&
+             site(only).disk().outbox.empty();
+    });
+    for (auto& one : sites) {
+      one.hang_trainers(false);
+      one.end_faults();
+    }
+  }
   void pass(Millis time) {
     const auto until = world.timeline.now() + time;
     run_until([&] { return world.timeline.now() >= until; });
   }
 };
 
+// East, north and south have the places; west stands by.
+struct ThreeOfFour : Schedule {
+  ThreeOfFour() : Schedule(plan_with_west()) {}
+  static Plan plan_with_west() {
+    auto plan = calm_plan(3);
+    plan.sites.push_back(plan.sites[0]);
+    plan.sites.back().id = SiteId::literal("west");
+    plan.jobs[0].spec.sites.max = 3;
+    return plan;
+  }
+};
+
 struct QuorumOfTwo : Schedule {
-  QuorumOfTwo() : Schedule(2) {}
+  QuorumOfTwo() : Schedule(calm_plan(2)) {}
 };
 
 bool accepts_an_update(const broker::Action& action) {
@@ -212,6 +244,76 @@ TEST_F(Schedule, ASiteForgetsAnEndedJobThoughTheWordOfItWasLost) {
   };
   expect_undisturbed();  // which also waits for the sites to forget
   EXPECT_GT(closed, 1);
+}
+
+// Longer than a stall window: everybody has lost its session, and nobody is blamed.
+TEST_F(Schedule, ABrokerThatSleepsLongerThanAStallWindowBlamesNobodyForIt) {
+  run_until_round(1);
+  broker.sleep(3 * plan.jobs[0].spec.stall_window);
+  expect_undisturbed();
+  expect_trained_once();
+  EXPECT_EQ(events(JobEventKind::task_lost), 0U);
+}
+
+TEST_F(Schedule, AnUpdateThatIsDamagedBeforeItsMergeIsAskedForAgainUnderANewAttempt) {
+  run_until_accepted("east", 1);
+  ASSERT_TRUE(damage_update());
+  expect_undisturbed();
+  EXPECT_EQ(updates_lost_to_damage(), 1U);
+  EXPECT_EQ(site("east").runs(TaskKind::train, 1), 2U);
+  EXPECT_EQ(disk.tasks.at(train("east", 1, 1)).state, TaskState::lost);
+  EXPECT_EQ(disk.tasks.at(train("east", 1, 2)).state, TaskState::done);
+}
+
+TEST_F(Schedule, AnUpdateThatIsFoundDamagedAtAStartIsAskedForAgain) {
+  run_until_accepted("east", 1);
+  ASSERT_TRUE(damage_update());
+  broker.crash(seconds(5));
+  expect_undisturbed();
+  EXPECT_EQ(updates_lost_to_damage(), 1U);
+  EXPECT_EQ(site("east").runs(TaskKind::train, 1), 2U);
+}
+
+TEST_F(Schedule, AModelThatIsDamagedFailsItsJobWithThatReason) {
+  run_until_accepted("east", 2);
+  ASSERT_TRUE(damage_model());
+  run();
+  EXPECT_EQ(state(kJob), JobState::failed);
+  EXPECT_THAT(disk.jobs.at(JobId::literal(kJob)).reason, HasSubstr(std::string(kDamaged)));
+  EXPECT_FALSE(disk.models.contains({JobId::literal(kJob), 2}));
+}
+
+TEST_F(Schedule, ASiteThatDrainsFinishesItsTaskAndTheJobWaitsUntilItIsResumed) {
+  run_until_round(1);
+  mary.drain(SiteId::literal("north"));
+  pass(3 * plan.jobs[0].spec.stall_window);
+  EXPECT_THAT(contributors(kJob, 1), ElementsAre("east", "north", "south"));
+  EXPECT_FALSE(disk.models.contains({JobId::literal(kJob), 2}));
+  broker.crash(seconds(5));
+  pass(minutes(2));
+  EXPECT_FALSE(disk.models.contains({JobId::literal(kJob), 2})) << "it drains across a restart";
+  mary.resume(SiteId::literal("north"));
+  expect_undisturbed();
+  expect_trained_once();
+}
+
+TEST_F(ThreeOfFour, ASiteThatDrainsIsReplacedByTheOneThatStandsBy) {
+  run_until_round(1);
+  mary.drain(SiteId::literal("north"));
+  run();
+  EXPECT_THAT(contributors(kJob, 1), ElementsAre("east", "north", "south"));
+  EXPECT_THAT(contributors(kJob, 2), ElementsAre("east", "south", "west"));
+  EXPECT_THAT(contributors(kJob, 3), ElementsAre("east", "south", "west"));
+}
+
+TEST_F(ThreeOfFour, ASiteThatIsGoneIsReplacedInTheSameRoundAndStandsByWhenItIsBack) {
+  run_until_round(2);
+  site("south").crash(3 * plan.jobs[0].spec.stall_window);
+  run();
+  EXPECT_THAT(contributors(kJob, 1), ElementsAre("east", "north", "south"));
+  EXPECT_THAT(contributors(kJob, 2), ElementsAre("east", "north", "west"));
+  EXPECT_THAT(contributors(kJob, 3), ElementsAre("east", "north", "west"));
+  EXPECT_EQ(events(JobEventKind::site_replaced), 1U);
 }
 
 TEST_F(Schedule, ASiteThatLosesItsDiskIsNoLongerPartOfTheJob) {

@@ -35,6 +35,9 @@ struct Totals {
   std::uint64_t completed = 0;
   std::uint64_t failed = 0;
   std::uint64_t aborted = 0;
+  std::uint64_t drained = 0;
+  std::uint64_t replaced = 0;
+  std::uint64_t damaged = 0;
 };
 
 std::optional<std::uint64_t> number(std::string_view text) {
@@ -101,6 +104,9 @@ std::optional<std::string> simulate(std::uint64_t seed, bool verbose, Totals& to
   ++totals.seeds;
   totals.rounds += simulation.rounds_published();
   totals.happenings += simulation.happenings();
+  totals.drained += simulation.events(entente::JobEventKind::site_draining);
+  totals.replaced += simulation.events(entente::JobEventKind::site_replaced);
+  totals.damaged += simulation.updates_lost_to_damage();
   for (const auto& [id, job] : simulation.disk.jobs) {
     totals.completed += job.state == entente::JobState::completed ? 1 : 0;
     totals.failed += job.state == entente::JobState::failed ? 1 : 0;
@@ -130,8 +136,10 @@ int main(int argc, char** argv) {
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
   fmt::print(
       "{} seeds, every promise held: {} jobs completed, {} failed, {} aborted; {} models, "
+      "{} drains, {} sites replaced, {} updates damaged; "
       "{} events in {:.1f} s ({:.0f} rounds per second)\n",
-      totals.seeds, totals.completed, totals.failed, totals.aborted, totals.rounds,
-      totals.happenings, took.count(), static_cast<double>(totals.rounds) / took.count());
+      totals.seeds, totals.completed, totals.failed, totals.aborted, totals.rounds, totals.drained,
+      totals.replaced, totals.damaged, totals.happenings, took.count(),
+      static_cast<double>(totals.rounds) / took.count());
   return 0;
 }

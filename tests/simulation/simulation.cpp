@@ -20,6 +20,7 @@ Simulation::Simulation(Plan what)
       broker(world, network, promises, disk, plan),
       transfers(world, network, broker),
       coordinator(world, network, promises, plan),
+      mary(world, network, promises),
       faults_end_(world.timeline.now()) {
   broker.start();
   for (const auto& site : plan.sites) {
@@ -82,8 +83,8 @@ Monotonic Simulation::last_moment() const {
 
 // Also the sites must have heard: what an ended job leaves behind there would never go away.
 bool Simulation::is_over() const {
-  return world.timeline.now() >= faults_end_ && coordinator.is_content() && broker.is_alive() &&
-         std::all_of(sites.begin(), sites.end(), [](const SiteHost& site) {
+  return world.timeline.now() >= faults_end_ && coordinator.is_content() && mary.is_content() &&
+         broker.is_awake() && std::all_of(sites.begin(), sites.end(), [](const SiteHost& site) {
            return site.is_alive() && site.disk().promises.empty() && site.disk().outbox.empty();
          });
 }
@@ -117,5 +118,31 @@ BlobId Simulation::final_model(const std::string& job) const {
 }
 
 std::size_t Simulation::rounds_published() const { return disk.models.size(); }
+
+std::size_t Simulation::events(JobEventKind kind) const {
+  std::size_t told = 0;
+  for (const auto& [job, events] : disk.events) {
+    told += static_cast<std::size_t>(
+        std::count_if(events.begin(), events.end(),
+                      [kind](const JobEvent& event) { return event.kind == kind; }));
+  }
+  return told;
+}
+
+std::size_t Simulation::updates_lost_to_damage() const {
+  return static_cast<std::size_t>(
+      std::count_if(disk.audit.begin(), disk.audit.end(),
+                    [](const broker::AuditRow& row) { return row.action == "update.lose"; }));
+}
+
+bool Simulation::damage(const std::vector<BlobId>& some) {
+  if (some.empty()) {
+    return false;
+  }
+  const auto& blob = some[world.random.below(some.size())];
+  world.say("world", "a bit of {} flips", blob.short_hex());
+  disk.damaged.insert(blob);
+  return true;
+}
 
 }  // namespace entente::simulation

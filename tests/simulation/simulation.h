@@ -10,6 +10,7 @@
 
 #include "tests/simulation/broker_host.h"
 #include "tests/simulation/coordinator.h"
+#include "tests/simulation/operator.h"
 #include "tests/simulation/site_host.h"
 #include "tests/simulation/transfers.h"
 
@@ -20,6 +21,11 @@ class Simulation {
   explicit Simulation(Plan plan);
   Simulation(const Simulation&) = delete;
   Simulation& operator=(const Simulation&) = delete;
+
+  // Flips a bit of an accepted update of an open round, or of a model or a server state that a job
+  // goes on from; false when there is none.
+  bool damage_update() { return damage(disk.updates_at_hand()); }
+  bool damage_model() { return damage(disk.models_at_hand()); }
 
   // Faults at random until plan.faults_end; without it only what a test does goes wrong.
   void let_the_adversary_loose();
@@ -36,6 +42,9 @@ class Simulation {
   [[nodiscard]] std::vector<std::string> contributors(const std::string& job, Round round) const;
   [[nodiscard]] BlobId final_model(const std::string& job) const;
   [[nodiscard]] std::size_t rounds_published() const;
+  // How often a job's story tells of this.
+  [[nodiscard]] std::size_t events(JobEventKind kind) const;
+  [[nodiscard]] std::size_t updates_lost_to_damage() const;
   [[nodiscard]] std::uint64_t happenings() const { return happenings_; }
 
   const Plan plan;
@@ -47,8 +56,10 @@ class Simulation {
   Transfers transfers;
   std::deque<SiteHost> sites;
   Coordinator coordinator;
+  Operator mary;
 
  private:
+  bool damage(const std::vector<BlobId>& some);
   void plan_fault();
   void strike();
   void strike_gently();

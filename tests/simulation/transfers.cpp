@@ -25,16 +25,16 @@ void Transfers::start(std::shared_ptr<Transfer> transfer) {
 void Transfers::begin(const std::shared_ptr<Transfer>& transfer) {
   if (transfer->is_stopped) {
     end(transfer, Millis(0), refusal_of("stopped"));
-  } else if (!broker_.is_alive() || !transfer->is_reachable() || transfer->is_cut) {
+  } else if (!broker_.is_awake() || !transfer->is_reachable() || transfer->is_cut) {
     end_cut(transfer);
   } else if (transfer->is_upload && !transfer->has_blob()) {
     end(transfer, Millis(0), refusal_of("blob_missing"));
   } else if (transfer->is_upload ? !broker_.may_put(transfer->peer, transfer->blob)
                                  : !broker_.may_get(transfer->peer, transfer->blob)) {
     end(transfer, network_.latency(), refusal_of("not_granted"));
-  } else if (!transfer->is_upload && !broker_.has(transfer->blob)) {
+  } else if (!transfer->is_upload && !broker_.vouch_for(transfer->blob)) {
     end(transfer, network_.latency(), refusal_of("blob_missing"));
-  } else if (transfer->is_upload && broker_.has(transfer->blob)) {
+  } else if (transfer->is_upload && broker_.vouch_for(transfer->blob)) {
     complete(transfer, broker_.life());
   } else {
     move(transfer, broker_.life(), 1);
@@ -51,7 +51,7 @@ void Transfers::move(const std::shared_ptr<Transfer>& transfer, std::uint64_t br
       end(transfer, Millis(0), refusal_of("stopped"));
       return;
     }
-    if (!broker_.is_alive() || broker_.life() != broker_life || !transfer->is_reachable() ||
+    if (!broker_.is_awake() || broker_.life() != broker_life || !transfer->is_reachable() ||
         transfer->is_cut) {
       end_cut(transfer);
       return;
@@ -68,7 +68,7 @@ void Transfers::move(const std::shared_ptr<Transfer>& transfer, std::uint64_t br
 
 // The blob is stored, or refused, before either side hears of it; the answer may still be cut off.
 void Transfers::complete(const std::shared_ptr<Transfer>& transfer, std::uint64_t broker_life) {
-  if (!broker_.is_alive() || broker_.life() != broker_life) {
+  if (!broker_.is_awake() || broker_.life() != broker_life) {
     end_cut(transfer);
     return;
   }
