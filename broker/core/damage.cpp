@@ -68,9 +68,8 @@ TakenBack take_back_damaged(Snapshot& snapshot, const std::function<bool(const B
       }
       if (before.model && !is_sound(*before.model)) {
         result.damages.push_back(
-            {"model_damaged",
-             fmt::format("the model of round {} is damaged or gone", before.round), job.job,
-             *before.model});
+            {"model_damaged", fmt::format("the model of round {} is damaged or gone", before.round),
+             job.job, *before.model});
       }
       if (before.server_state && !is_sound(*before.server_state)) {
         result.damages.push_back(

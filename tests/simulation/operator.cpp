@@ -59,9 +59,8 @@ void Operator::hear(SessionId session, const msg::Control& message) {
   if (session_ != session || reply == nullptr) {
     return;
   }
-  const auto answered = std::find_if(open_.begin(), open_.end(), [&](const auto& entry) {
-    return entry.second == reply->id;
-  });
+  const auto answered = std::find_if(open_.begin(), open_.end(),
+                                     [&](const auto& entry) { return entry.second == reply->id; });
   if (answered == open_.end()) {
     return;
   }

@@ -37,7 +37,7 @@ class Operator final : public Peer {
   Network& network_;
   const Promises& promises_;
   const Identity identity_{ConsortiumId::literal("health"), Role::operator_, "mary"};
-  std::map<SiteId, bool> wishes_;  // the last about each site
+  std::map<SiteId, bool> wishes_;         // the last about each site
   std::map<SiteId, std::uint64_t> open_;  // the request that answers it
   std::optional<SessionId> session_;
   bool is_dialing_ = false;
