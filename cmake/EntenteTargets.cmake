@@ -35,6 +35,16 @@ function(entente_failpoints name)
     $<$<BOOL:${ENTENTE_FAILPOINTS}>:ENTENTE_FAILPOINTS>)
 endfunction()
 
+# entente_vectorised(name): `entente_<name>` has loops for Highway. Fused multiply-add rounds once
+# instead of twice: with it, the bits would depend on the processor. Instruction sets that bring
+# these few loops nothing over their neighbours are left out.
+function(entente_vectorised name)
+  target_link_libraries(entente_${name} PUBLIC PkgConfig::HWY)
+  target_compile_options(entente_${name} PRIVATE -ffp-contract=off)
+  target_compile_definitions(entente_${name} PUBLIC
+    "HWY_DISABLED_TARGETS=(HWY_SSSE3|HWY_SSE4|HWY_AVX3_DL)")
+endfunction()
+
 # entente_program(name SOURCE main.cpp LINKS targets...)
 function(entente_program name)
   cmake_parse_arguments(ARG "" "SOURCE" "LINKS" ${ARGN})

@@ -170,6 +170,16 @@ struct StrategySpec {
   # With `given`, in ascending order of the sites; a site without one weighs 1. At most 10,000.
 }
 
+struct UpdateSpec {
+  # How updates are written down on their way to the broker.
+
+  encoding @0 :Text;
+  # "f16", "int8": 1 to 255 bytes. Which there are is not part of the protocol.
+
+  fraction @1 :Float64;
+  # Of "topk": the share of the values that is sent, finite. 0: the default.
+}
+
 struct JobSpec {
   # What a coordinator asks for. Immutable once submitted.
 
@@ -200,6 +210,9 @@ struct JobSpec {
   # Null: the model is not evaluated at the sites.
 
   strategy @10 :StrategySpec;
+
+  update @11 :UpdateSpec;
+  # Null: float32.
 }
 
 struct JobOffer {

@@ -13,6 +13,7 @@
 #include "common/base/ids.h"
 #include "common/domain/messages.h"
 #include "common/domain/tensor_layout.h"
+#include "common/domain/update_spec.h"
 
 namespace entente::broker {
 
@@ -34,6 +35,7 @@ struct GrantPut {
   std::uint64_t bytes = 0;
   std::shared_ptr<const TensorLayout> layout;
   double l2_norm_max = 0;
+  UpdateSpec update{};
 };
 
 struct GrantGet {
@@ -62,6 +64,7 @@ struct StartMerge {
   BlobId model;
   std::optional<BlobId> server_state;  // after the round before, if it has left any
   std::vector<MergeInput> updates;     // by site id
+  UpdateSpec update;                   // how they are written down
   std::shared_ptr<const TensorLayout> layout;
 };
 

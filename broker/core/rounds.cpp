@@ -171,6 +171,7 @@ void start_merge(Step& step, Job& job, const RoundRow& round) {
   merge.model = *before.model;
   merge.server_state = before.server_state;
   merge.layout = job.layout;
+  merge.update = job.spec().update;
   const auto updates = accepted_updates(job, round.round);
   const auto weights = merge_weights(merge.strategy, updates);
   for (std::size_t i = 0; i < updates.size(); ++i) {

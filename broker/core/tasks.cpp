@@ -11,6 +11,7 @@
 #include "common/base/limits.h"
 #include "common/domain/seeds.h"
 #include "common/domain/strategy_kinds.h"
+#include "common/domain/update_encodings.h"
 
 namespace entente::broker {
 namespace {
@@ -105,6 +106,11 @@ std::optional<Refusal> check_for_strategy(const StrategySpec& strategy, const Ta
   return std::nullopt;
 }
 
+// An initial model is a model's file; only what training makes is encoded.
+UpdateSpec update_spec(const JobSpec& spec, TaskKind kind) {
+  return kind == TaskKind::train ? spec.update : UpdateSpec();
+}
+
 // What is wrong with the numbers of a result, before any byte of its blob is accepted.
 std::optional<Refusal> check_result(const Job& job, const TaskKey& key, const TaskResult& result) {
   if (result.examples == 0 || result.examples > limits::kExamplesMax) {
@@ -129,7 +135,8 @@ std::optional<Refusal> check_result(const Job& job, const TaskKey& key, const Ta
   if (key.kind == TaskKind::evaluate && result.metrics.empty()) {
     return Refusal{"result_invalid", "an evaluation without a single metric", "", Scope::task};
   }
-  const auto bytes_max = job.layout->elements() * sizeof(float) + limits::kTensorHeaderBytesMax;
+  const auto bytes_max = encoded_layout(*job.layout, update_spec(job.spec(), key.kind)).bytes() +
+                         limits::kTensorHeaderBytesMax;
   if (result.blob_bytes > bytes_max) {
     return Refusal{"result_too_large",
                    fmt::format("{} bytes are more than this model's tensors can need ({})",
@@ -353,7 +360,7 @@ void on_result_announce(Step& step, const SiteId& site, const msg::ResultAnnounc
   task->announced = announce.result;
   task->progress = {0, announce.result.blob_bytes, "bytes up"};
   step.act(GrantPut{peer_of(site), *announce.result.blob, announce.result.blob_bytes, job->layout,
-                    norm_max(job->spec(), key.kind)});
+                    norm_max(job->spec(), key.kind), update_spec(job->spec(), key.kind)});
   step.send(site, msg::ResultGrant{key, *announce.result.blob});
   note_progress(step, job->id());
 }

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "common/runtime/failpoint.h"
+#include "common/tensors/update_file.h"
 
 namespace entente::broker {
 namespace {
@@ -246,7 +247,7 @@ void BlobService::settle(SessionId id, const PutGrant& grant, bool brought) {
                                bytes.value_or(0), grant.bytes),
                    "announce it again", Scope::task);
   } else if (grant.layout) {
-    check = check_tensors(store_.path(grant.blob), *grant.layout, grant.l2_norm_max);
+    check = check_update(store_.path(grant.blob), *grant.layout, grant.update, grant.l2_norm_max);
   }
   if (check) {
     ENTENTE_FAILPOINT("broker.update.checked");

@@ -3,7 +3,7 @@
 //
 // A peer may put or get exactly what the loop has granted to its identity; everything else is
 // refused. A put blob is verified by digest and, when the grant carries a layout, by the guards
-// that come before any merge (tensors/safetensors.h: layout, finite, norm). Only then does it
+// that come before any merge (tensors/update_file.h: layout, finite, norm). Only then does it
 // answer BlobStored and report the arrival. Puts of a blob that is already stored are checked and
 // answered at once, so a peer that asks again after a crash costs nothing.
 //

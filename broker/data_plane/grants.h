@@ -8,6 +8,7 @@
 #include "common/base/blob_id.h"
 #include "common/base/refusal.h"
 #include "common/domain/tensor_layout.h"
+#include "common/domain/update_spec.h"
 #include "common/tensors/safetensors.h"
 
 namespace entente::broker {
@@ -18,6 +19,7 @@ struct PutGrant {
   std::uint64_t bytes = 0;
   std::shared_ptr<const TensorLayout> layout;  // none: only the digest is checked
   double l2_norm_max = 0;
+  UpdateSpec update{};  // how the values are written down; a model's are float32
 };
 
 struct GetGrant {

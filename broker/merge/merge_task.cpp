@@ -14,6 +14,7 @@
 #include "broker/merge/threaded_sweep.h"
 #include "common/base/check.h"
 #include "common/domain/strategy_kinds.h"
+#include "common/tensors/update_file.h"
 
 namespace entente::broker {
 namespace {
@@ -68,10 +69,23 @@ Expected<void> check_updates(const std::vector<SpooledUpdate>& updates) {
   return {};
 }
 
+// An update's file as a strategy reads it.
+class FileValues final : public UpdateValues {
+ public:
+  explicit FileValues(UpdateFile file) : file_(std::move(file)) {}
+  [[nodiscard]] std::size_t size() const override { return file_.size(); }
+  [[nodiscard]] const float* block(std::size_t start, std::size_t count,
+                                   float* scratch) const override {
+    return file_.read(start, {scratch, count});
+  }
+
+ private:
+  UpdateFile file_;
+};
+
 // The updates of a round, mapped, and what the strategy is told of them.
 struct OpenCohort {
-  std::vector<FlatFile> files;
-  std::vector<FlatValues> values;
+  std::vector<FileValues> values;
   std::vector<ScaledValues> clipped;
   Cohort cohort;
 };
@@ -80,18 +94,17 @@ Expected<OpenCohort> open_cohort(const MergeRequest& request, Sweep& sweep) {
   OpenCohort open;
   open.cohort.local_lr = request.local_lr;
   for (const SpooledUpdate& update : request.updates) {
-    auto file = open_flat(update.file, request.layout);
+    auto file = UpdateFile::open(update.file, request.layout, request.update);
     if (!file) {
       Refusal reason = std::move(file.error());
       reason.message = fmt::format("update of site {}: {}", update.site.str(), reason.message);
       return tl::unexpected(std::move(reason));
     }
-    open.values.emplace_back(file->values);
-    open.files.push_back(std::move(*file));
+    open.values.emplace_back(std::move(*file));
     open.cohort.weights.push_back(update.weight);
     open.cohort.losses.push_back(update.loss);
   }
-  for (const FlatValues& values : open.values) {
+  for (const FileValues& values : open.values) {
     open.cohort.updates.push_back(&values);
   }
   if (const double norm = strategy_parameter(request.strategy, kClipNorm); norm > 0) {

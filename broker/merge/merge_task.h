@@ -5,7 +5,7 @@
 // The result is a function of the request's content alone, byte for byte; running it again, after
 // a crash say, or with another number of threads, gives the same files. Any thread; blocks until
 // done. Memory is bounded by the strategy's blocks, whatever the sizes of model and cohort: the
-// files are mapped, not read.
+// files are mapped, not read, and encoded updates are decoded block by block.
 #pragma once
 
 #include <cstddef>
@@ -18,6 +18,7 @@
 #include "common/base/refusal.h"
 #include "common/domain/strategy_spec.h"
 #include "common/domain/tensor_layout.h"
+#include "common/domain/update_spec.h"
 #include "common/tensors/safetensors.h"
 
 namespace entente::broker {
@@ -37,6 +38,7 @@ struct MergeRequest {
   std::vector<SpooledUpdate> updates;          // strictly ascending by site
   double local_lr = 0;                         // of the sites' training; for qfedavg
   TensorLayout layout;
+  UpdateSpec update;  // how the updates are written down; has passed check_update_spec()
   std::filesystem::path output;
   std::filesystem::path state_output;  // written when the strategy has state
   TensorMetadata metadata;             // of both; nothing that differs between two equal merges
@@ -48,9 +50,9 @@ struct MergeResult {
   std::optional<std::uint64_t> state_bytes;
 };
 
-// Refuses with "no_updates", "weight_invalid", "outside_guarantee", or with what TensorFile says of
-// a file; a refusal with Scope::site names the site. Throws std::system_error when the disk fails.
-// Leaves no output unless it succeeds.
+// Refuses with "no_updates", "weight_invalid", "outside_guarantee", or with what TensorFile or
+// UpdateFile says of a file; a refusal with Scope::site names the site. Throws std::system_error
+// when the disk fails. Leaves no output unless it succeeds.
 [[nodiscard]] Expected<MergeResult> merge(const MergeRequest& request);
 
 // The server's state as tensors: "momentum." and the name of each of the model's, then "variance.".

@@ -240,7 +240,7 @@ void BrokerLoop::carry_out(Send& send) {
 
 void BrokerLoop::carry_out(const GrantPut& grant) {
   parts_.data_plane.grant(
-      PutGrant{grant.peer, grant.blob, grant.bytes, grant.layout, grant.l2_norm_max});
+      PutGrant{grant.peer, grant.blob, grant.bytes, grant.layout, grant.l2_norm_max, grant.update});
 }
 
 void BrokerLoop::carry_out(const DropBlob& drop) {

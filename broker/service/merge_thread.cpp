@@ -103,6 +103,7 @@ MergeFinished MergeThread::carry_out(const StartMerge& start) {
         {update.site, blobs_.path(update.update), update.weight, update.loss});
   }
   request.layout = *start.layout;
+  request.update = start.update;
   const auto name = fmt::format("{}-{}", start.job.str(), start.round);
   request.output = blobs_.scratch_path(name);
   request.state_output = blobs_.scratch_path(name + "-state");

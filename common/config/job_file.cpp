@@ -9,6 +9,7 @@
 #include "common/base/quote.h"
 #include "common/config/toml_table.h"
 #include "common/domain/layers.h"
+#include "common/domain/update_encodings.h"
 
 namespace entente {
 namespace {
@@ -147,6 +148,15 @@ StrategySpec read_strategy(TomlReader table) {
   return strategy;
 }
 
+UpdateSpec read_update(TomlReader table) {
+  UpdateSpec update;
+  update.encoding = table.string("encoding", update.encoding);
+  if (table.has("fraction")) {
+    update.fraction = table.number("fraction", kFractionDefault);
+  }
+  return update;
+}
+
 JobSpec read_job(TomlReader root) {
   JobSpec spec;
   spec.name = root.string("name");
@@ -162,6 +172,7 @@ JobSpec read_job(TomlReader root) {
   spec.model = read_model(root.table("model"));
   spec.train = read_train(root.table("train"));
   spec.strategy = read_strategy(root.table("strategy"));
+  spec.update = read_update(root.table("update"));
   spec.evaluate = read_evaluate(root);
   return spec;
 }

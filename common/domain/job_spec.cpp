@@ -10,6 +10,7 @@
 #include "common/base/nearest.h"
 #include "common/base/quote.h"
 #include "common/domain/strategy_kinds.h"
+#include "common/domain/update_encodings.h"
 
 namespace entente {
 namespace {
@@ -187,7 +188,10 @@ Problem check_evaluate(const std::optional<EvaluateSpec>& evaluate) {
 }
 
 Problem check_merge(const JobSpec& spec) {
-  const auto sound = check_strategy(spec.strategy, spec.sites.effective_quorum());
+  auto sound = check_strategy(spec.strategy, spec.sites.effective_quorum());
+  if (sound) {
+    sound = check_update_spec(spec.update, spec.strategy);
+  }
   return sound ? std::nullopt : Problem(sound.error());
 }
 

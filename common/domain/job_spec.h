@@ -13,6 +13,7 @@
 #include "common/domain/layers.h"
 #include "common/domain/model_spec.h"
 #include "common/domain/strategy_spec.h"
+#include "common/domain/update_spec.h"
 
 namespace entente {
 
@@ -66,6 +67,7 @@ struct JobSpec {
   TrainSpec train;
   std::optional<EvaluateSpec> evaluate;
   StrategySpec strategy;
+  UpdateSpec update;
 
   bool operator==(const JobSpec&) const = default;
 };

@@ -221,6 +221,12 @@ std::string_view to_string(Weighting weighting) {
 
 bool needs_loss_before(const StrategySpec& spec) { return spec.kind == "qfedavg"; }
 
+bool is_robust(const StrategySpec& spec) {
+  const auto* kind = find_strategy_kind(spec.kind);
+  ENTENTE_CHECK(kind != nullptr);
+  return find_parameter(*kind, "byzantine") != nullptr;
+}
+
 std::vector<std::string> strategy_names() {
   std::vector<std::string> names;
   for (const auto& kind : kKinds) {

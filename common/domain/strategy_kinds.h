@@ -46,6 +46,9 @@ constexpr std::string_view kWeightCap = "weight_cap";  // the largest share of o
 constexpr std::string_view kLossBefore = "loss_before";
 [[nodiscard]] bool needs_loss_before(const StrategySpec& spec);
 
+// Whether the kind, which exists, is made to bear updates that are arbitrarily bad.
+[[nodiscard]] bool is_robust(const StrategySpec& spec);
+
 [[nodiscard]] std::vector<std::string> strategy_names();
 // Null for a name that is none.
 [[nodiscard]] const StrategyKind* find_strategy_kind(std::string_view name);

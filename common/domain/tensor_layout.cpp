@@ -9,6 +9,17 @@ namespace {
 // so exceeds every limit instead of wrapping around to a harmless number.
 constexpr std::uint64_t kTooMany = std::numeric_limits<std::uint64_t>::max();
 
+std::uint64_t sum_over(const std::vector<TensorInfo>& tensors,
+                       std::uint64_t (TensorInfo::*size)() const) {
+  std::uint64_t sum = 0;
+  for (const auto& tensor : tensors) {
+    if (__builtin_add_overflow(sum, (tensor.*size)(), &sum)) {
+      return kTooMany;
+    }
+  }
+  return sum;
+}
+
 }  // namespace
 
 std::uint64_t TensorInfo::elements() const {
@@ -24,14 +35,13 @@ std::uint64_t TensorInfo::elements() const {
   return empty ? 0 : overflow ? kTooMany : count;
 }
 
-std::uint64_t TensorLayout::elements() const {
+std::uint64_t TensorInfo::bytes() const {
   std::uint64_t count = 0;
-  for (const auto& tensor : tensors) {
-    if (__builtin_add_overflow(count, tensor.elements(), &count)) {
-      return kTooMany;
-    }
-  }
-  return count;
+  return __builtin_mul_overflow(elements(), bytes_of(dtype), &count) ? kTooMany : count;
 }
+
+std::uint64_t TensorLayout::elements() const { return sum_over(tensors, &TensorInfo::elements); }
+
+std::uint64_t TensorLayout::bytes() const { return sum_over(tensors, &TensorInfo::bytes); }
 
 }  // namespace entente

@@ -8,11 +8,9 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <atomic>
 #include <bit>
 #include <cerrno>
-#include <cmath>
 #include <cstring>
 #include <system_error>
 #include <utility>
@@ -20,6 +18,7 @@
 #include "common/base/check.h"
 #include "common/base/limits.h"
 #include "common/base/quote.h"
+#include "common/tensors/norm_guard.h"
 #include "common/tensors/tensor_header.h"
 
 namespace entente {
@@ -46,29 +45,13 @@ tl::unexpected<Refusal> mismatch(std::string message) {
 }
 
 std::string describe(const TensorInfo& tensor) {
-  return fmt::format("{} of shape [{}]", quote(tensor.name), fmt::join(tensor.shape, ", "));
+  return fmt::format(
+      "{} of shape [{}]{}", quote(tensor.name), fmt::join(tensor.shape, ", "),
+      tensor.dtype == DType::f32 ? "" : fmt::format(" and dtype {}", to_string(tensor.dtype)));
 }
 
 [[noreturn]] void throw_errno(int error, const std::string& what) {
   throw std::system_error(error, std::generic_category(), what);
-}
-
-// Lanes with an order of their own, so that the sum does not depend on how it is vectorised. Finite
-// floats cannot overflow a double here: the sum is finite exactly when every value is.
-double sum_of_squares(std::span<const float> values) {
-  constexpr std::size_t kLanes = 8;
-  std::array<double, kLanes> sums{};
-  const std::size_t whole = values.size() - values.size() % kLanes;
-  for (std::size_t i = 0; i < whole; i += kLanes) {
-    for (std::size_t lane = 0; lane < kLanes; ++lane) {
-      const double value = values[i + lane];
-      sums[lane] += value * value;
-    }
-  }
-  for (std::size_t i = whole; i < values.size(); ++i) {
-    sums[i - whole] += double{values[i]} * values[i];
-  }
-  return ((sums[0] + sums[1]) + (sums[2] + sums[3])) + ((sums[4] + sums[5]) + (sums[6] + sums[7]));
 }
 
 Expected<void> compare(const TensorLayout& found, const TensorLayout& expected) {
@@ -109,7 +92,8 @@ class TensorFile::Mapping {
   std::size_t bytes_;
 };
 
-Expected<TensorFile> TensorFile::open(const std::filesystem::path& file) {
+Expected<TensorFile> TensorFile::open(const std::filesystem::path& file,
+                                      std::span<const DType> dtypes) {
   // O_NONBLOCK: a named pipe in the place of a file must not hold us up.
   const int fd = ::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (fd < 0) {
@@ -138,7 +122,8 @@ Expected<TensorFile> TensorFile::open(const std::filesystem::path& file) {
     return invalid(file, fmt::format("its header would have {} bytes", header_bytes));
   }
   const auto json = behind_length.first(header_bytes);
-  auto header = parse_tensor_header({reinterpret_cast<const char*>(json.data()), json.size()});
+  auto header =
+      parse_tensor_header({reinterpret_cast<const char*>(json.data()), json.size()}, dtypes);
   if (!header) {
     return invalid(file, header.error().message);
   }
@@ -165,30 +150,41 @@ std::span<const std::byte> TensorFile::data(std::size_t index) const {
   return mapping_->data.subspan(offsets[index], offsets[index + 1] - offsets[index]);
 }
 
-Expected<std::span<const float>> TensorFile::flat(const TensorLayout& layout) const {
+Expected<void> TensorFile::check_layout(const TensorLayout& layout) const {
   if (auto same = compare(this->layout(), layout); !same) {
+    return same;
+  }
+  std::size_t alignment = 1;
+  for (const TensorInfo& tensor : layout.tensors) {
+    alignment = std::max(alignment, bytes_of(tensor.dtype));
+  }
+  if (reinterpret_cast<std::uintptr_t>(mapping_->data.data()) % alignment != 0) {
+    return mismatch(fmt::format("the tensors are not aligned to {} bytes", alignment));
+  }
+  return {};
+}
+
+Expected<std::span<const float>> TensorFile::flat(const TensorLayout& layout) const {
+  if (auto same = check_layout(layout); !same) {
     return tl::unexpected(std::move(same.error()));
   }
-  const auto* const first = mapping_->data.data();
-  if (reinterpret_cast<std::uintptr_t>(first) % alignof(float) != 0) {
-    return mismatch("the tensors are not aligned to 4 bytes");
-  }
-  return std::span(reinterpret_cast<const float*>(first), mapping_->data.size() / sizeof(float));
+  const auto data = mapping_->data;
+  return std::span(reinterpret_cast<const float*>(data.data()), data.size() / sizeof(float));
 }
 
 class TensorFileWriter::Output {
  public:
-  Output(const std::filesystem::path& file, std::uint64_t elements, const std::string& header)
+  Output(const std::filesystem::path& file, std::uint64_t data_bytes, const std::string& header)
       : path_(file),
-        elements_(elements),
+        data_bytes_(data_bytes),
         data_offset_(kLengthBytes + header.size()),
-        elements_left_(elements) {
+        bytes_left_(data_bytes) {
     const std::uint64_t header_bytes = header.size();
     fd_ = ::open(file.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     if (fd_ < 0) {
       throw_errno(errno, fmt::format("cannot write {}", file.string()));
     }
-    const auto bytes = kLengthBytes + header_bytes + elements * sizeof(float);
+    const auto bytes = kLengthBytes + header_bytes + data_bytes;
     if (const int error = ::posix_fallocate(fd_, 0, static_cast<off_t>(bytes)); error != 0) {
       discard();
       throw_errno(error, fmt::format("cannot reserve {} bytes for {}", bytes, file.string()));
@@ -206,27 +202,27 @@ class TensorFileWriter::Output {
   Output(const Output&) = delete;
   Output& operator=(const Output&) = delete;
 
-  void append(std::span<const float> values) {
-    ENTENTE_CHECK(values.size() <= elements_left_);
-    elements_left_ -= values.size();
-    put(std::as_bytes(values));
+  void append(std::span<const std::byte> bytes) {
+    ENTENTE_CHECK(bytes.size() <= bytes_left_);
+    bytes_left_ -= bytes.size();
+    put(bytes);
   }
 
-  void write(std::size_t start, std::span<const float> values) {
-    ENTENTE_CHECK(start + values.size() <= elements_);
-    elements_left_ -= values.size();
-    put_at(data_offset_ + start * sizeof(float), std::as_bytes(values));
+  void write(std::uint64_t offset, std::span<const std::byte> bytes) {
+    ENTENTE_CHECK(offset + bytes.size() <= data_bytes_);
+    bytes_left_ -= bytes.size();
+    put_at(data_offset_ + offset, bytes);
   }
 
   std::uint64_t close() {
-    ENTENTE_CHECK(fd_ >= 0 && elements_left_ == 0);
+    ENTENTE_CHECK(fd_ >= 0 && bytes_left_ == 0);
     flush();
     if (::close(std::exchange(fd_, -1)) != 0) {
       const int error = errno;
       ::unlink(path_.c_str());
       throw_errno(error, fmt::format("cannot write {}", path_.string()));
     }
-    return data_offset_ + elements_ * sizeof(float);
+    return data_offset_ + data_bytes_;
   }
 
  private:
@@ -267,9 +263,9 @@ class TensorFileWriter::Output {
   }
 
   std::filesystem::path path_;
-  std::uint64_t elements_;
+  std::uint64_t data_bytes_;
   std::uint64_t data_offset_;
-  std::atomic<std::uint64_t> elements_left_;
+  std::atomic<std::uint64_t> bytes_left_;
   std::uint64_t written_ = 0;
   int fd_ = -1;
   std::vector<std::byte> buffer_;
@@ -280,16 +276,20 @@ TensorFileWriter::TensorFileWriter(const std::filesystem::path& file, const Tens
   const std::string header = write_tensor_header(layout, metadata);
   ENTENTE_CHECK(header.size() <= limits::kTensorHeaderBytesMax &&
                 layout.elements() <= limits::kModelParametersMax);
-  output_ = std::make_unique<Output>(file, layout.elements(), header);
+  output_ = std::make_unique<Output>(file, layout.bytes(), header);
 }
 
 TensorFileWriter::~TensorFileWriter() = default;
 
 void TensorFileWriter::write(std::size_t start, std::span<const float> values) {
-  output_->write(start, values);
+  output_->write(start * sizeof(float), std::as_bytes(values));
 }
 
-void TensorFileWriter::append(std::span<const float> values) { output_->append(values); }
+void TensorFileWriter::append(std::span<const float> values) {
+  output_->append(std::as_bytes(values));
+}
+
+void TensorFileWriter::append(std::span<const std::byte> bytes) { output_->append(bytes); }
 std::uint64_t TensorFileWriter::close() { return output_->close(); }
 
 Expected<TensorCheck> check_tensors(const std::filesystem::path& file, const TensorLayout& layout,
@@ -302,26 +302,15 @@ Expected<TensorCheck> check_tensors(const std::filesystem::path& file, const Ten
   if (!flat) {
     return tl::unexpected(flat.error());
   }
-  double sum = 0;
+  NormGuard guard(l2_norm_max);
   auto rest = *flat;
   for (const TensorInfo& tensor : layout.tensors) {
-    const double squares = sum_of_squares(rest.first(tensor.elements()));
-    if (!std::isfinite(squares)) {
-      return refuse("not_finite",
-                    fmt::format("tensor {} holds a value that is not finite", quote(tensor.name)),
-                    "training has diverged; try a smaller learning rate", Scope::site);
+    if (auto sound = guard.add(tensor, sum_of_squares(rest.first(tensor.elements()))); !sound) {
+      return tl::unexpected(std::move(sound.error()));
     }
-    sum += squares;
     rest = rest.subspan(tensor.elements());
   }
-  const double norm = std::sqrt(sum);
-  if (!(norm <= l2_norm_max)) {
-    return refuse("norm_too_large",
-                  fmt::format("the L2 norm of the tensors is {:.6g}, at most {:.6g} is accepted",
-                              norm, l2_norm_max),
-                  "training has diverged; try a smaller learning rate", Scope::site);
-  }
-  return TensorCheck{.l2_norm = norm};
+  return guard.finish();
 }
 
 Expected<void> rewrite_tensors(const TensorFile& from, const TensorLayout& layout,

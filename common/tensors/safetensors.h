@@ -10,6 +10,7 @@
 // An object is used by one thread at a time; several objects may read the same file.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -26,13 +27,17 @@ namespace entente {
 
 using TensorMetadata = std::map<std::string, std::string>;
 
-// A memory-mapped float32 safetensors file. Tensors are reached in the layout's order. Data may be
-// unaligned in the file, so it is copied out in blocks rather than exposed as spans of float.
+inline constexpr std::array kFloat32Only{DType::f32};
+
+// A memory-mapped safetensors file, of float32 unless the reader says otherwise. Tensors are
+// reached in the layout's order. Data may be unaligned in the file, so it is copied out in blocks
+// rather than exposed as spans of float.
 class TensorFile {
  public:
   // Refuses with "tensors_invalid": not safetensors, truncated, overlapping or out-of-range data,
-  // more than limits allow, a dtype other than F32; also a file that cannot be opened.
-  [[nodiscard]] static Expected<TensorFile> open(const std::filesystem::path& file);
+  // more than limits allow, a dtype that is none of `dtypes`; also a file that cannot be opened.
+  [[nodiscard]] static Expected<TensorFile> open(const std::filesystem::path& file,
+                                                 std::span<const DType> dtypes = kFloat32Only);
   TensorFile(TensorFile&&) noexcept;
   TensorFile& operator=(TensorFile&&) noexcept;
   ~TensorFile();
@@ -40,12 +45,16 @@ class TensorFile {
   // In the order of the data in the file.
   [[nodiscard]] const TensorLayout& layout() const;
   [[nodiscard]] const TensorMetadata& metadata() const;
-  // The raw little-endian float32 bytes of tensor `index`.
+  // The raw little-endian bytes of tensor `index`.
   [[nodiscard]] std::span<const std::byte> data(std::size_t index) const;
 
-  // When names, shapes and order equal `layout` and the data is contiguous (as our own writer makes
-  // it) and aligned: all tensors as one flat vector. Refuses with "layout_mismatch", naming the
-  // first difference.
+  // Refuses with "layout_mismatch", naming the first difference, unless names, shapes, dtypes and
+  // order are those of `layout` and the data is aligned for all of them (as our own writer makes
+  // it).
+  [[nodiscard]] Expected<void> check_layout(const TensorLayout& layout) const;
+
+  // All tensors as one flat vector, of a file that has this float32 layout. Refuses like
+  // check_layout.
   [[nodiscard]] Expected<std::span<const float>> flat(const TensorLayout& layout) const;
 
  private:
@@ -64,8 +73,10 @@ class TensorFileWriter {
   ~TensorFileWriter();
   // The next elements of the flat vector, any number at a time.
   void append(std::span<const float> values);
-  // The elements from `start` on of the flat vector. Several threads may do this at once, each
-  // element once; not to be mixed with `append`.
+  // The same as they lie in the file, whatever their dtypes.
+  void append(std::span<const std::byte> bytes);
+  // The elements from `start` on of the flat vector, of a float32 layout. Several threads may do
+  // this at once, each element once; not to be mixed with `append`.
   void write(std::size_t start, std::span<const float> values);
   // Every element must have been written. Returns the size of the file in bytes.
   std::uint64_t close();

@@ -1,6 +1,7 @@
 #include "common/tensors/tensor_header.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <limits>
@@ -52,6 +53,8 @@ class HeaderReader {
   using string_t = nlohmann::json::string_t;
   using binary_t = nlohmann::json::binary_t;
 
+  explicit HeaderReader(std::span<const DType> dtypes) : dtypes_(dtypes) {}
+
   bool null() { return fail("holds a null"); }
   bool boolean(bool) { return fail("holds a boolean"); }
   bool number_integer(number_integer_t) { return fail("holds a negative number"); }
@@ -79,11 +82,7 @@ class HeaderReader {
     if (place_ != Place::tensor || key_ != "dtype") {
       return fail("holds a text where none belongs");
     }
-    if (value != "F32") {
-      return fail(fmt::format("gives tensor {} the dtype {}, only F32 is exchanged", quote(name_),
-                              quote(value)));
-    }
-    return true;
+    return store_dtype(value);
   }
 
   bool start_object(std::size_t) {
@@ -171,6 +170,20 @@ class HeaderReader {
     return false;
   }
 
+  bool store_dtype(const std::string& name) {
+    const auto dtype = parse_dtype(name);
+    if (!dtype || std::ranges::find(dtypes_, *dtype) == dtypes_.end()) {
+      std::vector<std::string_view> names;
+      for (const DType one : dtypes_) {
+        names.push_back(to_string(one));
+      }
+      return fail(fmt::format("gives tensor {} the dtype {}, only {} is exchanged", quote(name_),
+                              quote(name), fmt::join(names, " or ")));
+    }
+    entry_.info.dtype = *dtype;
+    return true;
+  }
+
   bool store_shape() {
     for (const auto dimension : numbers_) {
       if (dimension > limits::kBlobBytesMax) {
@@ -190,6 +203,7 @@ class HeaderReader {
     return true;
   }
 
+  const std::span<const DType> dtypes_;
   Place place_ = Place::before;
   std::string name_;  // the last key at the top
   std::string key_;   // the last key below it
@@ -209,20 +223,20 @@ std::optional<std::string> find_fault(const Entry& entry) {
     return fmt::format("gives tensor {} more elements than a model may have",
                        quote(entry.info.name));
   }
-  if (entry.end < entry.begin || entry.end - entry.begin != elements * sizeof(float)) {
+  if (entry.end < entry.begin || entry.end - entry.begin != entry.info.bytes()) {
     return fmt::format("gives tensor {} the bytes {} to {}, its shape needs {}",
-                       quote(entry.info.name), entry.begin, entry.end, elements * sizeof(float));
+                       quote(entry.info.name), entry.begin, entry.end, entry.info.bytes());
   }
   return std::nullopt;
 }
 
 }  // namespace
 
-Expected<TensorHeader> parse_tensor_header(std::string_view json) {
+Expected<TensorHeader> parse_tensor_header(std::string_view json, std::span<const DType> dtypes) {
   if (json.empty() || json.front() != '{') {
     return invalid("the header is not a JSON object");
   }
-  HeaderReader reader;
+  HeaderReader reader(dtypes);
   if (!nlohmann::json::sax_parse(json.begin(), json.end(), &reader)) {
     return invalid("the header " + reader.error);
   }
@@ -258,9 +272,9 @@ std::string write_tensor_header(const TensorLayout& layout, const TensorMetadata
   // Appended to the list behind the object: its operator[] would search all names each time.
   auto& members = header.get_ref<nlohmann::ordered_json::object_t&>();
   for (const TensorInfo& tensor : layout.tensors) {
-    const std::uint64_t end = begin + tensor.elements() * sizeof(float);
+    const std::uint64_t end = begin + tensor.bytes();
     auto entry = nlohmann::ordered_json::object();
-    entry["dtype"] = "F32";
+    entry["dtype"] = to_string(tensor.dtype);
     entry["shape"] = tensor.shape;
     entry["data_offsets"] = {begin, end};
     members.push_back({tensor.name, std::move(entry)});

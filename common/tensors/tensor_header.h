@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -12,8 +13,8 @@
 
 namespace entente {
 
-// What a header promises about the data that follows it: float32 tensors, one after the other
-// without a gap, `offsets[i]` being the first byte of tensor i and `offsets.back()` their end.
+// What a header promises about the data that follows it: tensors one after the other without a gap,
+// `offsets[i]` being the first byte of tensor i and `offsets.back()` their end.
 struct TensorHeader {
   TensorLayout layout;
   TensorMetadata metadata;
@@ -21,9 +22,11 @@ struct TensorHeader {
 };
 
 // Refuses with "tensors_invalid" whatever the format does not allow: an unknown or repeated key, a
-// value of another kind, a size that is not the shape's, a gap or an overlap. The JSON is read as a
-// stream of tokens, so nothing is built that the format does not have.
-[[nodiscard]] Expected<TensorHeader> parse_tensor_header(std::string_view json);
+// value of another kind, a dtype that is none of `dtypes`, a size that is not the shape's, a gap or
+// an overlap. The JSON is read as a stream of tokens, so nothing is built that the format does not
+// have.
+[[nodiscard]] Expected<TensorHeader> parse_tensor_header(std::string_view json,
+                                                         std::span<const DType> dtypes);
 
 // "__metadata__" first, if there is any, then the tensors in order; padded with spaces so that the
 // data starts at a multiple of 8 bytes.

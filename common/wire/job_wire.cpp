@@ -163,6 +163,20 @@ static EvaluateSpec read(schema::EvaluateSpec::Reader from) {
   };
 }
 
+static void write(const UpdateSpec& update, schema::UpdateSpec::Builder to) {
+  to.setEncoding(text(update.encoding));
+  to.setFraction(unsigned_zero(update.fraction.value_or(0)));
+}
+
+static UpdateSpec read(schema::UpdateSpec::Reader from) {
+  UpdateSpec update;
+  update.encoding = label(view(from.getEncoding()), "update.encoding");
+  if (const double fraction = finite(from.getFraction(), "update.fraction"); fraction != 0) {
+    update.fraction = fraction;
+  }
+  return update;
+}
+
 static void write(const StrategySpec& strategy, schema::StrategySpec::Builder to) {
   to.setKind(text(strategy.kind));
   write_list(
@@ -232,6 +246,9 @@ void write(const JobSpec& spec, schema::JobSpec::Builder to) {
     evaluate.setEvery(spec.evaluate->every);
   }
   write(spec.strategy, to.initStrategy());
+  if (spec.update != UpdateSpec()) {
+    write(spec.update, to.initUpdate());
+  }
 }
 
 JobSpec read(schema::JobSpec::Reader from) {
@@ -246,9 +263,13 @@ JobSpec read(schema::JobSpec::Reader from) {
       .train = read(from.getTrain()),
       .evaluate = std::nullopt,
       .strategy = read(from.getStrategy()),
+      .update = {},
   };
   if (from.hasEvaluate()) {
     spec.evaluate = read(from.getEvaluate());
+  }
+  if (from.hasUpdate()) {
+    spec.update = read(from.getUpdate());
   }
   return spec;
 }

@@ -57,7 +57,7 @@ WRAPPED = {
                         "site-agent/service/", "coordinator/"]),
     "Asio": (r"asio", ["common/net/"]),
     "spdlog": (r"spdlog/", ["common/runtime/"]),
-    "Highway": (r"hwy/", ["broker/merge/"]),
+    "Highway": (r"hwy/", ["broker/merge/", "common/tensors/"]),
     "zlib": (r"zlib\.h", ["site-agent/data/"]),
     "CLI11": (r"CLI/", ["coordinator/", "broker/main.cpp", "site-agent/agent_main.cpp",
                         "site-agent/trainer_main.cpp", "common/config/command_line"]),

@@ -5,6 +5,8 @@
 #include <limits>
 
 #include "broker/core/weights.h"
+#include "common/base/limits.h"
+#include "common/domain/layers.h"
 #include "tests/unit/broker_core/scenario.h"
 
 namespace entente::broker {
@@ -173,6 +175,53 @@ TEST(NormMax, GoesWithTheGrantOfAnUpdate) {
   const auto grants = all<GrantPut>(it.announce(it.east, it.train("east"), blob(1)));
   ASSERT_EQ(grants.size(), 1U);
   EXPECT_EQ(grants[0].l2_norm_max, 2.5);
+}
+
+JobSpec with_encoding(const std::string& encoding) {
+  auto spec = RunningJob::three_site_spec();
+  spec.update.encoding = encoding;
+  return spec;
+}
+
+TEST(Encoding, GoesWithTheGrantOfAnUpdateAndWithItsMerge) {
+  RunningJob it(with_encoding("int8"));
+  const auto grants = all<GrantPut>(it.announce(it.east, it.train("east"), blob(1)));
+  ASSERT_EQ(grants.size(), 1U);
+  EXPECT_EQ(grants[0].update.encoding, "int8");
+  EXPECT_EQ(all<StartMerge>(deliver_all(it, 1)).at(0).update.encoding, "int8");
+}
+
+TEST(Encoding, IsOfUpdatesAndNotOfTheInitialModel) {
+  Scenario it;
+  it.connect(Role::coordinator, "alice");
+  const auto north = it.connect("north");
+  auto spec = with_encoding("int8");
+  spec.sites = {};
+  const auto id = it.submit(spec);
+  it.accept(north, id);
+  const auto initialize = key(id, 0, TaskKind::initialize, "north");
+  const auto grants = all<GrantPut>(it.announce(north, initialize, blob(1)));
+  ASSERT_EQ(grants.size(), 1U);
+  EXPECT_EQ(grants[0].update, UpdateSpec());
+}
+
+TEST(Encoding, BoundsTheBytesOfAResult) {
+  auto result = result_with(1, {});
+  const auto float32 = RunningJob::three_site_spec().model;
+  const auto elements = resolve_model(float32)->layout.elements();
+  result.blob_bytes = limits::kTensorHeaderBytesMax + elements * 4;
+  RunningJob whole;
+  EXPECT_EQ(verdict(whole, result), "");
+  RunningJob halved(with_encoding("f16"));
+  EXPECT_EQ(verdict(halved, result), "result_too_large");
+}
+
+TEST(Encoding, ThatVoidsTheStrategysPromiseIsRefusedAtSubmit) {
+  Scenario it;
+  const auto alice = it.connect(Role::coordinator, "alice");
+  auto spec = with_strategy("median");
+  spec.update.encoding = "topk";
+  EXPECT_THAT(it.refusal(alice, msg::SubmitJob{spec}).message, HasSubstr("voids what"));
 }
 
 TEST(StrategyJob, IsRefusedAtSubmitWhenItsQuorumIsOutsideTheGuarantee) {

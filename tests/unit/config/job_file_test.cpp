@@ -113,6 +113,7 @@ TEST(JobFile, TheDocumentedExampleUsesEveryKey) {
             (TrainSpec{"lung-nodules", 2, 64, Loss::cross_entropy, {"sgd", 0.01, 0.9, 0.0001}}));
   EXPECT_EQ(spec->evaluate, (EvaluateSpec{"lung-nodules-test", 5}));
   EXPECT_EQ(spec->strategy.kind, "fedavg");
+  EXPECT_EQ(spec->update, (UpdateSpec{"topk", 0.05}));
 }
 
 TEST(JobFile, EveryLayerAndAttributeIsDocumented) {
@@ -179,7 +180,7 @@ INSTANTIATE_TEST_SUITE_P(
                 kDocs},
         Invalid{"UnknownKeyFarFromAllOthers", "zzz = 3\n" + kMinimal, "config_invalid",
                 "job.toml:1: unknown key \"zzz\"; known are deadline, evaluate, model, name, "
-                "rounds, seed, sites, stall_window, strategy, train",
+                "rounds, seed, sites, stall_window, strategy, train, update",
                 kDocs},
         Invalid{
             "LayerWithATable", replaced(kMinimal, "out_features = 3", "out_features = {}"),
@@ -216,6 +217,14 @@ INSTANTIATE_TEST_SUITE_P(
                 "job.toml: strategy.kind is \"fed_avg\", which is unknown; did you mean "
                 "\"fedavg\"?",
                 "set strategy.kind to \"fedavg\""},
+        Invalid{"UnknownEncoding", kMinimal + "[update]\nencoding = \"float16\"\n", "job_invalid",
+                "job.toml: update.encoding is \"float16\", which is unknown; did you mean "
+                "\"float32\"?",
+                "set update.encoding to \"float32\""},
+        Invalid{"FractionOfAnEncodingThatSendsAll",
+                kMinimal + "[update]\nencoding = \"f16\"\nfraction = 0.1\n", "job_invalid",
+                "job.toml: update.fraction has no effect: f16 sends every value",
+                "leave it out, or set update.encoding to \"topk\""},
         Invalid{"EvaluateWithoutDataset", kMinimal + "[evaluate]\nevery = 2\n", "config_invalid",
                 "job.toml:10: \"dataset\" is missing in [evaluate]", kDocs},
         Invalid{"UnknownKeyInAnOverride",

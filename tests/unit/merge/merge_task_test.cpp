@@ -9,6 +9,10 @@
 #include <iterator>
 #include <string>
 
+#include "common/domain/update_encodings.h"
+#include "common/tensors/update_encoder.h"
+#include "common/tensors/update_file.h"
+
 namespace entente::broker {
 namespace {
 
@@ -48,6 +52,7 @@ class MergeTest : public testing::Test {
             .updates = std::move(updates),
             .local_lr = 0.1,
             .layout = kLayout,
+            .update = {},
             .output = folder_ / "merged",
             .state_output = folder_ / "state",
             .metadata = {{"round", "1"}},
@@ -146,6 +151,55 @@ TEST_F(MergeTest, GivesTheSameStateAndModelForAnyNumberOfThreads) {
     }
     EXPECT_TRUE(bytes(asked.output) == model) << threads;
     EXPECT_TRUE(bytes(asked.state_output) == state) << threads;
+  }
+}
+
+// Decoded block by block or beforehand: a rule sees the same values.
+TEST_F(MergeTest, GivesForEncodedUpdatesTheModelOfTheirDecodedValues) {
+  const TensorLayout large{
+      .tensors = {{.name = "w", .shape = {300'001}}, {.name = "b", .shape = {33}}}};
+  const auto values = [&](float step) {
+    std::vector<float> all(large.elements());
+    for (std::size_t i = 0; i < all.size(); ++i) {
+      all[i] = step * static_cast<float>(i % 1013) - 3;
+    }
+    return all;
+  };
+  auto asked = request({});
+  asked.layout = large;
+  asked.model = write("large", values(0.001F), large);
+  asked.strategy.parameters = {{"clip_norm", 100}};  // looks at whole updates first
+  for (const auto& name : encoding_names()) {
+    std::vector<SpooledUpdate> encoded;
+    std::vector<SpooledUpdate> decoded;
+    for (const auto* site : {"a", "b"}) {
+      EncodeRequest encode;
+      encode.update = write("raw", values(site[0] == 'a' ? 0.01F : 0.02F), large);
+      encode.model = large;
+      encode.spec.encoding = name;
+      encode.output = folder_ / (std::string(site) + "-encoded");
+      encode.residual_after = folder_ / "residual";
+      ASSERT_TRUE(encode_update(encode));
+      encoded.push_back({SiteId::literal(site), encode.output, 3, 0});
+      const auto file = UpdateFile::open(encode.output, large, encode.spec);
+      ASSERT_TRUE(file) << file.error().message;
+      std::vector<float> whole(file->size());
+      const float* const read = file->read(0, whole);
+      decoded.push_back(
+          {SiteId::literal(site), write(site, {read, read + whole.size()}, large), 3, 0});
+    }
+    asked.update = {};
+    asked.updates = decoded;
+    ASSERT_TRUE(merge(asked));
+    const auto expected = bytes(asked.output);
+    asked.update.encoding = name;
+    asked.updates = encoded;
+    for (const std::size_t threads : {1UL, 2UL, 5UL}) {
+      asked.threads = threads;
+      const auto merged = merge(asked);
+      ASSERT_TRUE(merged) << merged.error().message;
+      EXPECT_TRUE(bytes(asked.output) == expected) << name << ", " << threads << " threads";
+    }
   }
 }
 

@@ -189,6 +189,7 @@ TEST(IllegalValues, InAJobSpec) {
   expect("evaluate.dataset", [](auto& s) { s.evaluate->dataset = ""; });
   expect("evaluate.every", [](auto& s) { s.evaluate->every = limits::kRoundsMax + 1; });
   expect("strategy.kind", [](auto& s) { s.strategy.kind = ""; });
+  expect("update.encoding", [](auto& s) { s.update.encoding = ""; });
 }
 
 TEST(IllegalValues, InATask) {

@@ -43,14 +43,17 @@ TEST(CanonicalSpec, IsTheSameAfterAWayOverTheWire) {
 TEST(CanonicalSpec, HasAPinnedDigest) {
   auto spec = samples::job_spec();
   spec.sites.replace = true;  // the default, which leaves no trace
+  spec.update = UpdateSpec();
   EXPECT_EQ(spec_digest(spec).hex(),
             "c15458f987a7eb7a3d0f3468b78b2bcbe29305b8294577c549da8f7ae2c1ef24");
 }
 
 TEST(CanonicalSpec, WithoutWhatWasAddedLaterKeepsItsDigest) {
-  // Pinned before strategies had parameters and weights, and places were given to others.
+  // Pinned before strategies had parameters and weights, places were given to others and updates
+  // were encoded.
   auto spec = samples::job_spec();
   spec.sites.replace = true;
+  spec.update = UpdateSpec();
   spec.strategy = StrategySpec();
   spec.strategy.kind = "trimmed_mean";
   EXPECT_EQ(spec_digest(spec).hex(),
@@ -126,6 +129,10 @@ TEST(CanonicalSpec, EveryFieldChangesTheDigest) {
       {"strategy's parameter", [](JobSpec& s) { s.strategy.parameters["byzantine"] = 3; }},
       {"strategy's parameters", [](JobSpec& s) { s.strategy.parameters.clear(); }},
       {"weights", [](JobSpec& s) { s.strategy.weights = Weighting::steps; }},
+      {"update.encoding", [](JobSpec& s) { s.update.encoding = "int8"; }},
+      {"update.fraction", [](JobSpec& s) { s.update.fraction = 0.1; }},
+      {"no update.fraction", [](JobSpec& s) { s.update.fraction.reset(); }},
+      {"float32", [](JobSpec& s) { s.update = UpdateSpec(); }},
       {"a site's weight", [](JobSpec& s) { s.strategy.site_weights.begin()->second = 3; }},
   };
   std::map<Digest, std::string> digests;

@@ -80,6 +80,7 @@ JobSpec job_spec() {
                    .parameters = {{"byzantine", 2}, {"clip_norm", 0.5}},
                    .weights = Weighting::given,
                    .site_weights = {{SiteId::literal("north"), 2.5}}};
+  spec.update = {.encoding = "topk", .fraction = 0.05};
   return spec;
 }
 
