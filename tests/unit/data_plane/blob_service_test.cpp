@@ -4,7 +4,6 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <cstring>
 #include <deque>
 #include <filesystem>
 #include <fstream>
@@ -342,17 +341,25 @@ TEST_F(BlobServiceTest, ADamagedBlobIsNeverServedToItsEnd) {
 
 TEST_F(BlobServiceTest, TensorsAreCheckedBeforeTheBlobIsAcknowledged) {
   struct Case {
-    std::vector<float> values;
+    std::string bytes;
     std::string code;  // empty: accepted
+    UpdateSpec update{};
   };
+  const UpdateSpec topk{"topk", 0.5};
   const float nan = std::numeric_limits<float>::quiet_NaN();
-  for (const Case& c : {Case{{3, 4}, ""}, Case{{30, 40}, "norm_too_large"},
-                        Case{{1, nan}, "not_finite"}, Case{{1, 2, 3}, "layout_mismatch"}}) {
-    const std::string bytes = tensor_bytes(c.values);
-    const BlobId blob = sha256(bytes);
-    grants_.add(PutGrant{kNorth, blob, bytes.size(), layout_of(2), 10});
+  for (const Case& c :
+       {Case{tensor_bytes({3, 4}), ""}, Case{tensor_bytes({30, 40}), "norm_too_large"},
+        Case{tensor_bytes({1, nan}), "not_finite"},
+        Case{tensor_bytes({1, 2, 3}), "layout_mismatch"}, Case{sparse_bytes(1, 5), "", topk},
+        Case{sparse_bytes(2, 5), "tensors_invalid", topk},
+        Case{sparse_bytes(-1, 5), "tensors_invalid", topk},
+        Case{sparse_bytes(1, 50), "norm_too_large", topk},
+        Case{sparse_bytes(0, 5), "tensors_invalid"},
+        Case{tensor_bytes({3, 4.5F}), "layout_mismatch", topk}}) {
+    const BlobId blob = sha256(c.bytes);
+    grants_.add(PutGrant{kNorth, blob, c.bytes.size(), layout_of(2), 10, c.update});
     arrived_.clear();
-    upload(1, blob, bytes);
+    upload(1, blob, c.bytes);
     ASSERT_EQ(arrived_.size(), 1U);
     if (c.code.empty()) {
       EXPECT_EQ(next<msg::BlobStored>().blob, blob);
@@ -363,39 +370,6 @@ TEST_F(BlobServiceTest, TensorsAreCheckedBeforeTheBlobIsAcknowledged) {
       EXPECT_EQ(arrived_[0].check.error().code, c.code);
       EXPECT_FALSE(store_.has(blob)) << "a refused update must not stay";
     }
-  }
-}
-
-TEST_F(BlobServiceTest, AnUpdateIsCheckedAsWhatItsJobAskedFor) {
-  // One value of two, at its place in the layout.
-  const auto topk_bytes = [](std::int32_t place, float value) {
-    std::string header = R"({"indices":{"dtype":"I32","shape":[1],"data_offsets":[0,4]},)"
-                         R"("values":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}})";
-    header.resize((header.size() + 7) / 8 * 8, ' ');
-    const std::uint64_t length = header.size();
-    std::string file(8 + header.size() + 8, '\0');
-    std::memcpy(file.data(), &length, 8);
-    std::memcpy(file.data() + 8, header.data(), header.size());
-    std::memcpy(file.data() + 8 + header.size(), &place, 4);
-    std::memcpy(file.data() + 12 + header.size(), &value, 4);
-    return file;
-  };
-  struct Case {
-    std::string bytes;
-    std::string code;  // empty: accepted
-  };
-  for (const Case& c :
-       {Case{topk_bytes(1, 5), ""}, Case{topk_bytes(2, 5), "tensors_invalid"},
-        Case{topk_bytes(-1, 5), "tensors_invalid"}, Case{topk_bytes(1, 50), "norm_too_large"},
-        Case{tensor_bytes({3, 4}), "layout_mismatch"}}) {
-    const BlobId blob = sha256(c.bytes);
-    grants_.add(PutGrant{kNorth, blob, c.bytes.size(), layout_of(2), 10, UpdateSpec{"topk", 0.5}});
-    arrived_.clear();
-    upload(1, blob, c.bytes);
-    ASSERT_EQ(arrived_.size(), 1U);
-    EXPECT_EQ(arrived_[0].check ? "" : arrived_[0].check.error().code, c.code);
-    EXPECT_EQ(store_.has(blob), c.code.empty());
-    sent_.clear();
   }
 }
 
