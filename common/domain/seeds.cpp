@@ -53,4 +53,11 @@ std::uint64_t task_seed(std::uint64_t job_seed, Round round, std::string_view si
   return split_mix_finalise(mix.hash());
 }
 
+std::uint64_t rounding_seed(std::uint64_t task_seed) {
+  Fnv1a mix;
+  mix.add(task_seed, 8);
+  mix.add("rounding");
+  return split_mix_finalise(mix.hash());
+}
+
 }  // namespace entente

@@ -18,4 +18,7 @@ namespace entente {
 // SplitMix64 finaliser. Not a secret; only has to be well spread and stable.
 [[nodiscard]] std::uint64_t task_seed(std::uint64_t job_seed, Round round, std::string_view site);
 
+// What the rounding of a task's update draws from: other numbers than its training.
+[[nodiscard]] std::uint64_t rounding_seed(std::uint64_t task_seed);
+
 }  // namespace entente

@@ -64,6 +64,7 @@ inline constexpr auto kFailpoints = std::to_array<Failpoint>({
     {"agent.promise.before", "the promise to take part is committed, the broker doesn't know"},
     {"agent.promise.sent", "the broker was just told that the site takes part"},
     {"agent.train.started", "a trainer has just got its order to train"},
+    {"agent.residual.stored", "what an update leaves out is a blob, the update is none yet"},
     {"agent.output.stored", "a finished update is a blob that no outbox row names"},
     {"agent.announce.before", "a finished update is in the outbox, the broker doesn't know"},
     {"agent.announce.sent", "a finished update was just announced"},

@@ -22,7 +22,12 @@ AgentCore::AgentCore(AgentSettings settings, Recovered recovered)
     : settings_(std::move(settings)), jitter_(settings_.jitter_seed) {
   for (Promise& promise : recovered.promises) {
     const JobId id = promise.job;
-    jobs_.emplace(id, Job{std::move(promise), true, std::nullopt, {}});
+    jobs_.emplace(id, Job{std::move(promise), true, std::nullopt, {}, {}});
+  }
+  for (const Residual& residual : recovered.residuals) {
+    if (const auto job = jobs_.find(residual.job); job != jobs_.end()) {
+      job->second.residuals.emplace(residual.round, residual);
+    }
   }
   for (OutboxEntry& entry : recovered.outbox) {
     const TaskKey key = entry.order.key;
@@ -98,10 +103,16 @@ void AgentCore::on(const event::Started&) {
       outbox_.erase(outgoing);
     }
   }
+  check_residuals();
   unclaimed_ = stored_;
   for (const auto& [key, outgoing] : outbox_) {
     if (outgoing.entry.result.blob) {
       unclaimed_.erase(*outgoing.entry.result.blob);
+    }
+  }
+  for (const auto& [id, job] : jobs_) {
+    for (const auto& [round, residual] : job.residuals) {
+      unclaimed_.erase(residual.blob);
     }
   }
   if (!unclaimed_.empty()) {

@@ -10,6 +10,11 @@
 //    attempt instead of being computed again.
 //  - A result is in the outbox (journal and blob store) before it is announced, and stays there
 //    until the broker's verdict. Losing the session or the process therefore loses no work.
+//  - What topk leaves out of an update is kept with it, in the same step, and counts once the
+//  broker
+//    has accepted the update. So a round starts from the residual of the last accepted round before
+//    it, also when it is trained again, and waits with its update until there is no doubt which
+//    that is.
 //  - Training goes on while the session is down. After Welcome everything open is said again;
 //    every message is idempotent by its key.
 //  - Nothing sent while the session is down is queued: the broker repeats its offers.
@@ -81,6 +86,7 @@ class AgentCore {
     bool accepted = false;
     std::optional<TrainerId> trainer;
     std::vector<BlobId> models;  // wanted or stored for this job, the newest last
+    std::map<Round, Residual> residuals;
   };
 
   enum class TrainerState : std::uint8_t { preparing, idle, busy };
@@ -90,7 +96,8 @@ class AgentCore {
     Monotonic since{};  // in this state
   };
 
-  enum class Stage : std::uint8_t { waiting, running, storing };
+  // Trained: the result waits for the residual that it starts from.
+  enum class Stage : std::uint8_t { waiting, running, trained, storing };
   struct Task {
     TaskOrder order;
     Stage stage = Stage::waiting;
@@ -177,6 +184,14 @@ class AgentCore {
   void output_settled();
   void on(const event::DownloadMoved& event);
   void on(const event::DownloadEnded& event);
+
+  // agent_core_residuals.cpp: what topk leaves out
+  void store_output(Task& task);
+  void keep_residual(const TaskKey& key, const BlobId& blob);
+  void settle_residual(const TaskKey& key, bool accepted);
+  void drop_residual(Job& job, Round round);
+  void check_residuals();
+  [[nodiscard]] bool is_residual(const BlobId& blob) const;
 
   // agent_core_outbox.cpp: results on their way out
   void keep(OutboxEntry entry);

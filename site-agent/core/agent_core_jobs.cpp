@@ -80,7 +80,7 @@ void AgentCore::consider(const msg::JobOffer& offer, bool digest_matches) {
                    quote(offer.coordinator)),
        offer.job.str());
   Promise promise{offer.job, offer.coordinator, offer.spec, offer.spec_digest};
-  jobs_.emplace(offer.job, Job{std::move(promise), false, std::nullopt, {}});
+  jobs_.emplace(offer.job, Job{std::move(promise), false, std::nullopt, {}, {}});
 }
 
 void AgentCore::accept(Job& job) {
@@ -118,6 +118,9 @@ void AgentCore::forget(const JobId& id) {
     stop_trainer(*found->second.trainer);
   }
   std::vector<BlobId> blobs = found->second.models;
+  for (const auto& [round, residual] : found->second.residuals) {
+    blobs.push_back(residual.blob);
+  }
   tasks_.remove_if([&](const Task& task) { return task.order.key.job == id; });
   for (auto it = outbox_.begin(); it != outbox_.end();) {
     const auto outgoing = it++;

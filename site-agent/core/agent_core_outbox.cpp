@@ -80,6 +80,7 @@ void AgentCore::on(const event::UploadEnded& event) {
     const TaskKey key = found->first;
     warn("result_missing", event.refusal->message, key.job.str());
     discard(found);
+    settle_residual(key, false);
     say(msg::TaskFailed{key, {*event.refusal, true}});
   } else if (event.refusal->code != "stopped") {
     // A broker without room, or one that took the grant back: the verdict or another grant answers
@@ -116,6 +117,7 @@ void AgentCore::conclude(const msg::ResultVerdict& message) {
     want_model(job->second, *blob);
   }
   discard(found);
+  settle_residual(message.key, !message.refusal);
 }
 
 void AgentCore::discard(std::map<TaskKey, Outgoing>::iterator outgoing) {

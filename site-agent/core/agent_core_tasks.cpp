@@ -197,17 +197,23 @@ void AgentCore::on(const event::TrainerFinished& event) {
     finish(task);
     return;
   }
-  task->stage = Stage::storing;
-  ++outputs_being_stored_;
-  effects_.push_back(
-      effect::StoreOutput{task->order.key, jobs_.at(task->order.key.job).promise.spec.model});
+  store_output(*task);
 }
 
 void AgentCore::on(const event::OutputStored& event) {
   stored_.insert(event.blob);
+  if (event.residual) {
+    stored_.insert(*event.residual);
+  }
   if (const auto task = find(event.key); task == tasks_.end()) {
     remove_unless_used(event.blob);
+    if (event.residual) {
+      remove_unless_used(*event.residual);
+    }
   } else {
+    if (event.residual) {
+      keep_residual(event.key, *event.residual);
+    }
     task->result.blob = event.blob;
     task->result.blob_bytes = event.bytes;
     finish(task);
@@ -321,7 +327,7 @@ void AgentCore::remove_unless_used(const BlobId& blob) {
   const bool is_result = std::any_of(outbox_.begin(), outbox_.end(), [&](const auto& entry) {
     return entry.second.entry.result.blob == blob;
   });
-  if (is_result || is_model_of_a_job(blob)) {
+  if (is_result || is_model_of_a_job(blob) || is_residual(blob)) {
     return;
   }
   if (const auto found = fetches_.find(blob); found != fetches_.end()) {

@@ -38,11 +38,23 @@ struct OutboxEntry {
   bool operator==(const OutboxEntry&) const = default;
 };
 
+// What topk has left out of a job's updates, up to and with that of `round`: the next update starts
+// from it. It is settled once the broker has accepted that update; one that is refused in the end
+// has sent nothing, and its residual is dropped with it.
+struct Residual {
+  JobId job;
+  Round round = 0;
+  BlobId blob;
+  bool settled = false;
+  bool operator==(const Residual&) const = default;
+};
+
 // What a restarted agent still knows.
 struct Recovered {
   std::vector<Promise> promises;
   std::vector<OutboxEntry> outbox;
   std::vector<BlobId> blobs;  // everything in the blob store
+  std::vector<Residual> residuals{};
 };
 
 // How far a result has got on its way out of the house.
@@ -98,6 +110,7 @@ struct OutputStored {
   TaskKey key;
   BlobId blob;
   std::uint64_t bytes = 0;
+  std::optional<BlobId> residual{};  // of an update in topk
 };
 struct OutputLost {
   TaskKey key;
@@ -139,7 +152,7 @@ namespace effect {
 struct SavePromise {
   Promise promise;
 };
-struct ForgetPromise {  // and every outbox row of the job
+struct ForgetPromise {  // and every outbox row and residual of the job
   JobId job;
 };
 struct SaveResult {
@@ -147,6 +160,13 @@ struct SaveResult {
 };
 struct DropResult {
   TaskKey key;
+};
+struct SaveResidual {  // in the place of an earlier one of the same round
+  Residual residual;
+};
+struct DropResidual {
+  JobId job;
+  Round round = 0;
 };
 // Into the ledger of what has left the house.
 struct RecordDeparture {
@@ -178,10 +198,13 @@ struct RunTask {
 struct StopTrainer {
   TrainerId trainer = 0;
 };
-// Checks the file that a task wrote and moves it into the blob store.
+// Checks the file that a task wrote, encodes it as `update` says and moves it into the blob store.
 struct StoreOutput {
   TaskKey key;
   ModelSpec model;
+  UpdateSpec update;
+  std::uint64_t rounding_seed = 0;
+  std::optional<BlobId> residual;  // of the rounds before; of topk
 };
 struct RemoveWorkFolder {
   JobId job;
@@ -219,10 +242,11 @@ struct Note {
 
 using Effect =
     std::variant<effect::SavePromise, effect::ForgetPromise, effect::SaveResult, effect::DropResult,
-                 effect::RecordDeparture, effect::Dial, effect::HangUp, effect::Send,
-                 effect::StartTrainer, effect::RunTask, effect::StopTrainer, effect::StoreOutput,
-                 effect::RemoveWorkFolder, effect::Download, effect::StopDownload, effect::Upload,
-                 effect::StopUpload, effect::RemoveBlob, effect::Note>;
+                 effect::SaveResidual, effect::DropResidual, effect::RecordDeparture, effect::Dial,
+                 effect::HangUp, effect::Send, effect::StartTrainer, effect::RunTask,
+                 effect::StopTrainer, effect::StoreOutput, effect::RemoveWorkFolder,
+                 effect::Download, effect::StopDownload, effect::Upload, effect::StopUpload,
+                 effect::RemoveBlob, effect::Note>;
 
 using Effects = std::vector<Effect>;
 

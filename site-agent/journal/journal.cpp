@@ -13,7 +13,7 @@ namespace {
 
 constexpr std::uint32_t kApplicationId = 0x656e7461;  // "enta"
 
-constexpr std::array<std::string_view, 2> kMigrations{
+constexpr std::array<std::string_view, 3> kMigrations{
     R"sql(
 CREATE TABLE installation (
   one      INTEGER PRIMARY KEY CHECK (one = 1),
@@ -65,6 +65,16 @@ CREATE TABLE sent (
     R"sql(
 ALTER TABLE promise ADD COLUMN seal TEXT;
 ALTER TABLE outbox ADD COLUMN seal TEXT;
+)sql",
+    R"sql(
+CREATE TABLE residual (
+  job     TEXT NOT NULL,
+  round   INTEGER NOT NULL,
+  blob    TEXT NOT NULL,
+  settled INTEGER NOT NULL CHECK (settled IN (0, 1)),
+  seal    TEXT NOT NULL,
+  PRIMARY KEY (job, round)
+) STRICT;
 )sql"};
 
 std::string to_json(const Metrics& metrics) { return nlohmann::json(metrics).dump(); }
@@ -111,7 +121,8 @@ void write(SQLite::Database& sql, const effect::SavePromise& it, UnixMillis now)
 
 void write(SQLite::Database& sql, const effect::ForgetPromise& it, UnixMillis) {
   for (const char* text :
-       {"DELETE FROM promise WHERE job = :job", "DELETE FROM outbox WHERE job = :job"}) {
+       {"DELETE FROM promise WHERE job = :job", "DELETE FROM outbox WHERE job = :job",
+        "DELETE FROM residual WHERE job = :job"}) {
     SQLite::Statement remove(sql, text);
     remove.bind(":job", it.job.str());
     remove.exec();
@@ -145,6 +156,24 @@ void write(SQLite::Database& sql, const effect::DropResult& it, UnixMillis) {
                            "DELETE FROM outbox WHERE job = :job AND round = :round AND kind = "
                            ":kind AND attempt = :attempt");
   bind_key(remove, it.key);
+  remove.exec();
+}
+
+void write(SQLite::Database& sql, const effect::SaveResidual& it, UnixMillis) {
+  SQLite::Statement insert(
+      sql, "INSERT OR REPLACE INTO residual VALUES (:job, :round, :blob, :settled, :seal)");
+  insert.bind(":job", it.residual.job.str());
+  insert.bind(":round", it.residual.round);
+  insert.bind(":blob", it.residual.blob.hex());
+  insert.bind(":settled", it.residual.settled ? 1 : 0);
+  insert.bind(":seal", seal_of(it.residual).hex());
+  insert.exec();
+}
+
+void write(SQLite::Database& sql, const effect::DropResidual& it, UnixMillis) {
+  SQLite::Statement remove(sql, "DELETE FROM residual WHERE job = :job AND round = :round");
+  remove.bind(":job", it.job.str());
+  remove.bind(":round", it.round);
   remove.exec();
 }
 
@@ -207,6 +236,16 @@ std::optional<OutboxEntry> outbox_row(SQLite::Statement& row) {
   return entry;
 }
 
+std::optional<Residual> residual_row(SQLite::Statement& row) {
+  const auto job = JobId::parse(row.getColumn("job").getString());
+  const auto blob = blob_of(row.getColumn("blob"));
+  if (!job || !blob) {
+    return std::nullopt;
+  }
+  return Residual{*job, row.getColumn("round").getUInt(), *blob,
+                  row.getColumn("settled").getInt() != 0};
+}
+
 std::optional<Promise> promise_row(SQLite::Statement& row) {
   const auto job = JobId::parse(row.getColumn("job").getString());
   const auto digest = Digest::parse(row.getColumn("spec_digest").getString());
@@ -257,6 +296,11 @@ std::string describe_result(SQLite::Statement& row) {
       row.getColumn("job").getString());
 }
 
+std::string describe_residual(SQLite::Statement& row) {
+  return fmt::format("what round {} of job \"{}\" has left out; it is never sent",
+                     row.getColumn("round").getUInt(), row.getColumn("job").getString());
+}
+
 }  // namespace
 
 Expected<Journal> Journal::open(const std::filesystem::path& path) {
@@ -284,6 +328,8 @@ Recovery Journal::recover() {
       take_sound<Promise>(sql, "promise", "job", promise_row, describe_promise, recovery.damaged);
   recovery.known.outbox = take_sound<OutboxEntry>(sql, "outbox", "job, round, kind, attempt",
                                                   outbox_row, describe_result, recovery.damaged);
+  recovery.known.residuals = take_sound<Residual>(sql, "residual", "job, round", residual_row,
+                                                  describe_residual, recovery.damaged);
   return recovery;
 }
 

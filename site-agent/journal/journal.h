@@ -1,8 +1,10 @@
-// What the agent must not forget: its promises, its finished results, what has left the house, and
-// who it is. One SQLite file, <data_dir>/journal.db (common/storage/database.h).
+// What the agent must not forget: its promises, its finished results and what they leave for later,
+// what has left the house, and who it is. One SQLite file, <data_dir>/journal.db
+// (common/storage/database.h).
 //
 //  - All rows of one step are one transaction, committed before the step speaks to anyone.
-//  - A promise or a result carries a seal (seals.h). A row whose seal is broken has changed on the
+//  - A promise, a result or a residual carries a seal (seals.h). A row whose seal is broken has
+//  changed on the
 //    disk: it is removed and never used.
 //  - `sent` is the institution's own ledger: a row per result that was announced, never deleted, in
 //    words and numbers that need no Entente to be read (docs/agent-config.md has the columns).
@@ -39,7 +41,7 @@ class Journal {
   // The installation's number: `fresh` when there is none yet, and that one ever after.
   [[nodiscard]] std::uint64_t instance(std::uint64_t fresh);
 
-  // Promises and outbox, after the damaged rows have been removed.
+  // Promises, outbox and residuals, after the damaged rows have been removed.
   [[nodiscard]] Recovery recover();
 
   // Commits the journal effects among `effects` as one transaction; others are passed over.

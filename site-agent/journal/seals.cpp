@@ -28,6 +28,16 @@ Digest seal_of(const Promise& promise) {
   return seal.finish();
 }
 
+Digest seal_of(const Residual& residual) {
+  Sha256 seal;
+  seal.update_field("residual");
+  seal.update_field(residual.job.str());
+  cover(seal, residual.round);
+  seal.update_field(residual.blob.hex());
+  cover(seal, residual.settled ? 1 : 0);
+  return seal.finish();
+}
+
 Digest seal_of(const OutboxEntry& entry) {
   const auto& [order, result] = entry;
   Sha256 seal;

@@ -10,5 +10,6 @@ namespace entente::agent {
 
 [[nodiscard]] Digest seal_of(const Promise& promise);
 [[nodiscard]] Digest seal_of(const OutboxEntry& entry);
+[[nodiscard]] Digest seal_of(const Residual& residual);
 
 }  // namespace entente::agent

@@ -87,6 +87,8 @@ class AgentLoop {
   void carry_out(const effect::ForgetPromise&) {}
   void carry_out(const effect::SaveResult&) {}
   void carry_out(const effect::DropResult&) {}
+  void carry_out(const effect::SaveResidual&) {}
+  void carry_out(const effect::DropResidual&) {}
 
   [[nodiscard]] contract::Prepare prepare_command(const effect::StartTrainer& effect) const;
   [[nodiscard]] const DatasetConfig* find_dataset(const std::string& name) const;

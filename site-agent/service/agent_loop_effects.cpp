@@ -7,70 +7,21 @@
 #include <zmq.hpp>
 
 #include "common/base/check.h"
-#include "common/base/limits.h"
-#include "common/domain/layers.h"
 #include "common/domain/strategy_kinds.h"
 #include "common/runtime/failpoint.h"
 #include "common/runtime/log.h"
-#include "common/tensors/safetensors.h"
 #include "common/wire/control_codec.h"
 #include "site-agent/service/agent_loop.h"
+#include "site-agent/service/output_store.h"
 
 namespace entente::agent {
 namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::size_t kFormatBytesMax = 16;
-
 TaskFailure fault_at_site(const std::string& code, const std::string& what,
                           const std::string& hint) {
   return {{code, what, hint, Scope::site}, true};
-}
-
-// True when a file's free-text metadata is no more than the usual {"format": "pt"}: more could
-// carry anything out of the house.
-bool metadata_is_plain(const fs::path& file) {
-  const auto tensors = TensorFile::open(file);
-  return tensors &&
-         std::all_of(tensors->metadata().begin(), tensors->metadata().end(), [](const auto& entry) {
-           return entry.first == "format" && entry.second.size() <= kFormatBytesMax;
-         });
-}
-
-// What a trainer wrote, as a blob: nothing but the model's own tensors may leave the house.
-Event store_output(const TaskKey& key, const ModelSpec& model, const fs::path& file,
-                   BlobStore& blobs) {
-  try {
-    if (!fs::is_regular_file(fs::symlink_status(file))) {
-      return event::OutputLost{key,
-                               {{"contract_violated", "the trainer wrote no result file",
-                                 "see the trainer's log at the site", Scope::site},
-                                false}};
-    }
-    const auto resolved = resolve_model(model);
-    if (!resolved) {
-      return event::OutputLost{key, {resolved.error(), false}};
-    }
-    const auto check = check_tensors(file, resolved->layout, limits::kUpdateNormMax);
-    if (!check) {
-      return event::OutputLost{key, {check.error(), false}};
-    }
-    if (!metadata_is_plain(file)) {
-      return event::OutputLost{
-          key,
-          {{"contract_violated", "the trainer's file holds metadata beside the tensors",
-            "write no metadata but \"format\"", Scope::site},
-           false}};
-    }
-    const std::uint64_t bytes = fs::file_size(file);
-    const BlobId blob = blobs.adopt(file);
-    ENTENTE_FAILPOINT("agent.output.stored");
-    return event::OutputStored{key, blob, bytes};
-  } catch (const std::exception& error) {
-    return event::OutputLost{key, fault_at_site("disk_failed", error.what(),
-                                                "check the disk of the site's data folder")};
-  }
 }
 
 bool is_promise(const msg::Control& message) {
@@ -189,9 +140,8 @@ void AgentLoop::carry_out(const effect::RunTask& effect) {
 void AgentLoop::carry_out(const effect::StopTrainer& effect) { trainers_.erase(effect.trainer); }
 
 void AgentLoop::carry_out(const effect::StoreOutput& effect) {
-  parts_.disk.post([key = effect.key, model = effect.model, file = output_file(effect.key),
-                    &blobs = parts_.blobs,
-                    &inbox = inbox_] { (void)inbox.push(store_output(key, model, file, blobs)); });
+  parts_.disk.post([effect, file = output_file(effect.key), &blobs = parts_.blobs,
+                    &inbox = inbox_] { (void)inbox.push(store_output(effect, file, blobs)); });
 }
 
 void AgentLoop::carry_out(const effect::RemoveWorkFolder& effect) {

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 
 #include "common/crypto/digest.h"
 #include "common/domain/seeds.h"
@@ -17,8 +18,8 @@ std::string_view bytes_of(const BlobId& blob) {
 }  // namespace
 
 Digest digest_of(const JobSpec& spec) {
-  return sha256(fmt::format("spec {} {} {} {} {}", spec.name, spec.rounds, spec.seed.value_or(0),
-                            spec.stall_window.count(), spec.strategy.kind));
+  return sha256(fmt::format("spec {} {} {} {} {} {}", spec.name, spec.rounds, spec.seed.value_or(0),
+                            spec.stall_window.count(), spec.strategy.kind, spec.update.encoding));
 }
 
 BlobId initial_model(std::uint64_t task_seed) { return sha256(fmt::format("model {}", task_seed)); }
@@ -28,6 +29,23 @@ BlobId trained_update(const BlobId& model, std::uint64_t task_seed, Round round,
   Sha256 hash;
   hash.update(fmt::format("update {} {} {} ", task_seed, round, site.str()));
   hash.update(bytes_of(model));
+  return hash.finish();
+}
+
+BlobId sparse_update(const BlobId& update, const std::optional<BlobId>& residual) {
+  Sha256 hash;
+  hash.update("sparse ");
+  hash.update(bytes_of(update));
+  if (residual) {
+    hash.update(bytes_of(*residual));
+  }
+  return hash.finish();
+}
+
+BlobId residual_after(const BlobId& sparse_update) {
+  Sha256 hash;
+  hash.update("left out by ");
+  hash.update(bytes_of(sparse_update));
   return hash.finish();
 }
 
@@ -66,12 +84,18 @@ BlobId undisturbed_model(const JobSpec& spec, std::vector<SiteId> sites) {
   const auto seed = job_seed(spec, digest_of(spec));
   auto model = initial_model(task_seed(seed, 0, ""));
   std::optional<BlobId> server_state;
+  std::map<SiteId, BlobId> residuals;
   for (Round round = 1; round <= spec.rounds; ++round) {
     std::vector<WeightedUpdate> updates;
     for (const auto& site : sites) {
-      updates.push_back({site,
-                         trained_update(model, task_seed(seed, round, site.str()), round, site),
-                         static_cast<double>(examples_at(site))});
+      auto update = trained_update(model, task_seed(seed, round, site.str()), round, site);
+      if (spec.update.encoding == "topk") {
+        const auto before = residuals.find(site);
+        update = sparse_update(
+            update, before == residuals.end() ? std::nullopt : std::optional(before->second));
+        residuals[site] = residual_after(update);
+      }
+      updates.push_back({site, update, static_cast<double>(examples_at(site))});
     }
     model = merged_model(model, updates, server_state);
     server_state = next_server_state(spec.strategy, digest_of(spec), model);

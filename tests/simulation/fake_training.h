@@ -27,6 +27,10 @@ struct WeightedUpdate {
 [[nodiscard]] BlobId initial_model(std::uint64_t task_seed);
 [[nodiscard]] BlobId trained_update(const BlobId& model, std::uint64_t task_seed, Round round,
                                     const SiteId& site);
+// What topk makes of an update, starting from what it has left out before, and what it leaves out
+// then.
+[[nodiscard]] BlobId sparse_update(const BlobId& update, const std::optional<BlobId>& residual);
+[[nodiscard]] BlobId residual_after(const BlobId& sparse_update);
 // The order of the updates matters, as that of floating-point sums does; and what the server's
 // optimiser remembers, where the strategy has one.
 [[nodiscard]] BlobId merged_model(const BlobId& model, std::span<const WeightedUpdate> updates,

@@ -46,6 +46,8 @@ JobPlan plan_job(Random& random, const Plan& plan, std::size_t number) {
   job.spec.seed = random.between(1, 2);
   // Half of the jobs have a server optimiser with something to remember.
   job.spec.strategy.kind = job.spec.seed == 1 ? "fedavg" : "fedadam";
+  // Half of those keep what topk leaves out at their sites.
+  job.spec.update.encoding = random.chance(500) ? "topk" : "float32";
   job.spec.stall_window = plan.gentle ? minutes(10) : random.between(minutes(1), minutes(10));
   job.spec.sites.min = willing;
   if (!plan.gentle) {

@@ -206,6 +206,18 @@ bool Promises::has_damaged_update(const JobId& job, Round round, const SiteId& s
   });
 }
 
+// What the site's last accepted update before that model has left out.
+std::optional<BlobId> Promises::residual_before(const ModelView& model, const SiteId& site) const {
+  for (Round version = model.version; version-- > 1;) {
+    const auto& before = disk_.models.at({model.job, version}).contributions;
+    const auto found = std::ranges::find(before, site, &Contribution::site);
+    if (found != before.end()) {
+      return residual_after(found->update);
+    }
+  }
+  return std::nullopt;
+}
+
 void Promises::check_model(const ModelView& model) const {
   const auto name = fmt::format("{}@{}", model.job.str(), model.version);
   if (!is_at_hand(model.blob)) {
@@ -226,8 +238,16 @@ void Promises::check_model(const ModelView& model) const {
   std::vector<WeightedUpdate> updates;
   for (const auto* task : disk_.done(model.job, model.version, TaskKind::train)) {
     const auto& site = task->key.site;
-    const auto expected = trained_update(parent->blob, task_seed(seed, model.version, site.str()),
-                                         model.version, site);
+    auto expected = trained_update(parent->blob, task_seed(seed, model.version, site.str()),
+                                   model.version, site);
+    if (job.spec.update.encoding == "topk") {
+      const auto starting_anew = sparse_update(expected, std::nullopt);
+      expected = sparse_update(expected, residual_before(model, site));
+      // Whoever loses its disk loses the residual with it.
+      if (disks_lost_.contains(site) && task->result.blob == starting_anew) {
+        expected = starting_anew;
+      }
+    }
     if (task->result.blob != expected || task->result.examples != examples_at(site)) {
       broken("P3 {} holds an update of {} that was computed from something else", name, site.str());
     }
@@ -376,7 +396,10 @@ void Promises::on_run(const SiteId& site, const TaskOrder& order) const {
   }
 }
 
-void Promises::on_disk_lost(const SiteId& site) { finished_.erase(site); }
+void Promises::on_disk_lost(const SiteId& site) {
+  finished_.erase(site);
+  disks_lost_.insert(site);
+}
 
 void Promises::on_acknowledged(const JobId& job) {
   acknowledged_.insert(job);

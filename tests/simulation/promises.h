@@ -13,6 +13,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <set>
 #include <span>
 #include <utility>
@@ -65,6 +66,8 @@ class Promises {
   void check_places(const JobId& job);
   [[nodiscard]] bool is_at_hand(const BlobId& blob) const;
   [[nodiscard]] bool has_damaged_update(const JobId& job, Round round, const SiteId& site) const;
+  [[nodiscard]] std::optional<BlobId> residual_before(const ModelView& model,
+                                                      const SiteId& site) const;
 
   const BrokerDisk& disk_;
   std::set<std::pair<std::string, BlobId>> validated_;
@@ -74,6 +77,7 @@ class Promises {
   std::set<BlobId> quarantined_;
   std::set<TaskKey> damaged_;                     // accepted updates that are to be lost
   std::set<std::pair<JobId, Round>> incomplete_;  // rounds that have lost one since they closed
+  std::set<SiteId> disks_lost_;
 };
 
 }  // namespace entente::simulation

@@ -3,6 +3,7 @@
 
 #include <map>
 #include <set>
+#include <utility>
 
 #include "site-agent/core/events.h"
 
@@ -11,6 +12,7 @@ namespace entente::simulation {
 struct SiteDisk {
   std::map<JobId, agent::Promise> promises;
   std::map<TaskKey, agent::OutboxEntry> outbox;
+  std::map<std::pair<JobId, Round>, agent::Residual> residuals;
   std::set<BlobId> blobs;
 
   // Writes the journal effects among those of one step, as one transaction.
@@ -21,10 +23,16 @@ struct SiteDisk {
       } else if (const auto* forget = std::get_if<agent::effect::ForgetPromise>(&effect)) {
         promises.erase(forget->job);
         std::erase_if(outbox, [&](const auto& entry) { return entry.first.job == forget->job; });
+        std::erase_if(residuals,
+                      [&](const auto& entry) { return entry.first.first == forget->job; });
       } else if (const auto* save = std::get_if<agent::effect::SaveResult>(&effect)) {
         outbox[save->entry.order.key] = save->entry;
       } else if (const auto* drop = std::get_if<agent::effect::DropResult>(&effect)) {
         outbox.erase(drop->key);
+      } else if (const auto* left = std::get_if<agent::effect::SaveResidual>(&effect)) {
+        residuals[{left->residual.job, left->residual.round}] = left->residual;
+      } else if (const auto* sent = std::get_if<agent::effect::DropResidual>(&effect)) {
+        residuals.erase({sent->job, sent->round});
       }
     }
   }
@@ -36,6 +44,9 @@ struct SiteDisk {
     }
     for (const auto& [key, entry] : outbox) {
       recovered.outbox.push_back(entry);
+    }
+    for (const auto& [key, residual] : residuals) {
+      recovered.residuals.push_back(residual);
     }
     recovered.blobs.assign(blobs.begin(), blobs.end());
     return recovered;

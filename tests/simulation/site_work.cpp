@@ -101,7 +101,8 @@ void SiteHost::carry_out(const agent::effect::StopTrainer& effect) {
 // The file is in the blob store before the core hears of it, and stays if the process dies between.
 void SiteHost::carry_out(const agent::effect::StoreOutput& effect) {
   const auto pause = world_.random.between(Millis(1), Millis(50));
-  world_.timeline.after(pause, [this, life = life_, key = effect.key] {
+  world_.timeline.after(pause, [this, life = life_, effect] {
+    const auto& key = effect.key;
     if (life != life_ || !is_alive()) {
       return;
     }
@@ -111,8 +112,14 @@ void SiteHost::carry_out(const agent::effect::StoreOutput& effect) {
           key, {{"contract_violated", "no result file", "", Scope::site}, false}});
       return;
     }
-    disk_.blobs.insert(output.mapped());
-    later(Millis(2), agent::event::OutputStored{key, output.mapped(), kBlobBytes});
+    agent::event::OutputStored stored{key, output.mapped(), kBlobBytes};
+    if (effect.update.encoding == "topk") {
+      stored.blob = sparse_update(output.mapped(), effect.residual);
+      stored.residual = residual_after(stored.blob);
+      disk_.blobs.insert(*stored.residual);
+    }
+    disk_.blobs.insert(stored.blob);
+    later(Millis(2), stored);
   });
 }
 

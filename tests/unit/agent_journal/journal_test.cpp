@@ -68,6 +68,10 @@ OutboxEntry a_result(Round round, Attempt attempt = 1) {
   return entry;
 }
 
+Residual a_residual(Round round, bool settled = true) {
+  return {JobId::literal("lung-1"), round, blob(151), settled};
+}
+
 TEST_F(JournalFile, GivesPromisesAndResultsBackAfterARestartToTheBit) {
   OutboxEntry without_blob = a_result(2);
   without_blob.order.key.kind = TaskKind::evaluate;
@@ -91,6 +95,35 @@ TEST_F(JournalFile, ForgetsAPromiseWithItsResults) {
   const auto recovery = journal.recover();
   EXPECT_TRUE(recovery.known.promises.empty());
   EXPECT_TRUE(recovery.known.outbox.empty());
+}
+
+TEST_F(JournalFile, HoldsOneResidualForEachRoundUntilItIsDroppedOrItsJobForgotten) {
+  Journal journal = open();
+  journal.commit({effect::SavePromise{a_promise()}, effect::SaveResidual{a_residual(1)},
+                  effect::SaveResidual{a_residual(2, false)}},
+                 1);
+  journal.commit({effect::SaveResidual{a_residual(2)}, effect::SaveResidual{a_residual(3, false)}},
+                 2);
+  EXPECT_THAT(journal.recover().known.residuals,
+              ::testing::ElementsAre(a_residual(1), a_residual(2), a_residual(3, false)));
+  journal.commit({effect::DropResidual{a_promise().job, 1}}, 3);
+  EXPECT_THAT(journal.recover().known.residuals,
+              ::testing::ElementsAre(a_residual(2), a_residual(3, false)));
+  journal.commit({effect::ForgetPromise{a_promise().job}}, 4);
+  EXPECT_THAT(journal.recover().known.residuals, ::testing::IsEmpty());
+}
+
+TEST_F(JournalFile, FindsAResidualThatTheDiskHasChanged) {
+  for (const auto* change :
+       {"UPDATE residual SET settled = 1", "UPDATE residual SET round = 2",
+        "UPDATE residual SET blob = replace(blob, '97', '96')", "UPDATE residual SET seal = 'x'"}) {
+    Journal journal = open();
+    journal.commit({effect::SaveResidual{a_residual(1, false)}}, 1);
+    SQLite::Database(path().string(), SQLite::OPEN_READWRITE).exec(change);
+    const auto recovery = journal.recover();
+    EXPECT_EQ(recovery.damaged.size(), 1U) << change;
+    EXPECT_THAT(recovery.known.residuals, ::testing::IsEmpty()) << change;
+  }
 }
 
 TEST_F(JournalFile, DropsExactlyOneAttempt) {
@@ -173,6 +206,7 @@ TEST_F(JournalFile, OfAnEarlierVersionKeepsItsRows) {
     SQLite::Database earlier(path().string(), SQLite::OPEN_READWRITE);
     earlier.exec(
         "ALTER TABLE promise DROP COLUMN seal; ALTER TABLE outbox DROP COLUMN seal;"
+        "DROP TABLE residual;"
         "PRAGMA user_version = 1");
   }
   const auto recovery = open().recover();

@@ -1,0 +1,19 @@
+// What a trainer wrote, on its way into the blob store: checked, an update in the encoding of its
+// job, and under the name of its digest.
+//
+// Nothing but the model's own tensors may leave the house, so a file with anything else in it is
+// refused. Blocks while it reads and writes the disk; called by the agent's disk thread.
+#pragma once
+
+#include <filesystem>
+
+#include "common/blob/blob_store.h"
+#include "site-agent/core/events.h"
+
+namespace entente::agent {
+
+// OutputStored, or OutputLost with the reason. Never throws.
+[[nodiscard]] Event store_output(const effect::StoreOutput& output,
+                                 const std::filesystem::path& file, BlobStore& blobs);
+
+}  // namespace entente::agent
