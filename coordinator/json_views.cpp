@@ -73,6 +73,7 @@ nlohmann::json to_json(const JobView& job) {
   json["spec_digest"] = job.spec_digest.hex();
   json["dataset"] = job.spec.train.dataset;
   json["strategy"] = job.spec.strategy.kind;
+  json["encoding"] = job.spec.update.encoding;
   json["sites"] = list_to_json(job.sites);
   json["rounds_done"] = list_to_json(job.rounds);
   return json;

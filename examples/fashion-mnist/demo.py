@@ -70,6 +70,18 @@ class Demo:
             raise SystemExit(f"error: {job} did not complete")
         return self.entente("job", "show", job)
 
+    def wait_for(self, jobs, watch=lambda states: None):
+        """Until all have completed; `watch` sees them twice a second."""
+        while True:
+            states = {job["job"]: job for job in self.entente("job", "list")}
+            watch(states)
+            if all(states[job]["state"] in ("completed", "failed", "aborted") for job in jobs):
+                break
+            time.sleep(0.5)
+        for job in jobs:
+            if states[job]["state"] != "completed":
+                raise SystemExit(f"error: {job} {states[job]['state']}: {states[job]['reason']}")
+
     def train_alone(self, rounds):
         """One job per site, all at the same time: the same work on nobody's data but its own."""
         print("\n== The same model, trained by each site alone ==\n", flush=True)
@@ -81,19 +93,14 @@ class Demo:
                                      *[part for o in overrides for part in ("--set", o)])
             jobs[site] = submitted["job"]
         shown = {}
-        while True:
-            states = {job["job"]: job for job in self.entente("job", "list")}
+
+        def show_rounds(states):
             for site, job in jobs.items():
                 if states[job]["round"] != shown.get(site, 0):
                     shown[site] = states[job]["round"]
                     print(f"{site}: round {shown[site]} of {rounds}", flush=True)
-            if all(states[job]["state"] in ("completed", "failed", "aborted")
-                   for job in jobs.values()):
-                break
-            time.sleep(0.5)
-        for site, job in jobs.items():
-            if states[job]["state"] != "completed":
-                raise SystemExit(f"error: {job} {states[job]['state']}: {states[job]['reason']}")
+
+        self.wait_for(list(jobs.values()), show_rounds)
         return {site: self.entente("job", "show", job) for site, job in jobs.items()}
 
 

@@ -17,6 +17,7 @@
 #include "common/domain/seeds.h"
 #include "common/tensors/safetensors.h"
 #include "tests/support/quick_trainer.h"
+#include "tests/support/sent_updates.h"
 
 namespace entente::soak {
 namespace {
@@ -68,6 +69,7 @@ class Recomputation {
         job_(std::move(job)),
         seed_(spec.seed.value()),
         layout_(resolve_model(spec.model).value().layout),
+        sent_(layout_, spec.update),
         examined_(examined) {}
 
   void run() {
@@ -101,7 +103,7 @@ class Recomputation {
       if (site == kPoisoner && integration::is_poisoned(seed)) {
         violation("P6", fmt::format("version {} has an update of NaN", round));
       }
-      updates.push_back(quick_update(model, seed));
+      updates.push_back(sent_.send(site, quick_update(model, seed), seed));
       rows.push_back(updates.back().data());
       weights.push_back(examples);
       ++examined_.updates;
@@ -133,6 +135,7 @@ class Recomputation {
   const std::string job_;
   const std::uint64_t seed_;
   const TensorLayout layout_;
+  integration::SentUpdates sent_;
   Examined& examined_;
 };
 

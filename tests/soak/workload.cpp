@@ -7,6 +7,7 @@
 #include <stdexcept>
 
 #include "common/config/job_file.h"
+#include "common/domain/update_encodings.h"
 
 namespace entente::soak {
 namespace {
@@ -58,7 +59,9 @@ void Workload::submit(Clock::time_point now) {
   file.sites_min = 4;  // whoever is away at its start does not take part
   file.sites_extra = fmt::format("quorum = {}\n", kQuorum);
   file.hidden = random_() % 3 == 0 ? 4000 : 16;  // an update of one chunk and a half, or of 5 KB
-  file.extra = fmt::format("seed = {}\nstall_window = \"2m\"\n", random_() % 1'000'000);
+  const auto encodings = encoding_names();
+  file.extra = fmt::format("seed = {}\nstall_window = \"2m\"\nupdate.encoding = \"{}\"\n",
+                           random_() % 1'000'000, encodings[random_() % encodings.size()]);
   SoakedJob job;
   job.spec = parse_job_file(file.toml(), "soak", {}).value();
   job.submitted = now;
