@@ -78,6 +78,7 @@ class Promises {
   std::set<TaskKey> damaged_;                     // accepted updates that are to be lost
   std::set<std::pair<JobId, Round>> incomplete_;  // rounds that have lost one since they closed
   std::set<SiteId> disks_lost_;
+  std::set<std::pair<JobId, SiteId>> uncounted_;  // sites with an accepted update that was lost
 };
 
 }  // namespace entente::simulation
