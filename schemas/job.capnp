@@ -213,6 +213,9 @@ struct JobSpec {
 
   update @11 :UpdateSpec;
   # Null: float32.
+  
+  priority @12 :Int32;
+  # -100 to 100. Among the jobs that wait for sites the highest goes first.
 }
 
 struct JobOffer {

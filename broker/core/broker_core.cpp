@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <utility>
 
+#include "broker/core/claims.h"
 #include "broker/core/jobs.h"
+#include "broker/core/queue.h"
 #include "broker/core/requests.h"
 #include "broker/core/rounds.h"
 #include "broker/core/sessions.h"
@@ -49,9 +51,10 @@ class Dispatch {
       if (step_.now.monotonic - job.saved_at >= kSaveEvery) {
         step_.save(job);
       }
-      look_for_sites(step_, job);
+      release_unanswered(step_, job);
       advance(step_, job);
     }
+    save_usage(step_);
     push_progress(step_);
   }
 
@@ -124,9 +127,8 @@ std::optional<Millis> look_every(const State& state) {
     const bool is_watched =
         !job.ended() && (std::any_of(job.tasks.begin(), job.tasks.end(),
                                      [](const auto& entry) { return is_open(entry.second); }) ||
-                         std::any_of(job.parts.begin(), job.parts.end(), [](const auto& entry) {
-                           return entry.second.row.enrolment == Enrolment::offered;
-                         }));
+                         std::any_of(job.parts.begin(), job.parts.end(),
+                                     [](const auto& entry) { return is_thinking(entry.second); }));
     if (is_watched) {
       every = std::min(every.value_or(kLookEveryMax), job.spec().stall_window / kLooksPerWindow);
     }
@@ -148,7 +150,7 @@ std::optional<Monotonic> earliest_after(const State& state, Monotonic last_tick)
     consider(job.deadline);
     consider(job.saved_at + kSaveEvery);
     for (const auto& [site, part] : job.parts) {
-      if (part.row.enrolment == Enrolment::offered) {
+      if (is_thinking(part)) {
         consider(part.offered_at + job.spec().stall_window);
       }
     }
@@ -166,8 +168,9 @@ std::optional<Monotonic> earliest_after(const State& state, Monotonic last_tick)
 BrokerCore::BrokerCore(BrokerInfo info, Snapshot snapshot, Now now) {
   state_.broker_name = std::move(info.name);
   state_.version = std::move(info.version);
+  state_.queue.settings = info.queue;
   for (auto& row : snapshot.sites) {
-    state_.sites[row.site].row = std::move(row);
+    know_site(state_, row.site).row = std::move(row);
   }
   for (auto& row : snapshot.jobs) {
     auto& job = state_.jobs[row.job];
@@ -199,6 +202,10 @@ BrokerCore::BrokerCore(BrokerInfo info, Snapshot snapshot, Now now) {
       job.tasks.insert_or_assign(key, std::move(task));
     }
   }
+  for (auto& row : snapshot.usage) {
+    state_.usage[row.coordinator] = {std::move(row), now.monotonic, 0, 0};
+  }
+  count_claims(state_, now.monotonic);
 }
 
 Effects BrokerCore::resume(Now now) {
@@ -210,6 +217,7 @@ Effects BrokerCore::resume(Now now) {
   last_tick_ = now.monotonic;
   last_look_ = now.monotonic;
   std::visit(Dispatch(step), Event(Tick{}));
+  run_queue(step);
   return effects;
 }
 
@@ -221,6 +229,7 @@ Effects BrokerCore::step(const Event& event, Now now) {
     last_tick_ = now.monotonic;
   }
   std::visit(Dispatch(step), event);
+  run_queue(step);
   return effects;
 }
 

@@ -23,6 +23,7 @@ namespace entente::broker {
 struct BrokerInfo {
   std::string name;
   std::string version;
+  QueueSettings queue{};
 };
 
 class BrokerCore {

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 
+#include "broker/core/claims.h"
 #include "broker/core/jobs.h"
 #include "broker/core/matchmaker.h"
 #include "broker/core/tasks.h"
@@ -55,17 +56,21 @@ std::optional<std::string> vacancy(const Step& step, const Job& job, const Part&
   return has_failed(task) ? std::optional(task->row.reason) : std::nullopt;
 }
 
-// Who stands by and may take a place at once, the first by id.
+// Whether the site stands by and could take a place at once.
+bool may_take_place(const Step& step, const Job& job, const Part& part) {
+  const auto& site = step.state.sites.at(part.row.site);
+  if (!has_accepted(part) || part.row.has_place || part.row.silent || !site.advertised ||
+      site.row.draining) {
+    return false;
+  }
+  const auto* task = task_of(job, part.row.site);
+  return !has_failed(task) && (task == nullptr || !is_open(*task) || !is_stalled(step, job, *task));
+}
+
+// The first by id of those who have a slot for it.
 Part* next_in_line(Step& step, Job& job) {
   for (auto& [id, part] : job.parts) {
-    const auto& site = step.state.sites.at(id);
-    if (!has_accepted(part) || part.row.has_place || part.row.silent || !site.advertised ||
-        site.row.draining) {
-      continue;
-    }
-    const auto* task = task_of(job, id);
-    if (!has_failed(task) &&
-        (task == nullptr || !is_open(*task) || !is_stalled(step, job, *task))) {
+    if (part.row.claimed && may_take_place(step, job, part)) {
       return &part;
     }
   }
@@ -75,7 +80,7 @@ Part* next_in_line(Step& step, Job& job) {
 void hand_over(Step& step, Job& job, Part& from, Part& to, const std::string& why) {
   from.row.has_place = false;
   to.row.has_place = true;
-  step.save(from);
+  release(step, job, from);
   step.save(to);
   JobEvent event;
   event.kind = JobEventKind::site_replaced;
@@ -86,21 +91,18 @@ void hand_over(Step& step, Job& job, Part& from, Part& to, const std::string& wh
   step.tell(job, std::move(event));
 }
 
-// Asks sites that are not in the job yet, until `wanted` offers are under way.
-void ask_outsiders(Step& step, Job& job, std::size_t wanted) {
-  auto under_way = static_cast<std::size_t>(
-      std::count_if(job.parts.begin(), job.parts.end(),
-                    [&](const auto& entry) { return may_still_answer(step, job, entry.second); }));
-  for (const auto& [id, site] : step.state.sites) {
-    if (under_way >= wanted) {
-      return;
+// Gives the slots of sites that stand by back. How many are asked and may still join.
+std::size_t release_spare(Step& step, Job& job) {
+  std::size_t asked = 0;
+  for (auto& [id, part] : job.parts) {
+    const auto* task = task_of(job, id);
+    const bool is_busy = task != nullptr && is_open(*task);
+    if (part.row.claimed && !part.row.has_place && has_accepted(part) && !is_busy) {
+      release(step, job, part);
     }
-    if (!job.parts.contains(id) && site.advertised && !site.row.draining &&
-        fits(job.spec(), site)) {
-      offer_job(step, job, id);
-      ++under_way;
-    }
+    asked += part.row.claimed && !has_accepted(part) ? 1 : 0;
   }
+  return asked;
 }
 
 }  // namespace
@@ -128,8 +130,9 @@ std::vector<SiteId> sites_at_work(const State& state, const Job& job, Among amon
   std::vector<SiteId> sites;
   for (const auto& [id, part] : job.parts) {
     const auto& site = state.sites.at(id);
-    if (has_accepted(part) && (part.row.has_place || among == Among::accepted) &&
-        !site.row.draining && (!part.row.silent || site.session)) {
+    if (has_accepted(part) && part.row.claimed &&
+        (part.row.has_place || among == Among::accepted) && !site.row.draining &&
+        (!part.row.silent || site.session)) {
       sites.push_back(id);
     }
   }
@@ -147,8 +150,8 @@ void give_out_places(Step& step, Job& job) {
   std::size_t given = 0;
   for (const bool mandatory : {true, false}) {
     for (auto& [id, part] : job.parts) {
-      if (has_accepted(part) && is_mandatory(job, id) == mandatory &&
-          !step.state.sites.at(id).row.draining && (max == 0 || given < max)) {
+      if (has_accepted(part) && part.row.claimed && is_mandatory(job, id) == mandatory &&
+          (max == 0 || given < max)) {
         part.row.has_place = true;
         step.save(part);
         ++given;
@@ -171,7 +174,26 @@ void fill_places(Step& step, Job& job) {
       }
     }
   }
-  ask_outsiders(step, job, untaken);
+  const auto asked = release_spare(step, job);
+  const auto vacancies = static_cast<std::uint32_t>(untaken - std::min(untaken, asked));
+  step.state.queue.is_stale = step.state.queue.is_stale || vacancies > job.vacancies;
+  job.vacancies = vacancies;
+}
+
+std::vector<SiteIndex> replacements(const Step& step, Job& job) {
+  std::vector<SiteIndex> sites;
+  for (const auto& [id, part] : job.parts) {
+    if (!part.row.claimed && may_take_place(step, job, part)) {
+      sites.push_back(step.state.sites.at(id).index);
+    }
+  }
+  job.candidates.refresh(job.spec(), step.state);
+  for (const auto& [id, site] : step.state.sites) {
+    if (!job.parts.contains(id) && job.candidates.fits(site.index)) {
+      sites.push_back(site.index);
+    }
+  }
+  return sites;
 }
 
 void join_open_round(Step& step, Job& job) {

@@ -9,9 +9,10 @@
 //  - Who is back joins the open round at once, unless it has answered in it already.
 //  - A place is vacant while its holder is silent or its task stalls, while the holder has failed
 //    for good in this round, and while it is draining and has nothing left to finish in this round.
-//    When the job allows it (sites.replace), the first by id of those who stand by takes the place;
-//    when nobody does, the next eligible site is asked to join the job. Until then the holder may
-//    come back to its place.
+//    When the job allows it (sites.replace), the first by id of those who stand by takes the place,
+//    and the slot of the one before is given back; when nobody does, the next eligible site is
+//    asked to join the job. Either one claims a slot first (scheduler.h). Until then the holder may
+//    come back to its place. Who stands by holds no slot.
 //  - A mandatory site's place is kept for it: the coordinator wants its data, not somebody's.
 //    Rounds close without it when it is silent, as without any other.
 //  - A site that is draining finishes its tasks and gets no new ones, in no job.
@@ -37,12 +38,15 @@ enum class Among : std::uint8_t { accepted, holding_places };
 
 [[nodiscard]] std::size_t places(const Job& job);
 
-// At the start of the job: to mandatory sites first, then by id, at most sites.max. Draining sites
-// get none.
+// At the start of the job: to all that have accepted and hold a slot, at most sites.max.
 void give_out_places(Step& step, Job& job);
 
-// Lets others take vacant places, and asks for more sites where nobody can.
+// Lets others take vacant places, and notes how many sites must be claimed where nobody can.
 void fill_places(Step& step, Job& job);
+
+// Who may be claimed for a vacant place: those who stand by, then sites that are not in the job
+// yet.
+[[nodiscard]] std::vector<SiteIndex> replacements(const Step& step, Job& job);
 
 // Gives a task to every site that holds a place and has none in the open training round, as far as
 // the round still lacks answers.

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include "broker/core/cohort.h"
-#include "broker/core/jobs.h"
 #include "broker/core/rounds.h"
 #include "broker/core/sessions.h"
 #include "broker/core/tasks.h"
@@ -26,8 +25,8 @@ void tell_jobs(Step& step, const Site& site, JobEventKind kind, const std::strin
 }
 
 void look_at_jobs(Step& step) {
+  step.state.queue.is_stale = true;
   for (auto& [id, job] : step.state.jobs) {
-    look_for_sites(step, job);
     advance(step, job);
   }
 }

@@ -9,7 +9,8 @@
 namespace entente::broker {
 
 enum class JobTrigger : std::uint8_t {
-  admitted,         // checked and stored: look for sites
+  sites_claimed,    // its turn has come, and its sites are asked
+  sites_lost,       // it has too few of them, and nobody else can be asked now
   sites_found,      // enough sites have accepted
   rounds_finished,  // the last model is published and evaluated
   cannot_go_on,     // deadline, too few sites, a failed merge
@@ -23,10 +24,11 @@ struct JobTransition {
 };
 
 constexpr std::array kJobTransitions{
-    JobTransition{JobState::queued, JobTrigger::admitted, JobState::matching},
+    JobTransition{JobState::queued, JobTrigger::sites_claimed, JobState::matching},
     JobTransition{JobState::queued, JobTrigger::cannot_go_on, JobState::failed},
     JobTransition{JobState::queued, JobTrigger::abort_requested, JobState::aborted},
     JobTransition{JobState::matching, JobTrigger::sites_found, JobState::running},
+    JobTransition{JobState::matching, JobTrigger::sites_lost, JobState::queued},
     JobTransition{JobState::matching, JobTrigger::cannot_go_on, JobState::failed},
     JobTransition{JobState::matching, JobTrigger::abort_requested, JobState::aborted},
     JobTransition{JobState::running, JobTrigger::rounds_finished, JobState::completed},

@@ -4,8 +4,8 @@
 
 #include <algorithm>
 
+#include "broker/core/claims.h"
 #include "broker/core/cohort.h"
-#include "broker/core/matchmaker.h"
 #include "broker/core/rounds.h"
 #include "broker/core/tasks.h"
 #include "common/base/check.h"
@@ -34,96 +34,14 @@ JobId next_job_id(const State& state, const std::string& name) {
   return *id;
 }
 
-bool is_in(const std::vector<SiteId>& list, const SiteId& site) {
-  return std::find(list.begin(), list.end(), site) != list.end();
-}
-
-template <class Predicate>
-std::size_t count_parts(const Job& job, Predicate holds) {
-  return static_cast<std::size_t>(
-      std::count_if(job.parts.begin(), job.parts.end(),
-                    [&holds](const auto& entry) { return holds(entry.second); }));
-}
-
-std::size_t count(const Job& job, Enrolment enrolment) {
-  return count_parts(job, [enrolment](const Part& p) { return p.row.enrolment == enrolment; });
-}
-
-// Has accepted, and is not draining.
-bool is_ready(const State& state, const Part& part) {
-  return part.row.enrolment == Enrolment::accepted && !state.sites.at(part.row.site).row.draining;
-}
-
-// Whether sites.max has room for one more site that is not mandatory, beside those that are not and
-// for which `has_place` holds. A mandatory site's place is kept for it, wherever it is.
-template <class Predicate>
-bool has_room(const Job& job, Predicate has_place) {
+// Whether sites.max has room for one more site that is not mandatory. A mandatory site's place is
+// kept for it, wherever it is.
+bool has_room(const Job& job) {
   const auto& sites = job.spec().sites;
-  const auto others = count_parts(
-      job, [&](const Part& part) { return !is_mandatory(job, part.row.site) && has_place(part); });
-  return sites.max == 0 || sites.mandatory.size() + others < sites.max;
-}
-
-// Asks the next sites, up to sites.max accepted or asked at once.
-void ask_sites(Step& step, Job& job, const std::vector<SiteId>& eligible) {
-  const auto has_place = [&](const Part& part) {
-    return is_ready(step.state, part) || may_still_answer(step, job, part);
-  };
-  for (const auto& id : eligible) {
-    const auto& site = step.state.sites.at(id);
-    if (!job.parts.contains(id) && site.advertised && !site.row.draining &&
-        (is_mandatory(job, id) || has_room(job, has_place))) {
-      offer_job(step, job, id);
-    }
-  }
-}
-
-// Sites that do not fit by what the broker knows of them, and that have just connected and are
-// about to say what they have.
-std::size_t about_to_advertise(const State& state, const Match& match) {
-  return static_cast<std::size_t>(
-      std::count_if(match.excluded.begin(), match.excluded.end(), [&](const Exclusion& exclusion) {
-        const auto& site = state.sites.at(exclusion.site);
-        return site.session && !site.advertised;
-      }));
-}
-
-// Why the job can no longer start; nothing while it may.
-std::optional<std::string> dead_end(const State& state, const Job& job, const Match& match) {
-  std::size_t candidates = about_to_advertise(state, match);
-  for (const auto& id : match.eligible) {
-    const auto part = job.parts.find(id);
-    const bool declined =
-        part != job.parts.end() && part->second.row.enrolment == Enrolment::declined;
-    candidates += declined ? 0 : 1;
-    if (declined && is_in(job.spec().sites.mandatory, id)) {
-      return fmt::format("mandatory site \"{}\" declined{}", id.str(), declined_sites(job));
-    }
-  }
-  if (count(job, Enrolment::declined) > 0 && candidates < job.spec().sites.min) {
-    const auto excluded = describe(match.excluded);
-    return fmt::format("{} of {} required sites are left{}{}{}", candidates, job.spec().sites.min,
-                       declined_sites(job), excluded.empty() ? "" : "\n", excluded);
-  }
-  return std::nullopt;
-}
-
-bool is_waiting_for_answer(const Step& step, const Job& job) {
-  return std::any_of(job.parts.begin(), job.parts.end(),
-                     [&](const auto& entry) { return may_still_answer(step, job, entry.second); });
-}
-
-std::size_t ready_sites(const State& state, const Job& job) {
-  return count_parts(job, [&state](const Part& part) { return is_ready(state, part); });
-}
-
-bool has_enough_sites(const State& state, const Job& job) {
-  const auto& sites = job.spec().sites;
-  return ready_sites(state, job) >= sites.min &&
-         std::all_of(sites.mandatory.begin(), sites.mandatory.end(), [&](const SiteId& id) {
-           const auto part = job.parts.find(id);
-           return part != job.parts.end() && is_ready(state, part->second);
-         });
+  const auto others = std::count_if(job.parts.begin(), job.parts.end(), [&job](const auto& entry) {
+    return entry.second.row.claimed && !is_mandatory(job, entry.first);
+  });
+  return sites.max == 0 || sites.mandatory.size() + static_cast<std::size_t>(others) < sites.max;
 }
 
 void close_for_site(Step& step, Job& job, Part& part) {
@@ -151,19 +69,19 @@ void end(Step& step, Job& job, JobTrigger trigger, JobEventKind kind, const std:
   for (auto& [id, part] : job.parts) {
     close_for_site(step, job, part);
   }
+  release_all(step, job);
+  job.wait.reset();
+  step.state.queue.is_stale = true;
   job.tasks.clear();
   drop_last_server_state(step, job);
   std::erase_if(step.state.watchers, [&job](const Watcher& w) { return w.job == job.id(); });
 }
 
 // Whether an acceptance is of use, now or later.
-bool is_welcome(const Step& step, const Job& job, const SiteId& site) {
-  if (job.spec().sites.replace) {
-    return true;
-  }
-  return job.row.state == JobState::matching &&
-         (is_mandatory(job, site) ||
-          has_room(job, [&step](const Part& part) { return is_ready(step.state, part); }));
+bool is_welcome(const Job& job, const Part& part) {
+  return job.spec().sites.replace || part.row.claimed ||
+         (job.row.state != JobState::running &&
+          (is_mandatory(job, part.row.site) || has_room(job)));
 }
 
 std::string answer_text(const Job& job, const SiteId& site, const msg::JobReply& reply,
@@ -190,42 +108,21 @@ Job& admit(Step& step, const Identity& coordinator, const JobSpec& spec, const D
   job.row.spec = spec;
   job.row.spec_digest = digest;
   job.row.submitted_unix_ms = step.now.unix_ms;
+  job.row.number = step.state.jobs.size();
   job.layout = std::move(layout);
   job.deadline = step.now.monotonic + spec.deadline;
   step.save(job);
   step.audit(coordinator.path(), "job.submit", object(job), digest.hex());
-  step.move(job, JobTrigger::admitted, "looking for sites");
   JobEvent event;
   event.kind = JobEventKind::submitted;
   event.text =
       fmt::format("{} submitted by {}, {} rounds", id.str(), coordinator.name, spec.rounds);
   step.tell(job, std::move(event));
+  step.state.queue.is_stale = true;
   return job;
 }
 
-void look_for_sites(Step& step, Job& job) {
-  if (job.row.state != JobState::matching) {
-    return;
-  }
-  const auto candidates = match(job.spec(), step.state.sites);
-  if (auto reason = dead_end(step.state, job, candidates)) {
-    fail(step, job, std::move(*reason));
-    return;
-  }
-  ask_sites(step, job, candidates.eligible);
-  if (!has_enough_sites(step.state, job)) {
-    const auto reason = fmt::format("waiting for sites: {} accepted, {} asked, {} needed",
-                                    ready_sites(step.state, job), count(job, Enrolment::offered),
-                                    job.spec().sites.min);
-    if (job.row.reason != reason) {
-      job.row.reason = reason;
-      step.save(job);
-    }
-    return;
-  }
-  if (is_waiting_for_answer(step, job)) {
-    return;
-  }
+void start(Step& step, Job& job) {
   step.move(job, JobTrigger::sites_found, "");
   give_out_places(step, job);
   JobEvent event;
@@ -233,16 +130,6 @@ void look_for_sites(Step& step, Job& job) {
   event.text = fmt::format("started with {} sites", places(job));
   step.tell(job, std::move(event));
   start_rounds(step, job);
-}
-
-void offer_job(Step& step, Job& job, const SiteId& site) {
-  Part part;
-  part.row.job = job.id();
-  part.row.site = site;
-  part.offered_at = step.now.monotonic;
-  step.save(part);
-  job.parts.emplace(site, std::move(part));
-  repeat_offer(step, job, site);
 }
 
 void repeat_offer(Step& step, const Job& job, const SiteId& site) {
@@ -277,8 +164,11 @@ void on_job_reply(Step& step, const SiteId& site, const msg::JobReply& reply) {
       reply.spec_digest != job.row.spec_digest) {
     return;
   }
-  const bool is_turned_away = !reply.decline && !is_welcome(step, job, site);
+  const bool is_turned_away = !reply.decline && !is_welcome(job, part->second);
   auto& row = part->second.row;
+  if (reply.decline) {
+    release(step, job, part->second);
+  }
   row.enrolment = reply.decline || is_turned_away ? Enrolment::declined : Enrolment::accepted;
   row.reason = reply.decline    ? reply.decline->message
                : is_turned_away ? "answered when the job had started or its places were taken"
@@ -295,7 +185,7 @@ void on_job_reply(Step& step, const SiteId& site, const msg::JobReply& reply) {
   if (is_turned_away) {
     step.send(site, msg::JobClosed{job.id(), row.reason});
   }
-  look_for_sites(step, job);
+  step.state.queue.is_stale = true;
   advance(step, job);
 }
 

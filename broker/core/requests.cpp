@@ -8,6 +8,7 @@
 #include "broker/core/draining.h"
 #include "broker/core/jobs.h"
 #include "broker/core/matchmaker.h"
+#include "broker/core/queue.h"
 #include "broker/core/views.h"
 #include "common/base/nearest.h"
 
@@ -57,7 +58,7 @@ class Answer {
     }
     auto& job = admit(step_, who, submit.spec, digest,
                       std::make_shared<const TensorLayout>(std::move(model->layout)));
-    look_for_sites(step_, job);
+    run_queue(step_);
     reply(summarise(job));
   }
 

@@ -41,7 +41,8 @@ struct JobRow {
   std::string reason;  // why it waits or how it ended
   UnixMillis submitted_unix_ms = 0;
   std::uint64_t last_event_seq = 0;
-  Millis elapsed{};  // of its deadline, by the broker's own clock while it ran
+  Millis elapsed{};          // of its deadline, by the broker's own clock while it ran
+  std::uint64_t number = 0;  // in the order of submission
 };
 
 // A site's part in a job.
@@ -57,6 +58,7 @@ struct PartRow {
   bool told_closed = false;    // JobClosed was sent
   bool has_place = false;      // takes part in the rounds (cohort.h)
   bool silent = false;         // its last task was lost, and nothing was heard of it since
+  bool claimed = false;        // the job holds one of the site's slots (claims.h)
 };
 
 struct RoundRow {
@@ -83,6 +85,12 @@ struct ModelRow {
   ModelView model;
 };
 
+// What a coordinator has used of the consortium (usage.h).
+struct UsageRow {
+  std::string coordinator;
+  double site_seconds = 0;
+};
+
 struct EventRow {
   JobId job;
   JobEvent event;
@@ -97,7 +105,8 @@ struct AuditRow {
   std::string detail;
 };
 
-using Row = std::variant<SiteRow, JobRow, PartRow, RoundRow, TaskRow, ModelRow, EventRow, AuditRow>;
+using Row = std::variant<SiteRow, JobRow, PartRow, RoundRow, TaskRow, ModelRow, EventRow, AuditRow,
+                         UsageRow>;
 
 // Everything the core needs to go on. Tasks: those of jobs that have not ended.
 struct Snapshot {
@@ -106,6 +115,7 @@ struct Snapshot {
   std::vector<PartRow> parts;
   std::vector<RoundRow> rounds;
   std::vector<TaskRow> tasks;
+  std::vector<UsageRow> usage{};
 };
 
 }  // namespace entente::broker

@@ -29,8 +29,7 @@ SiteId site_of(const Identity& identity) {
 // False when another installation already answers for this site.
 bool take_over(Step& step, Session& session, const msg::Hello& hello) {
   const auto id = site_of(session.identity);
-  auto& site = step.state.sites[id];
-  site.row.site = id;
+  auto& site = know_site(step.state, id);
   if (site.session && *site.session != session.id) {
     if (site.row.instance != hello.instance) {
       refuse_session(
@@ -53,6 +52,17 @@ bool take_over(Step& step, Session& session, const msg::Hello& hello) {
 
 }  // namespace
 
+Site& know_site(State& state, const SiteId& id) {
+  const auto [entry, is_new] = state.sites.try_emplace(id);
+  auto& site = entry->second;
+  if (is_new) {
+    site.row.site = id;
+    site.index = static_cast<SiteIndex>(state.adverts.size());
+    state.adverts.push_back(1);
+  }
+  return site;
+}
+
 void on_session_opened(Step& step, const SessionOpened& opened) {
   step.state.sessions[opened.session] = Session{opened.session, opened.identity, false};
 }
@@ -74,6 +84,7 @@ void on_session_closed(Step& step, SessionId id) {
     site.advertised = false;
     site.row.last_seen_unix_ms = step.now.unix_ms;
     step.save(site);
+    step.state.queue.is_stale = true;
   }
 }
 
@@ -106,6 +117,9 @@ void on_hello(Step& step, Session& session, const msg::Hello& hello) {
 
 void on_advert(Step& step, const SiteId& id, const msg::Advert& advert) {
   auto& site = step.state.sites.at(id);
+  if (site.row.advert != advert.advert) {
+    ++step.state.adverts[site.index];
+  }
   site.row.advert = advert.advert;
   site.row.last_seen_unix_ms = step.now.unix_ms;
   site.advertised = true;
@@ -114,6 +128,7 @@ void on_advert(Step& step, const SiteId& id, const msg::Advert& advert) {
 }
 
 void catch_up(Step& step, const Site& site) {
+  step.state.queue.is_stale = true;
   const auto& id = site.row.site;
   for (auto& [job_id, job] : step.state.jobs) {
     const auto part = job.parts.find(id);
@@ -133,7 +148,6 @@ void catch_up(Step& step, const Site& site) {
         heard_from(step, job, id);
       }
     }
-    look_for_sites(step, job);
     advance(step, job);
   }
 }

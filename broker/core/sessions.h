@@ -10,6 +10,9 @@
 
 namespace entente::broker {
 
+// The site of that name, which may be new to the broker.
+Site& know_site(State& state, const SiteId& id);
+
 void on_session_opened(Step& step, const SessionOpened& opened);
 void on_session_closed(Step& step, SessionId session);
 void on_hello(Step& step, Session& session, const msg::Hello& hello);

@@ -9,8 +9,12 @@
 #include <string>
 #include <vector>
 
+#include "broker/core/candidates.h"
 #include "broker/core/rows.h"
+#include "broker/core/scheduler.h"
+#include "broker/core/usage.h"
 #include "common/base/ids.h"
+#include "common/base/limits.h"
 #include "common/base/time.h"
 #include "common/domain/identity.h"
 #include "common/domain/layers.h"
@@ -28,6 +32,8 @@ struct Site {
   SiteRow row;
   std::optional<SessionId> session;  // set while connected
   bool advertised = false;           // in this session: offers may be sent
+  SiteIndex index = 0;               // in the order in which the broker came to know them
+  std::uint32_t claimed = 0;         // of its slots
 };
 
 // A task whose result is not yet settled, or was settled in the current round.
@@ -50,8 +56,17 @@ struct Part {
   Monotonic offered_at{};
 };
 
+// It has been asked, and its answer is awaited with a slot in hand.
+[[nodiscard]] inline bool is_thinking(const Part& part) {
+  return part.row.claimed && part.row.enrolment == Enrolment::offered;
+}
+
 struct Job {
   JobRow row;
+  Candidates candidates;
+  std::optional<Wait> wait;     // while it is queued
+  std::uint32_t claims = 0;     // slots that it holds
+  std::uint32_t vacancies = 0;  // places that nobody in the job can take (cohort.h)
   std::shared_ptr<const TensorLayout> layout;
   Monotonic deadline{};
   Monotonic saved_at{};  // with the elapsed part of the deadline
@@ -73,12 +88,31 @@ struct Watcher {
   bool progress_waits = false;
 };
 
+// What the operator sets in broker.toml.
+struct QueueSettings {
+  Millis half_life = limits::kUsageHalfLifeDefault;
+  std::int32_t coordinator_priority_max = 0;  // operators may go up to 100
+  Quota quota;                                // of each coordinator
+};
+
+struct Queue {
+  QueueSettings settings;
+  Monotonic usage_saved_at{};
+  bool is_stale = true;        // something has changed that claims may follow from
+  std::vector<JobId> waiting;  // in the order of the last plan
+  std::optional<JobId> reserved;
+  std::vector<SiteIndex> reserved_sites;
+};
+
 struct State {
   std::string broker_name;
   std::string version;
   std::map<SessionId, Session> sessions;
   std::map<SiteId, Site> sites;
   std::map<JobId, Job> jobs;
+  std::vector<std::uint64_t> adverts;  // by Site::index, another number after each change
+  std::map<std::string, Usage> usage;  // by coordinator
+  Queue queue;
   std::vector<Watcher> watchers;
 };
 

@@ -29,7 +29,7 @@ JobSummary summarise(const Job& job) {
   summary.coordinator = job.row.coordinator;
   summary.rounds = job.spec().rounds;
   summary.submitted_unix_ms = job.row.submitted_unix_ms;
-  summary.reason = job.row.reason;
+  summary.reason = job.wait ? sentence(*job.wait) : job.row.reason;
   for (const auto& [number, round] : job.rounds) {
     if (round.state == RoundState::done) {
       summary.round = number;

@@ -60,6 +60,7 @@ class BrokerStore::Impl {
     load_parts(snapshot);
     load_rounds(snapshot);
     load_tasks(snapshot);
+    load_usage(snapshot);
     return snapshot;
   }
 
@@ -190,7 +191,7 @@ class BrokerStore::Impl {
 
   void save(const JobRow& row) {
     auto& insert = statements_.prepare(
-        "INSERT INTO jobs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (job) DO UPDATE SET"
+        "INSERT INTO jobs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (job) DO UPDATE SET"
         " state = excluded.state, reason = excluded.reason,"
         " last_event_seq = excluded.last_event_seq, elapsed_ms = excluded.elapsed_ms");
     Binder(insert)
@@ -202,13 +203,14 @@ class BrokerStore::Impl {
         .text(row.reason)
         .integer(static_cast<std::uint64_t>(row.submitted_unix_ms))
         .integer(row.last_event_seq)
-        .integer(static_cast<std::uint64_t>(row.elapsed.count()));
+        .integer(static_cast<std::uint64_t>(row.elapsed.count()))
+        .integer(row.number);
     insert.exec();
   }
 
   void save(const PartRow& row) {
     auto& insert = statements_.prepare(
-        "INSERT OR REPLACE INTO parts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+        "INSERT OR REPLACE INTO parts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
     Binder(insert)
         .text(row.job.str())
         .text(row.site.str())
@@ -220,7 +222,8 @@ class BrokerStore::Impl {
         .integer(row.examples)
         .integer(row.told_closed ? 1 : 0)
         .integer(row.has_place ? 1 : 0)
-        .integer(row.silent ? 1 : 0);
+        .integer(row.silent ? 1 : 0)
+        .integer(row.claimed ? 1 : 0);
     insert.exec();
   }
 
@@ -316,6 +319,12 @@ class BrokerStore::Impl {
 
   void save(const AuditRow& row) { audit_.append(row); }
 
+  void save(const UsageRow& row) {
+    auto& insert = statements_.prepare("INSERT OR REPLACE INTO usage VALUES (?, ?)");
+    Binder(insert).text(row.coordinator).real(row.site_seconds);
+    insert.exec();
+  }
+
   std::vector<Contribution> contributions(const JobId& job, Round version) {
     auto& query = statements_.prepare(
         "SELECT site, blob, examples, weight FROM contributions WHERE job = ? AND version = ?"
@@ -363,6 +372,7 @@ class BrokerStore::Impl {
       job.submitted_unix_ms = static_cast<UnixMillis>(row.integer());
       job.last_event_seq = row.integer();
       job.elapsed = Millis(static_cast<std::int64_t>(row.integer()));
+      job.number = row.integer();
       snapshot.jobs.push_back(std::move(job));
     }
   }
@@ -383,6 +393,7 @@ class BrokerStore::Impl {
       part.told_closed = row.integer() != 0;
       part.has_place = row.integer() != 0;
       part.silent = row.integer() != 0;
+      part.claimed = row.integer() != 0;
       snapshot.parts.push_back(std::move(part));
     }
   }
@@ -403,6 +414,17 @@ class BrokerStore::Impl {
       round.server_state = row.digest();
       round.server_state_bytes = row.integer();
       snapshot.rounds.push_back(std::move(round));
+    }
+  }
+
+  void load_usage(Snapshot& snapshot) {
+    auto& query = statements_.prepare("SELECT * FROM usage");
+    while (query.executeStep()) {
+      RowReader row(query);
+      UsageRow usage;
+      usage.coordinator = row.text();
+      usage.site_seconds = row.real();
+      snapshot.usage.push_back(std::move(usage));
     }
   }
 

@@ -11,7 +11,7 @@ namespace entente::broker {
 
 constexpr std::uint32_t kStoreApplicationId = 0x456e7462;  // "Entb"
 
-constexpr std::array<std::string_view, 3> kStoreMigrations{R"sql(
+constexpr std::array<std::string_view, 4> kStoreMigrations{R"sql(
 CREATE TABLE sites (
   site              TEXT PRIMARY KEY,
   instance          INTEGER NOT NULL,
@@ -152,6 +152,21 @@ UPDATE parts SET has_place = 1 WHERE enrolment = 'accepted';
 UPDATE jobs SET elapsed_ms =
   max(0, (SELECT ifnull(max(unix_ms), 0) FROM events WHERE events.job = jobs.job)
          - submitted_unix_ms);
+)sql",
+                                                           R"sql(
+-- Jobs wait in a queue and hold slots of sites (claims). Before that, all of them had their sites
+-- at once.
+ALTER TABLE jobs ADD COLUMN number INTEGER NOT NULL DEFAULT 0;
+UPDATE jobs SET number = rowid;
+ALTER TABLE parts ADD COLUMN claimed INTEGER NOT NULL DEFAULT 0 CHECK (claimed IN (0, 1));
+UPDATE parts SET claimed = 1 WHERE enrolment <> 'declined' AND EXISTS
+  (SELECT 1 FROM jobs WHERE jobs.job = parts.job AND state IN ('matching', 'running'));
+
+-- What coordinators have used of the consortium, faded to the moment of writing.
+CREATE TABLE usage (
+  coordinator  TEXT PRIMARY KEY,
+  site_seconds REAL NOT NULL CHECK (site_seconds >= 0)
+) STRICT;
 )sql"};
 
 }  // namespace entente::broker

@@ -105,4 +105,11 @@ constexpr std::uint32_t kAttemptsMax = 2;
 constexpr std::chrono::minutes kStallWindowDefault{5};
 constexpr std::chrono::hours kDeadlineDefault{24};
 
+// Priorities of jobs.
+constexpr std::int32_t kPriorityMax = 100;
+
+// What a coordinator has used counts half as much after a week: long enough to even out a busy
+// week, short enough to forget a busy month.
+constexpr std::chrono::hours kUsageHalfLifeDefault{7 * 24};
+
 }  // namespace entente::limits

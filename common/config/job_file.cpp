@@ -168,6 +168,8 @@ JobSpec read_job(TomlReader root) {
   spec.deadline = root.duration("deadline", limits::kDeadlineDefault);
   spec.stall_window =
       root.duration("stall_window", std::min<Millis>(limits::kStallWindowDefault, spec.deadline));
+  spec.priority = static_cast<std::int32_t>(
+      root.integer("priority", -limits::kPriorityMax, limits::kPriorityMax, spec.priority));
   spec.sites = read_sites(root.table("sites"));
   spec.model = read_model(root.table("model"));
   spec.train = read_train(root.table("train"));

@@ -76,6 +76,11 @@ Problem check_job(const JobSpec& spec) {
                                spec.deadline.count()),
                    "set deadline to the time that the whole job may take, for example \"24h\"");
   }
+  if (spec.priority < -limits::kPriorityMax || spec.priority > limits::kPriorityMax) {
+    return invalid(fmt::format("priority is {}, must be from {} to {}", spec.priority,
+                               -limits::kPriorityMax, limits::kPriorityMax),
+                   "0 is every job's priority; a lower one lets others go first");
+  }
   if (spec.stall_window <= Millis{0} || spec.stall_window > spec.deadline) {
     return invalid(
         fmt::format("stall_window is {} ms, must be more than 0 and at most deadline, {} ms",

@@ -62,6 +62,7 @@ struct JobSpec {
   std::optional<std::uint64_t> seed;  // by default derived from the spec's digest
   Millis deadline{};                  // from submission to the end
   Millis stall_window{};              // a task without progress for this long is lost
+  std::int32_t priority = 0;  // -100 to 100; the highest goes first (broker/core/scheduler.h)
   SiteSelection sites;
   ModelSpec model;
   TrainSpec train;

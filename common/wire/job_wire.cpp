@@ -156,6 +156,13 @@ static TrainSpec read(schema::TrainSpec::Reader from) {
   };
 }
 
+static std::int32_t read_priority(std::int32_t priority) {
+  if (priority < -limits::kPriorityMax || priority > limits::kPriorityMax) {
+    illegal("job.priority", fmt::format("is {}", priority));
+  }
+  return priority;
+}
+
 static EvaluateSpec read(schema::EvaluateSpec::Reader from) {
   return EvaluateSpec{
       .dataset = label(view(from.getDataset()), "evaluate.dataset"),
@@ -237,6 +244,7 @@ void write(const JobSpec& spec, schema::JobSpec::Builder to) {
   }
   to.setDeadlineMs(spec.deadline.count());
   to.setStallWindowMs(spec.stall_window.count());
+  to.setPriority(spec.priority);
   write(spec.sites, to.initSites());
   write(spec.model, to.initModel());
   write(spec.train, to.initTrain());
@@ -258,6 +266,7 @@ JobSpec read(schema::JobSpec::Reader from) {
       .seed = read(from.getSeed()),
       .deadline = Millis(duration_ms(from.getDeadlineMs(), "job.deadlineMs")),
       .stall_window = Millis(duration_ms(from.getStallWindowMs(), "job.stallWindowMs")),
+      .priority = read_priority(from.getPriority()),
       .sites = read(from.getSites()),
       .model = read(from.getModel()),
       .train = read(from.getTrain()),

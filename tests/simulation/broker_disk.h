@@ -21,6 +21,7 @@ struct BrokerDisk {
   std::map<std::pair<JobId, Round>, ModelView> models;
   std::map<JobId, std::vector<JobEvent>> events;
   std::vector<broker::AuditRow> audit;
+  std::map<std::string, broker::UsageRow> usage;
   std::set<BlobId> blobs;
   std::set<BlobId> damaged;  // among them, and nobody has noticed yet
 

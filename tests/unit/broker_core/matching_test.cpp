@@ -126,17 +126,17 @@ TEST(Matching, ASilentSiteMakesRoomForTheNext) {
 TEST(Matching, NeverTakesMoreSitesThanMax) {
   ThreeSites it;
   const auto id = it.submit_for(sites(1, 2, {SiteId::literal("south")}));
+  it.accept(it.south, id);
   it.wait(small_spec().stall_window);  // east is silent: north is asked as well
   it.accept(it.north, id);
   it.accept(it.east, id);
-  it.accept(it.south, id);
   EXPECT_EQ(it.state(id), JobState::running);
   const auto has_place = [&](const char* site) {
     return it.store.part(id, SiteId::literal(site))->has_place;
   };
   EXPECT_TRUE(has_place("south")) << "it is mandatory";
-  EXPECT_TRUE(has_place("east")) << "the first of the others";
-  EXPECT_FALSE(has_place("north"));
+  EXPECT_TRUE(has_place("north")) << "it has the slot that east gave back";
+  EXPECT_FALSE(has_place("east"));
 }
 
 TEST(Matching, WithoutReplacementWhoFindsThePlacesTakenIsTurnedAway) {
@@ -144,32 +144,35 @@ TEST(Matching, WithoutReplacementWhoFindsThePlacesTakenIsTurnedAway) {
   auto selection = sites(1, 2, {SiteId::literal("south")});
   selection.replace = false;
   const auto id = it.submit_for(selection);
+  it.accept(it.south, id);
   it.wait(small_spec().stall_window);  // east is silent: north is asked as well
-  it.accept(it.north, id);
   EXPECT_EQ(sent<msg::JobClosed>(it.accept(it.east, id), it.east).size(), 1U)
-      << "the last place is the mandatory site's";
+      << "north may still take the last place";
   EXPECT_EQ(it.enrolment(id, "east"), Enrolment::declined);
 }
 
-TEST(Matching, KeepsAPlaceForAMandatorySiteThatIsAway) {
+TEST(Matching, ClaimsNobodyBeforeAMandatorySiteIsThere) {
   ThreeSites it;
   it.on(SessionClosed{it.south});
   const auto id = it.submit_for(sites(1, 2, {SiteId::literal("south")}));
-  EXPECT_EQ(it.job(id).parts.size(), 1U) << "one place is left for east and north";
-  it.accept(it.east, id);
+  EXPECT_EQ(it.state(id), JobState::queued);
+  EXPECT_TRUE(it.job(id).parts.empty()) << "others may have the slots of east and north";
   it.accept(it.connect("south"), id);
+  it.accept(it.east, id);
   EXPECT_EQ(it.state(id), JobState::running);
 }
 
-TEST(Matching, DoesNotStartWithoutAMandatorySite) {
+TEST(Matching, HoldsNoSlotWhileAMandatorySiteThinksForLong) {
   ThreeSites it;
   const auto id = it.submit_for(sites(1, 0, {SiteId::literal("south")}));
   it.accept(it.east, id);
   it.accept(it.north, id);
   it.wait(small_spec().stall_window);
-  EXPECT_EQ(it.state(id), JobState::matching);
-  it.accept(it.south, id);
-  EXPECT_EQ(it.state(id), JobState::running);
+  EXPECT_EQ(it.state(id), JobState::queued);
+  EXPECT_EQ(it.core.state().sites.at(SiteId::literal("east")).claimed, 0U);
+  const auto effects = it.accept(it.south, id);
+  EXPECT_EQ(it.state(id), JobState::running) << "east and north have given their word already";
+  EXPECT_TRUE(sent<msg::JobOffer>(effects, it.east).empty());
 }
 
 TEST(Matching, AMandatorySitesDeclineFailsTheJobInItsWords) {
@@ -215,7 +218,7 @@ TEST(Matching, FailsAtItsDeadlineWhenNobodyComes) {
   it.on(SessionClosed{it.connect("north")});
   const auto id = it.submit(small_spec());
   it.wait(small_spec().deadline - Millis(1));
-  EXPECT_EQ(it.state(id), JobState::matching);
+  EXPECT_EQ(it.state(id), JobState::queued);
   it.wait(Millis(1));
   EXPECT_EQ(it.state(id), JobState::failed);
   EXPECT_THAT(it.store.job(id)->reason, HasSubstr("deadline"));

@@ -37,6 +37,7 @@ class MemoryStore {
   void save(const ModelRow& row);
   void save(const EventRow& row);
   void save(const AuditRow& row);
+  void save(const UsageRow& row);
 
   std::map<SiteId, SiteRow> sites_;
   std::map<JobId, JobRow> jobs_;
@@ -46,6 +47,7 @@ class MemoryStore {
   std::vector<ModelView> models_;
   std::map<JobId, std::vector<JobEvent>> events_;
   std::vector<AuditRow> audit_;
+  std::map<std::string, UsageRow> usage_;
 };
 
 }  // namespace entente::broker

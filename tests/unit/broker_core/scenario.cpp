@@ -30,6 +30,7 @@ JobSpec small_spec(std::uint32_t rounds) {
 SiteAdvert advert(const std::string& dataset, Shape shape, std::uint32_t classes) {
   SiteAdvert advert;
   advert.datasets = {{dataset, "idx", 640, std::move(shape), classes}};
+  advert.slots = 2;
   advert.version = "0.1.0";
   return advert;
 }

@@ -53,6 +53,7 @@ JobSpec job_spec() {
   spec.rounds = 12;
   spec.seed = 7;
   spec.deadline = Millis(86'400'000);
+  spec.priority = -5;
   spec.stall_window = Millis(300'000);
   spec.sites = {.min = 2,
                 .max = 5,

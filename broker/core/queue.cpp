@@ -1,0 +1,287 @@
+#include "broker/core/queue.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <deque>
+#include <limits>
+
+#include "broker/core/claims.h"
+#include "broker/core/cohort.h"
+#include "broker/core/jobs.h"
+#include "broker/core/matchmaker.h"
+#include "broker/core/requests.h"
+#include "broker/core/rounds.h"
+
+namespace entente::broker {
+namespace {
+
+constexpr auto kEverySite = std::numeric_limits<std::uint32_t>::max();
+
+std::uint32_t sites_needed(const JobSpec& spec) {
+  return std::max(spec.sites.min, static_cast<std::uint32_t>(spec.sites.mandatory.size()));
+}
+
+// The scheduler's question, with what it points into.
+class Question {
+ public:
+  Question(State& state, const Step& step) : state_(state), step_(step) {
+    for (const auto& [id, site] : state.sites) {
+      ids_.resize(state.sites.size());
+      sites_.resize(state.sites.size());
+      const auto slots = site.row.advert.slots;
+      ids_[site.index] = id;
+      sites_[site.index] = {slots - std::min(slots, site.claimed),
+                            site.advertised && !site.row.draining};
+    }
+    for (const auto& [coordinator, usage] : state.usage) {
+      accounts_[coordinator] = {usage_at(usage, step.now.monotonic, state.queue.settings.half_life),
+                                usage.slots, usage.jobs};
+    }
+  }
+
+  void add(Job& job) {
+    if (job.row.state == JobState::running) {
+      if (job.vacancies > 0) {
+        add_replacement(job);
+      }
+      return;
+    }
+    Applicant applicant = applicant_of(job);
+    const auto needed = sites_needed(job.spec());
+    const auto max = job.spec().sites.max;
+    applicant.stage = job.claims < needed ? Stage::waiting : Stage::enough;
+    applicant.need = needed - std::min(needed, job.claims);
+    applicant.want = max == 0 ? kEverySite : max - std::min(max, job.claims);
+    job.candidates.refresh(job.spec(), state_);
+    applicant.candidates = job.parts.empty() ? std::span(job.candidates.eligible())
+                                             : std::span(not_asked_in_vain(job));
+    count_mandatory(job, applicant);
+    push(job, std::move(applicant));
+  }
+
+  [[nodiscard]] Plan answer() const {
+    return plan_claims(sites_, accounts_, state_.queue.settings.quota, applicants_,
+                       state_.queue.reserved);
+  }
+
+  [[nodiscard]] Job& job(std::size_t applicant) const { return *jobs_[applicant]; }
+  [[nodiscard]] const SiteId& site(SiteIndex index) const { return ids_[index]; }
+
+ private:
+  static Applicant applicant_of(const Job& job) {
+    Applicant applicant;
+    applicant.job = job.id();
+    applicant.coordinator = job.row.coordinator;
+    applicant.priority = job.spec().priority;
+    applicant.number = job.row.number;
+    applicant.holds_claims = job.claims > 0;
+    return applicant;
+  }
+
+  void push(Job& job, Applicant applicant) {
+    jobs_.push_back(&job);
+    applicants_.push_back(std::move(applicant));
+  }
+
+  // One applicant for each vacancy would be the same: it takes one site, or more.
+  void add_replacement(Job& job) {
+    Applicant applicant = applicant_of(job);
+    applicant.stage = Stage::running;
+    applicant.want = job.vacancies;
+    applicant.candidates = lists_.emplace_back(replacements(step_, job));
+    push(job, std::move(applicant));
+  }
+
+  // Who has been asked and has not answered yet is as good as away; who has declined is out.
+  const std::vector<SiteIndex>& not_asked_in_vain(const Job& job) {
+    auto& list = lists_.emplace_back();
+    for (const auto index : job.candidates.eligible()) {
+      const auto part = job.parts.find(ids_[index]);
+      if (part == job.parts.end() ||
+          (part->second.row.enrolment == Enrolment::accepted && !part->second.row.claimed)) {
+        list.push_back(index);
+      }
+    }
+    return list;
+  }
+
+  // How many of the first candidates are mandatory, and whether all that it lacks are among them.
+  void count_mandatory(const Job& job, Applicant& applicant) const {
+    const auto& mandatory = job.spec().sites.mandatory;
+    const auto lacking = std::count_if(mandatory.begin(), mandatory.end(), [&](const SiteId& id) {
+      const auto part = job.parts.find(id);
+      return part == job.parts.end() || !part->second.row.claimed;
+    });
+    while (applicant.mandatory < applicant.candidates.size() &&
+           is_mandatory(job, ids_[applicant.candidates[applicant.mandatory]])) {
+      ++applicant.mandatory;
+    }
+    applicant.lacks_mandatory = applicant.mandatory < static_cast<std::uint32_t>(lacking);
+    if (lacking > 0 && applicant.stage == Stage::enough) {
+      applicant.stage = Stage::waiting;
+    }
+    applicant.need = std::max(applicant.need, static_cast<std::uint32_t>(lacking));
+  }
+
+  State& state_;
+  const Step& step_;
+  std::vector<SiteId> ids_;
+  std::vector<SiteSlots> sites_;
+  std::map<std::string, Account> accounts_;
+  std::deque<std::vector<SiteIndex>> lists_;
+  std::vector<Applicant> applicants_;
+  std::vector<Job*> jobs_;
+};
+
+bool is_declined(const Part& part) { return part.row.enrolment == Enrolment::declined; }
+
+// Why the job can no longer start; nothing while it may.
+std::optional<std::string> dead_end(const Step& step, const Job& job) {
+  if (std::none_of(job.parts.begin(), job.parts.end(),
+                   [](const auto& entry) { return is_declined(entry.second); })) {
+    return std::nullopt;
+  }
+  const auto result = match(job.spec(), step.state.sites);
+  std::size_t candidates = 0;
+  for (const auto& id : result.eligible) {
+    const auto part = job.parts.find(id);
+    const bool declined = part != job.parts.end() && is_declined(part->second);
+    candidates += declined ? 0 : 1;
+    if (declined && is_mandatory(job, id)) {
+      return fmt::format("mandatory site \"{}\" declined{}", id.str(), declined_sites(job));
+    }
+  }
+  if (candidates >= job.spec().sites.min) {
+    return std::nullopt;
+  }
+  const auto excluded = describe(result.excluded);
+  return fmt::format("{} of {} required sites are left{}{}{}", candidates, job.spec().sites.min,
+                     declined_sites(job), excluded.empty() ? "" : "\n", excluded);
+}
+
+// A job that asks, before the plan: slots that are of no use to it are given back.
+void tidy(Step& step, Job& job) {
+  if (auto reason = dead_end(step, job)) {
+    fail(step, job, std::move(*reason));
+    return;
+  }
+  release_unanswered(step, job);
+  for (auto& [id, part] : job.parts) {
+    if (step.state.sites.at(id).row.draining) {
+      release(step, job, part);
+    }
+  }
+}
+
+void start_if_ready(Step& step, Job& job) {
+  std::size_t accepted = 0;
+  for (const auto& [id, part] : job.parts) {
+    if (is_thinking(part)) {
+      return;
+    }
+    accepted += part.row.claimed ? 1 : 0;
+  }
+  if (accepted >= sites_needed(job.spec())) {
+    start(step, job);
+  }
+}
+
+void say_what_it_waits_for(Step& step, Job& job) {
+  std::size_t accepted = 0;
+  std::size_t asked = 0;
+  for (const auto& [id, part] : job.parts) {
+    asked += is_thinking(part) ? 1 : 0;
+    accepted += part.row.claimed && !is_thinking(part) ? 1 : 0;
+  }
+  const auto reason = fmt::format("waiting for sites: {} accepted, {} asked, {} needed", accepted,
+                                  asked, sites_needed(job.spec()));
+  if (job.row.reason != reason) {
+    job.row.reason = reason;
+    step.save(job);
+  }
+}
+
+void carry_out(Step& step, const Question& question, const Claims& claims) {
+  auto& job = question.job(claims.applicant);
+  if (job.row.state == JobState::queued) {
+    job.wait.reset();
+    step.move(job, JobTrigger::sites_claimed, "");
+  }
+  for (const auto site : claims.sites) {
+    claim(step, job, question.site(site));
+  }
+  advance(step, job);
+}
+
+void wait(Step& step, Job& job, const Wait& wait) {
+  if (job.row.state == JobState::matching) {
+    release_all(step, job);
+    step.move(job, JobTrigger::sites_lost, "");
+  }
+  if (job.wait != wait) {
+    job.wait = wait;
+    note_progress(step, job.id());
+  }
+}
+
+void plan_once(Step& step) {
+  auto& queue = step.state.queue;
+  Question question(step.state, step);
+  for (auto& [id, job] : step.state.jobs) {
+    if (!job.ended()) {
+      question.add(job);
+    }
+  }
+  const auto plan = question.answer();
+  queue.waiting.clear();
+  queue.reserved.reset();
+  queue.reserved_sites.clear();
+  for (const auto& waiting : plan.waiting) {
+    auto& job = question.job(waiting.applicant);
+    queue.waiting.push_back(job.id());
+    if (!waiting.reserved.empty()) {
+      queue.reserved = job.id();
+      queue.reserved_sites = waiting.reserved;
+    }
+    wait(step, job, waiting.wait);
+  }
+  for (const auto& claims : plan.claims) {
+    carry_out(step, question, claims);
+  }
+}
+
+template <class Do>
+void for_each_matching(Step& step, Do what) {
+  for (auto& [id, job] : step.state.jobs) {
+    if (job.row.state == JobState::matching) {
+      what(job);
+    }
+  }
+}
+
+}  // namespace
+
+void run_queue(Step& step) {
+  if (!step.state.queue.is_stale) {
+    return;
+  }
+  while (std::exchange(step.state.queue.is_stale, false)) {
+    for (auto& [id, job] : step.state.jobs) {
+      if (job.row.state == JobState::queued || job.row.state == JobState::matching) {
+        tidy(step, job);
+      }
+    }
+    plan_once(step);
+    for_each_matching(step, [&step](Job& job) { start_if_ready(step, job); });
+  }
+  for_each_matching(step, [&step](Job& job) { say_what_it_waits_for(step, job); });
+}
+
+std::size_t place_in_queue(const State& state, const JobId& job) {
+  const auto& waiting = state.queue.waiting;
+  const auto found = std::find(waiting.begin(), waiting.end(), job);
+  return found == waiting.end() ? 0 : static_cast<std::size_t>(found - waiting.begin()) + 1;
+}
+
+}  // namespace entente::broker

@@ -1,0 +1,26 @@
+// The queue: puts the broker's state before the scheduler (scheduler.h), carries out its plan, and
+// starts the jobs whose sites have answered.
+//
+//  - A job waits in `queued`, holding nothing, until it can claim enough sites at once. In
+//    `matching` it holds claims, and the sites that it has asked are thinking.
+//  - It starts when nobody asked is still thinking, at least `sites.min` have accepted, and all
+//    mandatory ones among them. A site that does not answer within the stall window is not waited
+//    for: its slot goes to the next one, and its answer counts when it comes.
+//  - One that is left with fewer sites than it needs claims others at once, or goes back to the
+//    queue and gives its slots back: no job holds slots while it waits for more.
+//  - When declines leave fewer than `sites.min` candidates, or a mandatory site declines, the job
+//    fails at once and its reason names each site's words.
+#pragma once
+
+#include "broker/core/step.h"
+
+namespace entente::broker {
+
+// Plans until nothing follows from it any more. Called at the end of every step in which something
+// has changed that claims may follow from (Queue::is_stale); does nothing in others.
+void run_queue(Step& step);
+
+// Where the job stands among those that wait, from 1; 0 when it does not.
+[[nodiscard]] std::size_t place_in_queue(const State& state, const JobId& job);
+
+}  // namespace entente::broker
