@@ -18,10 +18,6 @@ namespace {
 
 constexpr auto kEverySite = std::numeric_limits<std::uint32_t>::max();
 
-std::uint32_t sites_needed(const JobSpec& spec) {
-  return std::max(spec.sites.min, static_cast<std::uint32_t>(spec.sites.mandatory.size()));
-}
-
 // The scheduler's question, with what it points into.
 class Question {
  public:
@@ -261,6 +257,10 @@ void for_each_matching(Step& step, Do what) {
 }
 
 }  // namespace
+
+std::uint32_t sites_needed(const JobSpec& spec) {
+  return std::max(spec.sites.min, static_cast<std::uint32_t>(spec.sites.mandatory.size()));
+}
 
 void run_queue(Step& step) {
   if (!step.state.queue.is_stale) {

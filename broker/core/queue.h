@@ -20,6 +20,9 @@ namespace entente::broker {
 // has changed that claims may follow from (Queue::is_stale); does nothing in others.
 void run_queue(Step& step);
 
+// That it must be able to claim at once.
+[[nodiscard]] std::uint32_t sites_needed(const JobSpec& spec);
+
 // Where the job stands among those that wait, from 1; 0 when it does not.
 [[nodiscard]] std::size_t place_in_queue(const State& state, const JobId& job);
 

@@ -53,6 +53,12 @@ class Answer {
     if (!model) {
       return reply(model.error());
     }
+    if (auto refusal = check_priority(submit.spec)) {
+      return reply(std::move(*refusal));
+    }
+    if (auto refusal = check_quota(submit.spec)) {
+      return reply(std::move(*refusal));
+    }
     if (auto refusal = find_impossibility(submit.spec, step_.state.sites)) {
       return reply(std::move(*refusal));
     }
@@ -166,6 +172,31 @@ class Answer {
   }
 
  private:
+  // A coordinator that could go before the others would: raising a priority is for somebody who
+  // sees all of them.
+  std::optional<Refusal> check_priority(const JobSpec& spec) const {
+    const auto max = step_.state.queue.settings.coordinator_priority_max;
+    if (session_.identity.role == Role::operator_ || spec.priority <= max) {
+      return std::nullopt;
+    }
+    return Refusal{
+        "priority_too_high",
+        fmt::format("priority is {}; a coordinator's jobs may have {} at most", spec.priority, max),
+        "lower it, or ask an operator to submit the job", Scope::job};
+  }
+
+  std::optional<Refusal> check_quota(const JobSpec& spec) const {
+    const auto& slots = step_.state.queue.settings.quota.slots;
+    const auto needed = sites_needed(spec);
+    if (!slots || needed <= *slots) {
+      return std::nullopt;
+    }
+    return Refusal{
+        "quota_exceeded",
+        fmt::format("the job needs {} sites at once; a coordinator's quota is {}", needed, *slots),
+        "lower sites.min, or ask the operator for a larger quotas.slots", Scope::job};
+  }
+
   void reply(msg::ReplyBody body) {
     step_.send(session_.id, msg::Reply{request_, std::move(body)});
   }

@@ -75,6 +75,7 @@ struct SiteSlots {
 struct Quota {
   std::optional<std::uint32_t> jobs;
   std::optional<std::uint32_t> slots;
+  bool operator==(const Quota&) const = default;
 };
 
 // What a coordinator has and has had.

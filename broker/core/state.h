@@ -10,11 +10,11 @@
 #include <vector>
 
 #include "broker/core/candidates.h"
+#include "broker/core/queue_settings.h"
 #include "broker/core/rows.h"
 #include "broker/core/scheduler.h"
 #include "broker/core/usage.h"
 #include "common/base/ids.h"
-#include "common/base/limits.h"
 #include "common/base/time.h"
 #include "common/domain/identity.h"
 #include "common/domain/layers.h"
@@ -86,13 +86,6 @@ struct Watcher {
   JobId job;
   Monotonic last_progress_sent{};
   bool progress_waits = false;
-};
-
-// What the operator sets in broker.toml.
-struct QueueSettings {
-  Millis half_life = limits::kUsageHalfLifeDefault;
-  std::int32_t coordinator_priority_max = 0;  // operators may go up to 100
-  Quota quota;                                // of each coordinator
 };
 
 struct Queue {

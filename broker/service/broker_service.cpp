@@ -94,7 +94,7 @@ Expected<void> run(const BrokerConfig& config, const Kit& kit, TlsContext tls, B
     return recovered;
   }
   collect_orphans(store, blobs);
-  BrokerCore core({kit.identity.name, kVersion}, *std::move(snapshot), system_now());
+  BrokerCore core({kit.identity.name, kVersion, config.queue}, *std::move(snapshot), system_now());
 
   zmq::context_t context;
   LoopInbox inbox(kInboxMessages);

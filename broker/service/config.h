@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <string>
 
+#include "broker/core/queue_settings.h"
 #include "common/base/refusal.h"
 
 namespace entente::broker {
@@ -15,6 +16,7 @@ struct BrokerConfig {
   std::filesystem::path data_dir;
   std::string host;
   std::uint16_t port = 0;  // 0: any free one; see <data_dir>/endpoint
+  QueueSettings queue;
 };
 
 // Relative paths are relative to the file. Refuses with "config_invalid".

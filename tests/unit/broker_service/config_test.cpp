@@ -55,6 +55,20 @@ TEST_F(ConfigTest, ListenIsAnAddressAndAPort) {
   }
 }
 
+TEST_F(ConfigTest, TheQueueAndItsQuotasHaveDefaultsAndBounds) {
+  const std::string others = "kit = \"k\"\ndata_dir = \"d\"\n";
+  EXPECT_EQ(read(others)->queue, QueueSettings{});
+  const auto config = read(others +
+                           "[queue]\nhalf_life = \"1d\"\ncoordinator_priority_max = 10\n"
+                           "[quotas]\njobs = 2\nslots = 5\n");
+  ASSERT_TRUE(config) << config.error().message;
+  EXPECT_EQ(config->queue.half_life, std::chrono::hours(24));
+  EXPECT_EQ(config->queue.coordinator_priority_max, 10);
+  EXPECT_EQ(config->queue.quota, (Quota{2, 5}));
+  EXPECT_THAT(problem(others + "[quotas]\njobs = 0\n"), HasSubstr("jobs"));
+  EXPECT_THAT(problem(others + "[queue]\nhalf_life = \"1s\"\n"), HasSubstr("queue.half_life"));
+}
+
 TEST_F(ConfigTest, EveryProblemIsNamedAtOnce) {
   const auto problems = problem("data_dir = 7\nlisen = \"0.0.0.0:7100\"\n");
   EXPECT_THAT(problems, HasSubstr("kit"));
