@@ -9,6 +9,7 @@
 #include "common/config/job_file.h"
 #include "common/runtime/system_clock.h"
 #include "coordinator/ask.h"
+#include "coordinator/explanation_text.h"
 #include "coordinator/text.h"
 #include "coordinator/watch_display.h"
 
@@ -19,6 +20,7 @@ struct JobArguments {
   std::filesystem::path file;
   std::vector<std::string> overrides;
   bool watch = false;
+  bool is_dry_run = false;
   std::string job;
   std::string reason;
 };
@@ -50,10 +52,15 @@ ExitCode watch(const Options& options, BrokerClient& client, const JobId& job) {
   return ExitCode::done;
 }
 
+void print_explanation(const Explanation& explanation) { fmt::print("{}", describe(explanation)); }
+
 ExitCode submit(const Options& options, const JobArguments& arguments) {
   const auto spec = read_job_file(arguments.file, arguments.overrides);
   if (!spec) {
     return print_refusal(options, spec.error());
+  }
+  if (arguments.is_dry_run) {
+    return ask_and_print<Explanation>(options, msg::ExplainSpec{*spec}, print_explanation);
   }
   auto client = BrokerClient::connect(options);
   if (!client) {
@@ -148,6 +155,12 @@ ExitCode show(const Options& options, const JobArguments& arguments) {
             : print_refusal(options, id.error());
 }
 
+ExitCode explain(const Options& options, const JobArguments& arguments) {
+  const auto id = parse_job(arguments.job);
+  return id ? ask_and_print<Explanation>(options, msg::ExplainJob{*id}, print_explanation)
+            : print_refusal(options, id.error());
+}
+
 ExitCode watch(const Options& options, const JobArguments& arguments) {
   const auto id = parse_job(arguments.job);
   if (!id) {
@@ -190,7 +203,12 @@ void add_job_command(CLI::App& app, const Options& options, Action& chosen) {
 
   auto* submit_command = job->add_subcommand("submit", "Submit a job file (docs/job-file.md)");
   submit_command->add_option("FILE", arguments->file, "the job file, TOML")->required();
-  submit_command->add_flag("--watch", arguments->watch, "follow the job until it has ended");
+  auto* watches =
+      submit_command->add_flag("--watch", arguments->watch, "follow the job until it has ended");
+  submit_command
+      ->add_flag("--dry-run", arguments->is_dry_run,
+                 "say what would happen, site by site, and submit nothing")
+      ->excludes(watches);
   submit_command->add_option("--set", arguments->overrides,
                              "override a key of the file, for example rounds=3");
   submit_command->callback([&options, &chosen, arguments] {
@@ -211,6 +229,7 @@ void add_job_command(CLI::App& app, const Options& options, Action& chosen) {
     return command;
   };
   add_one("show", "Show a job: its sites, rounds and models", show);
+  add_one("explain", "Say why a job is where it is, site by site", explain);
   add_one("watch", "Follow a job until it has ended", watch);
   add_one("abort", "Stop a job at every site", abort)
       ->add_option("--reason", arguments->reason, "for the record and the sites");

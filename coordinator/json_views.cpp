@@ -79,6 +79,33 @@ nlohmann::json to_json(const JobView& job) {
   return json;
 }
 
+nlohmann::json to_json(const Explanation& explanation) {
+  const auto names = [](const auto& ids) {
+    auto list = nlohmann::json::array();
+    for (const auto& id : ids) {
+      list.push_back(id.str());
+    }
+    return list;
+  };
+  nlohmann::json json{{"job", nullptr},
+                      {"state", to_string(explanation.state)},
+                      {"sentence", explanation.sentence},
+                      {"place", explanation.place},
+                      {"ahead", names(explanation.ahead)},
+                      {"reserved", names(explanation.reserved)},
+                      {"changes", explanation.changes},
+                      {"sites", nlohmann::json::array()}};
+  if (explanation.job) {
+    json["job"] = explanation.job->str();
+  }
+  for (const auto& site : explanation.sites) {
+    json["sites"].push_back({{"site", site.site.str()},
+                             {"standing", to_string(site.standing)},
+                             {"sentences", site.sentences}});
+  }
+  return json;
+}
+
 nlohmann::json to_json(const JobEvent& event) {
   return {{"seq", event.seq},         {"unix_ms", event.unix_ms},   {"kind", to_string(event.kind)},
           {"round", event.round},     {"site", event.site},         {"text", event.text},

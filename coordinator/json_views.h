@@ -12,6 +12,7 @@ namespace entente::cli {
 
 [[nodiscard]] nlohmann::json to_json(const JobSummary& job);
 [[nodiscard]] nlohmann::json to_json(const JobView& job);
+[[nodiscard]] nlohmann::json to_json(const Explanation& explanation);
 [[nodiscard]] nlohmann::json to_json(const JobEvent& event);
 [[nodiscard]] nlohmann::json to_json(const JobSiteView& site);
 [[nodiscard]] nlohmann::json to_json(const SiteView& site);

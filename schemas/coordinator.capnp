@@ -36,8 +36,8 @@ using TaskProgress = import "task.capnp".TaskProgress;
 # 32 bytes; a list has at most as many entries as fit into a message of 1 MiB.
 
 enum JobState {
-  queued @0;
-  matching @1;   # looking for sites
+  queued @0;     # waits until it can claim enough sites at once
+  matching @1;   # has claimed sites and asks them
   running @2;
   completed @3;  # this and what follows is final
   failed @4;
@@ -210,6 +210,55 @@ struct SiteView {
   # Of all its jobs: what a draining site has still to finish.
 }
 
+enum SiteStanding {
+  # What a site is to a job.
+
+  takingPart @0;  # has accepted and holds a slot for it
+  asked @1;       # has not answered yet
+  free @2;        # fits and has a free slot
+  busy @3;        # fits, and others hold all its slots
+  away @4;        # fits and is not connected, or draining
+  declined @5;    # by its own policy, or its data does not fit
+  excluded @6;    # fails a rule of the job
+}
+
+struct SiteExplanation {
+  site @0 :Text;
+  standing @1 :SiteStanding;
+
+  sentences @2 :List(Text);
+  # A sentence for each rule that the site fails, or one that says more about its standing: for
+  # people, at most 100 of at most 4096 bytes.
+}
+
+struct Explanation {
+  # Why a job is where it is. True when it was made; it promises nothing.
+
+  job @0 :Text;
+  # Empty: it was not submitted.
+
+  state @1 :JobState;
+
+  sentence @2 :Text;
+  # The whole of it: for people, at most 4096 bytes.
+
+  place @3 :UInt32;
+  # In the queue, from 1. 0: it does not wait.
+
+  ahead @4 :List(Text);
+  # The jobs before it in the queue, the first one first; of a long queue the nearest hundred.
+
+  reserved @5 :List(Text);
+  # Sites whose free slots are kept for it.
+
+  changes @6 :List(Text);
+  # What must happen before it starts, a sentence each: for people, at most 1000 of at most 4096
+  # bytes.
+
+  sites @7 :List(SiteExplanation);
+  # By standing, then by name, at most 1000.
+}
+
 struct Contribution {
   # One accepted update in a model's receipt.
 
@@ -303,6 +352,17 @@ struct ResumeSite {
   site @0 :Text;
 }
 
+struct ExplainJob {
+  # Answered with an explanation.
+  job @0 :Text;
+}
+
+struct ExplainSpec {
+  # Answered as SubmitJob would be when it is refused, and otherwise with an explanation of what
+  # would happen to the job. Nothing is stored.
+  spec @0 :JobSpec;
+}
+
 struct ListSites {}
 # Answered with all sites that the broker has ever seen.
 
@@ -338,6 +398,8 @@ struct Request {
     showModel @9 :ShowModel;
     drainSite @10 :DrainSite;
     resumeSite @11 :ResumeSite;
+    explainJob @12 :ExplainJob;
+    explainSpec @13 :ExplainSpec;
   }
 }
 
@@ -360,6 +422,7 @@ struct Reply {
     sites @7 :List(SiteView);      # to ListSites
     models @8 :List(ModelView);    # to ListModels
     model @9 :ModelView;           # to ShowModel
+    explanation @10 :Explanation;  # to ExplainJob and ExplainSpec
   }
 }
 

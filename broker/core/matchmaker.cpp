@@ -68,17 +68,18 @@ constexpr Rule kClassesFitModel{[](const Site& site, const JobSpec& spec) {
                                       outputs(spec), dataset_of(site, spec)->classes);
                                 }};
 
-// In this order: a later rule may rely on the earlier ones.
-constexpr std::array kRules{kIsNotExcluded, kIsWithinMandatoryWhenFull, kHasDataset,
-                            kExamplesFitModel, kClassesFitModel};
+constexpr std::array kRules{kIsNotExcluded, kIsWithinMandatoryWhenFull, kHasDataset};
+// Of the dataset, which the site has.
+constexpr std::array kDatasetRules{kExamplesFitModel, kClassesFitModel};
 
-std::optional<std::string> first_objection(const Site& site, const JobSpec& spec) {
-  for (const auto& rule : kRules) {
+template <class Rules>
+void object_by(const Rules& rules, const Site& site, const JobSpec& spec,
+               std::vector<std::string>& objections) {
+  for (const auto& rule : rules) {
     if (!rule.holds(site, spec)) {
-      return rule.sentence(site, spec);
+      objections.push_back(rule.sentence(site, spec));
     }
   }
-  return std::nullopt;
 }
 
 std::string did_you_mean(std::string_view word, const std::vector<std::string>& candidates,
@@ -126,8 +127,8 @@ std::optional<Refusal> check_dataset_name(const std::string& dataset, std::strin
 Match match(const JobSpec& spec, const std::map<SiteId, Site>& sites) {
   Match result;
   for (const auto& [id, site] : sites) {
-    if (auto sentence = first_objection(site, spec)) {
-      result.excluded.push_back({id, std::move(*sentence)});
+    if (auto failed = objections(spec, site); !failed.empty()) {
+      result.excluded.push_back({id, std::move(failed.front())});
     } else {
       result.eligible.push_back(id);
     }
@@ -140,7 +141,20 @@ Match match(const JobSpec& spec, const std::map<SiteId, Site>& sites) {
   return result;
 }
 
-bool fits(const JobSpec& spec, const Site& site) { return !first_objection(site, spec); }
+std::vector<std::string> objections(const JobSpec& spec, const Site& site) {
+  std::vector<std::string> failed;
+  object_by(kRules, site, spec, failed);
+  if (dataset_of(site, spec) != nullptr) {
+    object_by(kDatasetRules, site, spec, failed);
+  }
+  return failed;
+}
+
+bool fits(const JobSpec& spec, const Site& site) {
+  const auto holds = [&](const Rule& rule) { return rule.holds(site, spec); };
+  return std::all_of(kRules.begin(), kRules.end(), holds) &&
+         std::all_of(kDatasetRules.begin(), kDatasetRules.end(), holds);
+}
 
 std::optional<Refusal> find_impossibility(const JobSpec& spec,
                                           const std::map<SiteId, Site>& sites) {

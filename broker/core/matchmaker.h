@@ -30,6 +30,10 @@ struct Match {
 
 [[nodiscard]] Match match(const JobSpec& spec, const std::map<SiteId, Site>& sites);
 
+// The sentence of every rule that the site fails; of those that only make sense once it has the
+// dataset, none before. Empty when it meets all of them.
+[[nodiscard]] std::vector<std::string> objections(const JobSpec& spec, const Site& site);
+
 // Whether the site meets every rule.
 [[nodiscard]] bool fits(const JobSpec& spec, const Site& site);
 

@@ -62,7 +62,13 @@ class Question {
   }
 
   [[nodiscard]] Job& job(std::size_t applicant) const { return *jobs_[applicant]; }
-  [[nodiscard]] const SiteId& site(SiteIndex index) const { return ids_[index]; }
+  [[nodiscard]] std::vector<SiteId> sites(const std::vector<SiteIndex>& indices) const {
+    std::vector<SiteId> sites;
+    for (const auto index : indices) {
+      sites.push_back(ids_[index]);
+    }
+    return sites;
+  }
 
  private:
   static Applicant applicant_of(const Job& job) {
@@ -204,8 +210,8 @@ void carry_out(Step& step, const Question& question, const Claims& claims) {
     job.wait.reset();
     step.move(job, JobTrigger::sites_claimed, "");
   }
-  for (const auto site : claims.sites) {
-    claim(step, job, question.site(site));
+  for (const auto& site : question.sites(claims.sites)) {
+    claim(step, job, site);
   }
   advance(step, job);
 }
@@ -230,15 +236,11 @@ void plan_once(Step& step) {
     }
   }
   const auto plan = question.answer();
-  queue.waiting.clear();
   queue.reserved.reset();
-  queue.reserved_sites.clear();
   for (const auto& waiting : plan.waiting) {
     auto& job = question.job(waiting.applicant);
-    queue.waiting.push_back(job.id());
     if (!waiting.reserved.empty()) {
       queue.reserved = job.id();
-      queue.reserved_sites = waiting.reserved;
     }
     wait(step, job, waiting.wait);
   }
@@ -278,10 +280,34 @@ void run_queue(Step& step) {
   for_each_matching(step, [&step](Job& job) { say_what_it_waits_for(step, job); });
 }
 
-std::size_t place_in_queue(const State& state, const JobId& job) {
-  const auto& waiting = state.queue.waiting;
-  const auto found = std::find(waiting.begin(), waiting.end(), job);
-  return found == waiting.end() ? 0 : static_cast<std::size_t>(found - waiting.begin()) + 1;
+Outlook foresee(const Step& step, Job& job) {
+  Question question(step.state, step);
+  for (auto& [id, other] : step.state.jobs) {
+    if (!other.ended() && &other != &job) {
+      question.add(other);
+    }
+  }
+  question.add(job);
+  const auto plan = question.answer();
+  Outlook outlook;
+  for (const auto& claims : plan.claims) {
+    if (&question.job(claims.applicant) == &job) {
+      outlook.claims = question.sites(claims.sites);
+    }
+  }
+  for (const auto& waiting : plan.waiting) {
+    const auto& other = question.job(waiting.applicant);
+    if (!waiting.reserved.empty()) {
+      outlook.holder = other.id();
+      outlook.reserved = question.sites(waiting.reserved);
+    }
+    if (&other == &job) {
+      outlook.wait = waiting.wait;
+    } else if (!outlook.wait) {
+      outlook.ahead.push_back(other.id());
+    }
+  }
+  return outlook;
 }
 
 }  // namespace entente::broker

@@ -23,7 +23,14 @@ void run_queue(Step& step);
 // That it must be able to claim at once.
 [[nodiscard]] std::uint32_t sites_needed(const JobSpec& spec);
 
-// Where the job stands among those that wait, from 1; 0 when it does not.
-[[nodiscard]] std::size_t place_in_queue(const State& state, const JobId& job);
+// What a plan would do now with a job that is queued, or that is not in the queue yet.
+struct Outlook {
+  std::vector<SiteId> claims;    // it would claim these,
+  std::optional<Wait> wait;      // or wait,
+  std::vector<JobId> ahead;      // behind these
+  std::optional<JobId> holder;   // of the reservation,
+  std::vector<SiteId> reserved;  // which are these
+};
+[[nodiscard]] Outlook foresee(const Step& step, Job& job);
 
 }  // namespace entente::broker

@@ -6,6 +6,7 @@
 #include <tuple>
 
 #include "broker/core/draining.h"
+#include "broker/core/explain.h"
 #include "broker/core/jobs.h"
 #include "broker/core/matchmaker.h"
 #include "broker/core/queue.h"
@@ -44,28 +45,27 @@ class Answer {
   void operator()(const msg::SubmitJob&) {}  // handled by submit(), which needs the digest
 
   void submit(const msg::SubmitJob& submit, const Digest& digest) {
-    const auto& who = session_.identity;
-    if (who.role != Role::coordinator && who.role != Role::operator_) {
-      step_.audit(who.path(), "request.deny", "job", "submit");
-      return reply(not_authorised(who, "submit jobs"));
-    }
-    auto model = validate(submit.spec);
+    auto model = check(submit.spec);
     if (!model) {
       return reply(model.error());
     }
-    if (auto refusal = check_priority(submit.spec)) {
-      return reply(std::move(*refusal));
-    }
-    if (auto refusal = check_quota(submit.spec)) {
-      return reply(std::move(*refusal));
-    }
-    if (auto refusal = find_impossibility(submit.spec, step_.state.sites)) {
-      return reply(std::move(*refusal));
-    }
-    auto& job = admit(step_, who, submit.spec, digest,
+    auto& job = admit(step_, session_.identity, submit.spec, digest,
                       std::make_shared<const TensorLayout>(std::move(model->layout)));
     run_queue(step_);
     reply(summarise(job));
+  }
+
+  void operator()(const msg::ExplainSpec& explain) {
+    if (const auto model = check(explain.spec); !model) {
+      return reply(model.error());
+    }
+    reply(explain_unsubmitted(step_, session_.identity.name, explain.spec));
+  }
+
+  void operator()(const msg::ExplainJob& request) {
+    if (auto* job = find(request.job)) {
+      reply(explain(step_, *job));
+    }
   }
 
   void operator()(const msg::ListJobs&) {
@@ -172,6 +172,26 @@ class Answer {
   }
 
  private:
+  // Whether the peer may submit such a job, and the job may ever start.
+  Expected<ResolvedModel> check(const JobSpec& spec) {
+    const auto& who = session_.identity;
+    if (who.role != Role::coordinator && who.role != Role::operator_) {
+      step_.audit(who.path(), "request.deny", "job", "submit");
+      return tl::unexpected(not_authorised(who, "submit jobs"));
+    }
+    auto model = validate(spec);
+    if (!model) {
+      return model;
+    }
+    for (auto refusal :
+         {check_priority(spec), check_quota(spec), find_impossibility(spec, step_.state.sites)}) {
+      if (refusal) {
+        return tl::unexpected(std::move(*refusal));
+      }
+    }
+    return model;
+  }
+
   // A coordinator that could go before the others would: raising a priority is for somebody who
   // sees all of them.
   std::optional<Refusal> check_priority(const JobSpec& spec) const {

@@ -90,11 +90,9 @@ struct Watcher {
 
 struct Queue {
   QueueSettings settings;
+  bool is_stale = true;           // something has changed that claims may follow from
+  std::optional<JobId> reserved;  // the job that held the reservation in the last plan
   Monotonic usage_saved_at{};
-  bool is_stale = true;        // something has changed that claims may follow from
-  std::vector<JobId> waiting;  // in the order of the last plan
-  std::optional<JobId> reserved;
-  std::vector<SiteIndex> reserved_sites;
 };
 
 struct State {

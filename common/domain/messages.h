@@ -22,6 +22,7 @@
 #include "common/base/ids.h"
 #include "common/base/refusal.h"
 #include "common/base/time.h"
+#include "common/domain/explanation.h"
 #include "common/domain/job_spec.h"
 #include "common/domain/job_view.h"
 #include "common/domain/site.h"
@@ -156,6 +157,15 @@ struct AbortJob {
   std::string reason;
   bool operator==(const AbortJob&) const = default;
 };
+struct ExplainJob {
+  JobId job;
+  bool operator==(const ExplainJob&) const = default;
+};
+// What would happen to such a job; nothing is stored.
+struct ExplainSpec {
+  JobSpec spec;
+  bool operator==(const ExplainSpec&) const = default;
+};
 struct ListSites {
   bool operator==(const ListSites&) const = default;
 };
@@ -180,7 +190,7 @@ struct ShowModel {
 };
 
 using RequestBody = std::variant<SubmitJob, ListJobs, ShowJob, WatchJob, AbortJob, ListSites,
-                                 ListModels, ShowModel, DrainSite, ResumeSite>;
+                                 ListModels, ShowModel, DrainSite, ResumeSite, ExplainJob, ExplainSpec>;
 
 struct Request {
   std::uint64_t id = 0;  // chosen by the sender, returned in the reply
@@ -199,7 +209,8 @@ using ReplyBody = std::variant<Done,        // AbortJob, WatchJob, DrainSite, Re
                                JobView,                  // ShowJob
                                std::vector<SiteView>,    // ListSites
                                std::vector<ModelView>,   // ListModels
-                               ModelView>;               // ShowModel
+                               ModelView,                // ShowModel
+                               Explanation>;             // ExplainJob, ExplainSpec
 
 struct Reply {
   std::uint64_t id = 0;

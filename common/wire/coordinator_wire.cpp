@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "common/base/limits.h"
+#include "common/wire/explanation_wire.h"
 #include "common/wire/job_wire.h"
 #include "common/wire/values.h"
 #include "common/wire/view_wire.h"
@@ -44,6 +45,12 @@ struct RequestWriter {
   }
   void operator()(const msg::ResumeSite& resume) {
     to.initResumeSite().setSite(text(resume.site.str()));
+  }
+  void operator()(const msg::ExplainJob& explain) {
+    to.initExplainJob().setJob(text(explain.job.str()));
+  }
+  void operator()(const msg::ExplainSpec& explain) {
+    write(explain.spec, to.initExplainSpec().initSpec());
   }
 };
 
@@ -98,6 +105,11 @@ static msg::RequestBody read(schema::Request::Body::Reader from) {
     case Body::RESUME_SITE:
       return msg::ResumeSite{
           read_name<SiteId>(view(from.getResumeSite().getSite()), "resumeSite.site")};
+    case Body::EXPLAIN_JOB:
+      return msg::ExplainJob{
+          read_name<JobId>(view(from.getExplainJob().getJob()), "explainJob.job")};
+    case Body::EXPLAIN_SPEC:
+      return msg::ExplainSpec{read(from.getExplainSpec().getSpec())};
   }
   throw Unknown{fmt::format("a request is of the unknown kind {}", unsigned{from.which()})};
 }
@@ -121,6 +133,7 @@ struct ReplyWriter {
     fill(models, to.initModels(static_cast<unsigned>(models.size())));
   }
   void operator()(const ModelView& model) { write(model, to.initModel()); }
+  void operator()(const Explanation& explanation) { write(explanation, to.initExplanation()); }
 
   template <class Items, class List>
   static void fill(const Items& items, List list) {
@@ -154,6 +167,8 @@ static msg::ReplyBody read(schema::Reply::Body::Reader from) {
       return read_list<ModelView>(from.getModels(), kRowsMax, "reply.models", row);
     case Body::MODEL:
       return read(from.getModel());
+    case Body::EXPLANATION:
+      return read(from.getExplanation());
   }
   throw Unknown{fmt::format("a reply is of the unknown kind {}", unsigned{from.which()})};
 }

@@ -14,6 +14,7 @@
 #include <string_view>
 
 #include "common/base/refusal.h"
+#include "common/domain/explanation.h"
 #include "common/domain/job_spec.h"
 #include "common/domain/job_state.h"
 #include "common/domain/job_view.h"
@@ -69,6 +70,15 @@ struct Mirror<RoundState> {
   static constexpr std::array kValues{RoundState::selecting, RoundState::training,
                                       RoundState::merging, RoundState::done};
   static_assert(Wire::DONE == Wire{kValues.size() - 1});
+};
+
+template <>
+struct Mirror<SiteStanding> {
+  using Wire = schema::SiteStanding;
+  static constexpr std::array kValues{
+      SiteStanding::taking_part, SiteStanding::asked,    SiteStanding::free,    SiteStanding::busy,
+      SiteStanding::away,        SiteStanding::declined, SiteStanding::excluded};
+  static_assert(Wire::EXCLUDED == Wire{kValues.size() - 1});
 };
 
 template <>

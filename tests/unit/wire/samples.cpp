@@ -197,6 +197,18 @@ static msg::Welcome welcome() {
           .capabilities = {"secure-aggregation"}};
 }
 
+static Explanation explanation() {
+  return {.job = JobId::literal("lung-3"),
+          .state = JobState::queued,
+          .sentence = "waits",
+          .place = 2,
+          .ahead = {JobId::literal("lung-2")},
+          .reserved = {SiteId::literal("north")},
+          .changes = {"east must accept", "south must be there"},
+          .sites = {{SiteId::literal("east"), SiteStanding::asked, {"it has not answered yet"}},
+                    {SiteId::literal("west"), SiteStanding::excluded, {}}}};
+}
+
 std::vector<msg::Control> control_messages() {
   const auto job = JobId::literal("lung-3");
   std::vector<msg::Control> messages{
@@ -224,7 +236,8 @@ std::vector<msg::Control> control_messages() {
         msg::RequestBody(msg::DrainSite{SiteId::literal("north"), "a new disk"}),
         msg::RequestBody(msg::ResumeSite{SiteId::literal("north")}),
         msg::RequestBody(msg::ListSites{}), msg::RequestBody(msg::ListModels{}),
-        msg::RequestBody(msg::ShowModel{job, Round{0}}),
+        msg::RequestBody(msg::ShowModel{job, Round{0}}), msg::RequestBody(msg::ExplainJob{job}),
+        msg::RequestBody(msg::ExplainSpec{job_spec()}),
         msg::RequestBody(msg::ShowModel{job, std::nullopt})}) {
     messages.push_back(msg::Request{17, std::move(body)});
   }
@@ -232,7 +245,8 @@ std::vector<msg::Control> control_messages() {
        {msg::ReplyBody(msg::Done{}), msg::ReplyBody(refusal()), msg::ReplyBody(job_summary()),
         msg::ReplyBody(std::vector{job_summary(), job_summary()}), msg::ReplyBody(job_view()),
         msg::ReplyBody(std::vector{site_view()}), msg::ReplyBody(std::vector{model_view()}),
-        msg::ReplyBody(model_view())}) {
+        msg::ReplyBody(model_view()), msg::ReplyBody(explanation()),
+        msg::ReplyBody(Explanation{})}) {
     messages.push_back(msg::Reply{17, std::move(body)});
   }
   return messages;

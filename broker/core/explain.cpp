@@ -1,0 +1,252 @@
+#include "broker/core/explain.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "broker/core/matchmaker.h"
+#include "broker/core/queue.h"
+
+namespace entente::broker {
+namespace {
+
+// What one answer holds: below a control message's bound.
+constexpr std::size_t kAheadMax = 100;
+constexpr std::size_t kHoldersMax = 10;
+
+template <class Id>
+std::string names(const std::vector<Id>& ids) {
+  std::string text;
+  for (std::size_t i = 0; i < ids.size(); ++i) {
+    text += i == 0 ? "" : i + 1 == ids.size() ? " and " : ", ";
+    text += ids[i].str();
+  }
+  return text;
+}
+
+std::string ordinal(std::size_t number) {
+  const auto tens = number % 100;
+  const auto ones = number % 10;
+  const bool is_teen = tens >= 11 && tens <= 13;
+  const auto* ending = is_teen     ? "th"
+                       : ones == 1 ? "st"
+                       : ones == 2 ? "nd"
+                       : ones == 3 ? "rd"
+                                   : "th";
+  return fmt::format("{}{}", number, ending);
+}
+
+std::vector<JobId> holders_of(const State& state, const SiteId& site) {
+  std::vector<JobId> holders;
+  for (const auto& [id, job] : state.jobs) {
+    const auto part = job.parts.find(site);
+    if (!job.ended() && part != job.parts.end() && part->second.row.claimed) {
+      holders.push_back(id);
+    }
+  }
+  return holders;
+}
+
+std::string slots_text(const State& state, const Site& site) {
+  auto holders = holders_of(state, site.row.site);
+  const auto slots = site.row.advert.slots;
+  const auto more = holders.size() - std::min(holders.size(), kHoldersMax);
+  holders.resize(holders.size() - more);
+  return fmt::format(
+      "{} {} held by {}{}", slots == 1 ? "its slot" : fmt::format("its {} slots", slots),
+      slots == 1 ? "is" : "are", names(holders), more > 0 ? fmt::format(" and {} more", more) : "");
+}
+
+std::string absence_text(const Site& site) {
+  const auto& row = site.row;
+  if (row.draining) {
+    return row.drain_reason.empty() ? "it is draining" : "it is draining, " + row.drain_reason;
+  }
+  return "it is not connected";
+}
+
+SiteExplanation explain_site(const State& state, const Job& job, const Site& site) {
+  SiteExplanation explained;
+  explained.site = site.row.site;
+  const auto part = job.parts.find(site.row.site);
+  if (part != job.parts.end() && part->second.row.enrolment == Enrolment::declined) {
+    explained.standing = SiteStanding::declined;
+    explained.sentences = {part->second.row.reason};
+    return explained;
+  }
+  if (auto failed = objections(job.spec(), site); !failed.empty()) {
+    explained.standing = SiteStanding::excluded;
+    explained.sentences = std::move(failed);
+    return explained;
+  }
+  if (part != job.parts.end() && part->second.row.enrolment == Enrolment::offered) {
+    explained.standing = SiteStanding::asked;
+    explained.sentences = {part->second.row.claimed
+                               ? "it has not answered yet"
+                               : "it has not answered in time; its answer counts when it comes"};
+    return explained;
+  }
+  if (part != job.parts.end() && part->second.row.claimed) {
+    explained.standing = SiteStanding::taking_part;
+    return explained;
+  }
+  if (!site.advertised || site.row.draining) {
+    explained.standing = SiteStanding::away;
+    explained.sentences = {absence_text(site)};
+    return explained;
+  }
+  const bool is_busy = site.claimed >= site.row.advert.slots;
+  explained.standing = is_busy ? SiteStanding::busy : SiteStanding::free;
+  if (is_busy) {
+    explained.sentences = {slots_text(state, site)};
+  }
+  return explained;
+}
+
+std::vector<SiteId> with_standing(const Explanation& explained, SiteStanding standing) {
+  std::vector<SiteId> sites;
+  for (const auto& site : explained.sites) {
+    if (site.standing == standing) {
+      sites.push_back(site.site);
+    }
+  }
+  return sites;
+}
+
+// Where people can do something about it: which of the sites must come, answer or become free.
+void add_changes_of_sites(const Job& job, const Wait& wait, Explanation& explained) {
+  const auto& mandatory = job.spec().sites.mandatory;
+  for (const auto& site : explained.sites) {
+    if (std::find(mandatory.begin(), mandatory.end(), site.site) != mandatory.end() &&
+        site.standing != SiteStanding::free && site.standing != SiteStanding::taking_part) {
+      explained.changes.push_back(
+          fmt::format("mandatory site {}: {}", site.site.str(), site.sentences.at(0)));
+    }
+  }
+  const auto lacking = wait.need - std::min(wait.need, wait.have);
+  if (lacking == 0) {
+    return;
+  }
+  const auto any_of = [&](SiteStanding standing, std::string_view must) {
+    if (const auto sites = with_standing(explained, standing); !sites.empty()) {
+      explained.changes.push_back(fmt::format(
+          "{} of {} {}", std::min<std::size_t>(lacking, sites.size()), names(sites), must));
+    }
+  };
+  if (wait.what == WaitsFor::slots) {
+    any_of(SiteStanding::busy, "must have a slot free");
+  } else {
+    any_of(SiteStanding::away, "must be there");
+    any_of(SiteStanding::asked, "must accept");
+  }
+  if (job.spec().sites.min > 1) {
+    explained.changes.push_back(
+        fmt::format("or submit it with a lower sites.min than {}", job.spec().sites.min));
+  }
+}
+
+void add_changes(const State& state, const Job& job, const Outlook& outlook,
+                 Explanation& explained) {
+  const auto& wait = *outlook.wait;
+  switch (wait.what) {
+    case WaitsFor::sites:
+    case WaitsFor::mandatory_sites:
+    case WaitsFor::slots:
+    case WaitsFor::mandatory_slots:
+      add_changes_of_sites(job, wait, explained);
+      return;
+    case WaitsFor::reservation:
+      explained.changes.push_back(fmt::format("{} must start, which has reserved {}",
+                                              outlook.holder->str(), names(outlook.reserved)));
+      return;
+    case WaitsFor::job_quota:
+    case WaitsFor::slot_quota:
+      std::vector<JobId> own;
+      for (const auto& [id, other] : state.jobs) {
+        if (other.row.coordinator == job.row.coordinator && other.claims > 0) {
+          own.push_back(id);
+        }
+      }
+      explained.changes.push_back(fmt::format("one of {} must end", names(own)));
+      return;
+  }
+}
+
+std::string waiting_sentence(const Explanation& explained, const Wait& wait) {
+  std::string behind;
+  if (!explained.ahead.empty()) {
+    behind = " behind " + explained.ahead.back().str();
+  }
+  return fmt::format("waits, {} in the queue{}: {}", ordinal(explained.place), behind,
+                     sentence(wait));
+}
+
+std::string sentence_of(const Job& job, const Explanation& explained) {
+  const auto taking_part = with_standing(explained, SiteStanding::taking_part);
+  switch (job.row.state) {
+    case JobState::queued:
+      return {};
+    case JobState::matching:
+      return fmt::format("asks its sites: {} accepted, {} thinking, {} needed", taking_part.size(),
+                         with_standing(explained, SiteStanding::asked).size(),
+                         sites_needed(job.spec()));
+    case JobState::running:
+      return fmt::format("runs at {}", names(taking_part));
+    case JobState::completed:
+    case JobState::failed:
+    case JobState::aborted:
+      return fmt::format("has {}{}{}", job.row.state == JobState::aborted ? "been " : "",
+                         to_string(job.row.state),
+                         job.row.reason.empty() ? "" : ": " + job.row.reason);
+  }
+  return {};
+}
+
+void explain_wait(const Step& step, Job& job, Explanation& explained) {
+  const auto outlook = foresee(step, job);
+  if (!outlook.wait) {
+    explained.sentence = fmt::format("starts at once: it asks {}", names(outlook.claims));
+    return;
+  }
+  explained.place = static_cast<std::uint32_t>(outlook.ahead.size()) + 1;
+  explained.ahead = outlook.ahead;
+  explained.sentence = waiting_sentence(explained, *outlook.wait);
+  const auto skip = explained.ahead.size() - std::min(explained.ahead.size(), kAheadMax);
+  explained.ahead.erase(explained.ahead.begin(),
+                        explained.ahead.begin() + static_cast<std::ptrdiff_t>(skip));
+  if (outlook.holder == job.id()) {
+    explained.reserved = outlook.reserved;
+  }
+  add_changes(step.state, job, outlook, explained);
+}
+
+}  // namespace
+
+Explanation explain(const Step& step, Job& job) {
+  Explanation explained;
+  explained.state = job.row.state;
+  if (!job.id().empty()) {
+    explained.job = job.id();
+  }
+  for (const auto& [id, site] : step.state.sites) {
+    explained.sites.push_back(explain_site(step.state, job, site));
+  }
+  std::stable_sort(explained.sites.begin(), explained.sites.end(),
+                   [](const auto& a, const auto& b) { return a.standing < b.standing; });
+  explained.sentence = sentence_of(job, explained);
+  if (job.row.state == JobState::queued) {
+    explain_wait(step, job, explained);
+  }
+  return explained;
+}
+
+Explanation explain_unsubmitted(const Step& step, const std::string& coordinator,
+                                const JobSpec& spec) {
+  Job job;
+  job.row.coordinator = coordinator;
+  job.row.spec = spec;
+  job.row.number = step.state.jobs.size() + 1;
+  return explain(step, job);
+}
+
+}  // namespace entente::broker
