@@ -1,7 +1,7 @@
 @0x9eb4c3fdd61d1e2b;
 # A job's spec, and how a site is asked to take part.
 #
-#   broker  -> JobOffer       to each eligible site, when the job looks for sites
+#   broker  -> JobOffer       to each site at which the job has claimed a slot
 #   site    -> JobReply       accepted, or declined with a reason
 #   broker  -> JobClosed      the job has ended, or no longer wants this site
 #
@@ -213,7 +213,7 @@ struct JobSpec {
 
   update @11 :UpdateSpec;
   # Null: float32.
-  
+
   priority @12 :Int32;
   # -100 to 100. Among the jobs that wait for sites the highest goes first.
 }

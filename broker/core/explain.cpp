@@ -127,17 +127,18 @@ void add_changes_of_sites(const Job& job, const Wait& wait, Explanation& explain
   if (lacking == 0) {
     return;
   }
-  const auto any_of = [&](SiteStanding standing, std::string_view must) {
-    if (const auto sites = with_standing(explained, standing); !sites.empty()) {
-      explained.changes.push_back(fmt::format(
-          "{} of {} {}", std::min<std::size_t>(lacking, sites.size()), names(sites), must));
+  const auto must = [&](SiteStanding standing, std::string_view what) {
+    const auto sites = with_standing(explained, standing);
+    if (!sites.empty()) {
+      const auto some = sites.size() > lacking ? fmt::format("{} of ", lacking) : "";
+      explained.changes.push_back(fmt::format("{}{} must {}", some, names(sites), what));
     }
   };
   if (wait.what == WaitsFor::slots) {
-    any_of(SiteStanding::busy, "must have a slot free");
+    must(SiteStanding::busy, "have a slot free");
   } else {
-    any_of(SiteStanding::away, "must be there");
-    any_of(SiteStanding::asked, "must accept");
+    must(SiteStanding::away, "be there");
+    must(SiteStanding::asked, "accept");
   }
   if (job.spec().sites.min > 1) {
     explained.changes.push_back(

@@ -96,6 +96,10 @@ def parts(table, figures):
               "at least 0.3", 0.3, at_least=True)
     table.add("upload, CPU of both ends", upload["cpu"], f"{upload['cpu']:.2f} s/GB",
               "at most 5 s/GB", 5)
+    for name, what in [("plan_warm", "1000 jobs x 1000 sites"),
+                       ("plan_after_a_changed_advert", "the same, one advert changed")]:
+        seconds = figures["ours/" + name]["cpu_seconds"]
+        table.add(f"plan, {what}", seconds, f"{seconds * 1e3:.1f} ms CPU", "at most 100 ms", 0.1)
 
 
 def rounds(table, figures, programs, quick):

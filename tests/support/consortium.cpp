@@ -155,8 +155,8 @@ void Consortium::launch(const std::string& name, const std::string& program_name
 void Consortium::launch_broker() {
   const auto data = folder() / "broker/data";
   write_text(folder() / "broker/broker.toml",
-             fmt::format("kit = \"../kits/main\"\ndata_dir = \"data\"\nlisten = \"{}\"\n",
-                         endpoint_.empty() ? host() + ":0" : endpoint_));
+             fmt::format("kit = \"../kits/main\"\ndata_dir = \"data\"\nlisten = \"{}\"\n{}",
+                         endpoint_.empty() ? host() + ":0" : endpoint_, broker_settings_));
   fs::remove(data / "endpoint");
   launch("broker", "entente-broker", folder() / "broker/broker.toml");
 }

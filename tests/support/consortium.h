@@ -18,6 +18,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "certs/authority.h"
@@ -95,6 +96,8 @@ class Consortium {
   void set_environment(const std::string& process, std::map<std::string, std::string> variables) {
     variables_[process] = std::move(variables);
   }
+  // Further lines of broker.toml, from the broker's next start on.
+  void configure_broker(std::string toml) { broker_settings_ = std::move(toml); }
   // Starts the broker without waiting until it listens.
   void launch_broker();
   [[nodiscard]] ChildProcess& process(const std::string& name) { return processes_.at(name); }
@@ -152,6 +155,7 @@ class Consortium {
   TempFolder folder_;
   pki::Authority authority_;
   std::string endpoint_;
+  std::string broker_settings_;
   std::map<std::string, std::map<std::string, std::string>> variables_;  // by process
   std::map<std::string, ChildProcess> processes_;
   std::set<std::string> far_;  // sites
