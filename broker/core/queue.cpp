@@ -138,6 +138,16 @@ class Question {
 
 bool is_declined(const Part& part) { return part.row.enrolment == Enrolment::declined; }
 
+// Sites that do not fit by what the broker knows of them, and that have just connected and are
+// about to say what they have.
+std::size_t about_to_advertise(const State& state, const Match& match) {
+  return static_cast<std::size_t>(
+      std::count_if(match.excluded.begin(), match.excluded.end(), [&](const Exclusion& exclusion) {
+        const auto& site = state.sites.at(exclusion.site);
+        return site.session && !site.advertised;
+      }));
+}
+
 // Why the job can no longer start; nothing while it may.
 std::optional<std::string> dead_end(const Step& step, const Job& job) {
   if (std::none_of(job.parts.begin(), job.parts.end(),
@@ -145,7 +155,7 @@ std::optional<std::string> dead_end(const Step& step, const Job& job) {
     return std::nullopt;
   }
   const auto result = match(job.spec(), step.state.sites);
-  std::size_t candidates = 0;
+  std::size_t candidates = about_to_advertise(step.state, result);
   for (const auto& id : result.eligible) {
     const auto part = job.parts.find(id);
     const bool declined = part != job.parts.end() && is_declined(part->second);

@@ -9,7 +9,8 @@
 //  - One that is left with fewer sites than it needs claims others at once, or goes back to the
 //    queue and gives its slots back: no job holds slots while it waits for more.
 //  - When declines leave fewer than `sites.min` candidates, or a mandatory site declines, the job
-//    fails at once and its reason names each site's words.
+//    fails at once and its reason names each site's words. A site that has just connected, and has
+//    not said yet what it has, counts as a candidate.
 #pragma once
 
 #include "broker/core/step.h"

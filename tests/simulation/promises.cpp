@@ -179,6 +179,7 @@ void Promises::after_commit(std::span<const broker::Row> rows) {
       }
     } else if (const auto* part = std::get_if<broker::PartRow>(&row)) {
       check_places(part->job);
+      check_slots(part->site);
     }
   }
 }
@@ -195,6 +196,16 @@ void Promises::check_places(const JobId& job) {
   const auto at_first = places_.emplace(job, now).first->second;
   if (now != at_first || (max > 0 && now > max)) {
     broken("P5 {} started with {} places of {} at most, and has {}", job.str(), at_first, max, now);
+  }
+}
+
+void Promises::check_slots(const SiteId& site) const {
+  const auto held = std::count_if(disk_.parts.begin(), disk_.parts.end(), [&](const auto& entry) {
+    return entry.first.second == site && entry.second.claimed;
+  });
+  const auto slots = disk_.sites.at(site).advert.slots;
+  if (held > static_cast<std::ptrdiff_t>(slots)) {
+    broken("P5 {} has {} slots, and {} jobs hold them", site.str(), slots, held);
   }
 }
 

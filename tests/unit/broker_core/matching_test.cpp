@@ -207,7 +207,7 @@ TEST(Matching, WaitsForTheWordOfASiteThatHasJustConnectedForTheFirstTime) {
   const auto id = it.submit_for(sites(3));
   it.hello(west);
   it.decline(it.east, id, "not this one");
-  EXPECT_EQ(it.state(id), JobState::matching) << "west has not said yet what it has";
+  EXPECT_EQ(it.state(id), JobState::queued) << "west has not said yet what it has";
   it.hear(west, msg::Advert{advert("x-rays")});
   EXPECT_EQ(it.state(id), JobState::failed);
   EXPECT_THAT(it.job(id).row.reason, HasSubstr("excluded  west: has no dataset"));
