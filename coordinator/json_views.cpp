@@ -128,6 +128,8 @@ nlohmann::json to_json(const SiteView& site) {
                       {"jurisdiction", site.advert.jurisdiction},
                       {"labels", site.advert.labels},
                       {"policy", site.advert.policy},
+                      {"paused", site.advert.paused},
+                      {"pause_reason", site.advert.pause_reason},
                       {"datasets", nlohmann::json::array()},
                       {"jobs", nlohmann::json::array()}};
   for (const auto& dataset : site.advert.datasets) {

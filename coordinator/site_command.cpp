@@ -27,6 +27,9 @@ struct SiteArguments {
 };
 
 std::string state_of(const SiteView& site) {
+  if (site.advert.paused) {
+    return "paused";
+  }
   if (!site.draining) {
     return "at work";
   }
@@ -153,6 +156,9 @@ void print_site(const SiteView& site) {
   print_fields({
       {"connected", site.connected ? "yes" : "no, last seen " + format_utc(site.last_seen_unix_ms)},
       {"state", site.drain_reason.empty() ? state : state + ": " + site.drain_reason},
+      {"paused", advert.paused ? "by its people" +
+                                     (advert.pause_reason.empty() ? "" : ": " + advert.pause_reason)
+                               : ""},
       {"jurisdiction", advert.jurisdiction},
       {"labels", fmt::format("{}", fmt::join(labels, "\n"))},
       {"datasets", fmt::format("{}", fmt::join(datasets, "\n"))},

@@ -86,6 +86,7 @@ enum JobEventKind {
   siteReplaced @14;
   siteReturned @15;
   siteDraining @16;
+  siteWaits @17;
 }
 
 struct JobEvent {

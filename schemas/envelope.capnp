@@ -58,6 +58,8 @@ struct ControlEnvelope {
     request @14 :Coordinator.Request;      # to the broker
     reply @15 :Coordinator.Reply;          # from the broker
     jobUpdate @16 :Coordinator.JobUpdate;  # from the broker
+
+    jobWaits @17 :Job.JobWaits;  # from a site, to the broker; see job.capnp
   }
 }
 

@@ -2,6 +2,7 @@
 # A job's spec, and how a site is asked to take part.
 #
 #   broker  -> JobOffer       to each site at which the job has claimed a slot
+#   site    -> JobWaits       not yet: waits for approval, for its hours, for tomorrow's rounds
 #   site    -> JobReply       accepted, or declined with a reason
 #   broker  -> JobClosed      the job has ended, or no longer wants this site
 #
@@ -57,6 +58,16 @@ struct SiteSelection {
 
   replace @5 :Bool = true;
   # Whether another eligible site may take the place of one that is lost, failing or draining.
+
+  samplesMin @6 :UInt64;
+  # Examples of the training dataset that a site must have, at most 2^40.
+
+  require @7 :Text;
+  # An SQL expression over a site's advert that must hold: at most 2000 bytes. Null: nothing.
+
+  prefer @8 :Text;
+  # An SQL expression that ranks the eligible sites, higher first, ties by id: at most 2000 bytes.
+  # Null: by id.
 }
 
 struct Attribute {
@@ -92,6 +103,19 @@ struct ModelSpec {
 
   layers @1 :List(LayerSpec);
   # In the order in which data passes through them. At most 4096.
+}
+
+struct TaskNeeds {
+  # What one task of the job needs at a site. 0: whatever there is.
+
+  memoryBytes @0 :UInt64;
+  # Of the site's memory, which its slots share, at most 2^50.
+
+  threads @1 :UInt32;
+  # Of a slot, at most 4096.
+
+  gpus @2 :UInt32;
+  # At the site, at most 4096.
 }
 
 enum Loss {
@@ -216,6 +240,9 @@ struct JobSpec {
 
   priority @12 :Int32;
   # -100 to 100. Among the jobs that wait for sites the highest goes first.
+
+  resources @13 :TaskNeeds;
+  # Null: none.
 }
 
 struct JobOffer {
@@ -238,6 +265,20 @@ struct JobReply {
 
   decline @2 :Refusal;
   # Null: accepted. Its code names the clause of the site's policy, or what the data lacks.
+}
+
+struct JobWaits {
+  # The site can't work on the job for now: people there have not approved it yet, its hours have not
+  # come, the rounds of its day are used. Neither a yes nor a no: an answer to the offer still comes,
+  # an open task is still taken up. Sent when the reason changes. Nothing depends on it.
+
+  job @0 :Text;
+
+  specDigest @1 :Data;
+  # 32 bytes: of the spec that this is about.
+
+  reason @2 :Text;
+  # One sentence for the coordinator, at most 4096 bytes. Empty: it waits no longer.
 }
 
 struct JobClosed {

@@ -82,6 +82,13 @@ struct SiteAdvert {
   policy @7 :Text;
   # Which clauses the site's policy has, for people: at most 4096 bytes. The policy itself stays at
   # the site.
+
+  paused @8 :Bool;
+  # The site's people have stopped all work. It takes no offers and works on no task until an advert
+  # says otherwise; what is open waits as for a site that is away.
+
+  pauseReason @9 :Text;
+  # Why, for people: at most 4096 bytes.
 }
 
 struct Advert {

@@ -74,6 +74,10 @@ struct TaskOrder {
 
   modelBytes @3 :UInt64;
   # Size of that blob in bytes, at most 2^40.
+
+  cohort @4 :UInt32;
+  # Sites that the job gives places to, this one among them: a site's policy may ask for a minimum.
+  # At most 10,000. 0: not said, which no such policy takes for enough.
 }
 
 struct TaskOffer {

@@ -10,6 +10,7 @@
 #include "broker/core/rounds.h"
 #include "broker/core/sessions.h"
 #include "broker/core/tasks.h"
+#include "broker/core/waiting.h"
 #include "common/base/check.h"
 #include "common/domain/layers.h"
 
@@ -97,6 +98,8 @@ class Dispatch {
       on_advert(step_, *site, *advert);
     } else if (const auto* reply = std::get_if<msg::JobReply>(&message)) {
       on_job_reply(step_, *site, *reply);
+    } else if (const auto* waits = std::get_if<msg::JobWaits>(&message)) {
+      on_job_waits(step_, *site, *waits);
     } else if (const auto* report = std::get_if<msg::TaskReport>(&message)) {
       on_task_report(step_, *site, *report);
     } else if (const auto* announce = std::get_if<msg::ResultAnnounce>(&message)) {
@@ -169,6 +172,7 @@ BrokerCore::BrokerCore(BrokerInfo info, Snapshot snapshot, Now now) {
   state_.broker_name = std::move(info.name);
   state_.version = std::move(info.version);
   state_.queue.settings = info.queue;
+  state_.evaluator = info.evaluator;
   for (auto& row : snapshot.sites) {
     know_site(state_, row.site).row = std::move(row);
   }

@@ -13,6 +13,7 @@
 #include <string>
 
 #include "broker/core/effect.h"
+#include "broker/core/evaluator.h"
 #include "broker/core/event.h"
 #include "broker/core/rows.h"
 #include "broker/core/state.h"
@@ -24,6 +25,7 @@ struct BrokerInfo {
   std::string name;
   std::string version;
   QueueSettings queue{};
+  const Evaluator* evaluator = &no_expressions();  // outlives the core
 };
 
 class BrokerCore {

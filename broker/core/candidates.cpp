@@ -16,8 +16,8 @@ void Candidates::refresh(const JobSpec& spec, const State& state) {
   bool has_changed = false;
   for (const auto& [id, site] : state.sites) {
     if (seen_[site.index] != state.adverts[site.index]) {
-      const bool fits = broker::fits(spec, site);
-      has_changed = has_changed || fits != fits_[site.index];
+      const bool fits = broker::fits(spec, site, *state.evaluator);
+      has_changed = has_changed || fits != fits_[site.index] || !spec.sites.prefer.empty();
       fits_[site.index] = fits;
     }
   }
@@ -25,16 +25,22 @@ void Candidates::refresh(const JobSpec& spec, const State& state) {
   if (!has_changed) {
     return;
   }
-  eligible_.clear();
-  const auto& mandatory = spec.sites.mandatory;
-  for (const bool wants_mandatory : {true, false}) {
-    for (const auto& [id, site] : state.sites) {
-      const bool is_mandatory =
-          std::find(mandatory.begin(), mandatory.end(), id) != mandatory.end();
-      if (is_mandatory == wants_mandatory && fits_[site.index]) {
-        eligible_.push_back(site.index);
-      }
+  std::vector<SiteId> fitting;
+  for (const auto& [id, site] : state.sites) {
+    if (fits_[site.index]) {
+      fitting.push_back(id);
     }
+  }
+  if (!spec.sites.prefer.empty()) {
+    sort_by_preference(fitting, spec.sites.prefer, state);
+  }
+  const auto& mandatory = spec.sites.mandatory;
+  std::stable_partition(fitting.begin(), fitting.end(), [&mandatory](const SiteId& id) {
+    return std::find(mandatory.begin(), mandatory.end(), id) != mandatory.end();
+  });
+  eligible_.clear();
+  for (const auto& id : fitting) {
+    eligible_.push_back(state.sites.at(id).index);
   }
 }
 

@@ -23,7 +23,7 @@ class Candidates {
   // Brings the list up to date.
   void refresh(const JobSpec& spec, const State& state);
 
-  // Mandatory sites first, then by id, whether they are there or not.
+  // Mandatory sites first, then by preference, then by id, whether they are there or not.
   [[nodiscard]] const std::vector<SiteIndex>& eligible() const { return eligible_; }
   [[nodiscard]] bool fits(SiteIndex site) const { return fits_[site]; }
 

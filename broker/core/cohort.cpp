@@ -267,7 +267,7 @@ std::size_t within_reach(const Step& step, const Job& job) {
     return reached;
   }
   for (const auto& [id, site] : step.state.sites) {
-    others += !job.parts.contains(id) && fits(job.spec(), site) ? 1 : 0;
+    others += !job.parts.contains(id) && fits(job.spec(), site, *step.state.evaluator) ? 1 : 0;
   }
   return reached + std::min(vacant, others);
 }

@@ -74,7 +74,7 @@ SiteExplanation explain_site(const State& state, const Job& job, const Site& sit
     explained.sentences = {part->second.row.reason};
     return explained;
   }
-  if (auto failed = objections(job.spec(), site); !failed.empty()) {
+  if (auto failed = objections(job.spec(), site, *state.evaluator); !failed.empty()) {
     explained.standing = SiteStanding::excluded;
     explained.sentences = std::move(failed);
     return explained;

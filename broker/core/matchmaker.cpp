@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <map>
 #include <set>
 
 #include "common/base/nearest.h"
@@ -12,13 +13,31 @@
 namespace entente::broker {
 namespace {
 
+// What a rule may look at beside the site.
+struct Wish {
+  const JobSpec& spec;
+  const Evaluator& evaluator;
+};
+
 struct Rule {
-  bool (*holds)(const Site& site, const JobSpec& spec);
-  std::string (*sentence)(const Site& site, const JobSpec& spec);
+  bool (*holds)(const Site& site, const Wish& wish);
+  std::string (*sentence)(const Site& site, const Wish& wish);
 };
 
 const DatasetAdvert* dataset_of(const Site& site, const JobSpec& spec) {
   return site.row.advert.find(spec.train.dataset);
+}
+
+const SiteAdvert& advert_of(const Site& site) { return site.row.advert; }
+
+// Slots share the site's memory; one that is not said is none.
+std::uint64_t memory_of_a_slot(const Site& site) {
+  const auto& advert = advert_of(site);
+  return advert.slots == 0 ? 0 : advert.resources.memory_bytes / advert.slots;
+}
+
+std::string in_gigabytes(std::uint64_t bytes) {
+  return fmt::format("{:.1f} GB", static_cast<double>(bytes) / 1e9);
 }
 
 // Classes that the model tells apart: the length of its flat output.
@@ -28,58 +47,121 @@ std::int64_t outputs(const JobSpec& spec) {
 }
 
 constexpr Rule kIsNotExcluded{
-    [](const Site& site, const JobSpec& spec) {
-      const auto& exclude = spec.sites.exclude;
+    [](const Site& site, const Wish& wish) {
+      const auto& exclude = wish.spec.sites.exclude;
       return std::find(exclude.begin(), exclude.end(), site.row.site) == exclude.end();
     },
-    [](const Site&, const JobSpec&) { return std::string("is in sites.exclude"); }};
+    [](const Site&, const Wish&) { return std::string("is in sites.exclude"); }};
 
 constexpr Rule kIsWithinMandatoryWhenFull{
-    [](const Site& site, const JobSpec& spec) {
-      const auto& mandatory = spec.sites.mandatory;
-      return spec.sites.max == 0 || mandatory.size() < spec.sites.max ||
-             std::find(mandatory.begin(), mandatory.end(), site.row.site) != mandatory.end();
+    [](const Site& site, const Wish& wish) {
+      const auto& sites = wish.spec.sites;
+      return sites.max == 0 || sites.mandatory.size() < sites.max ||
+             std::find(sites.mandatory.begin(), sites.mandatory.end(), site.row.site) !=
+                 sites.mandatory.end();
     },
-    [](const Site&, const JobSpec& spec) {
-      return fmt::format("the {} mandatory sites are all that sites.max allows", spec.sites.max);
+    [](const Site&, const Wish& wish) {
+      return fmt::format("the {} mandatory sites are all that sites.max allows",
+                         wish.spec.sites.max);
     }};
 
 constexpr Rule kHasDataset{
-    [](const Site& site, const JobSpec& spec) { return dataset_of(site, spec) != nullptr; },
-    [](const Site&, const JobSpec& spec) {
-      return fmt::format("has no dataset \"{}\"", spec.train.dataset);
+    [](const Site& site, const Wish& wish) { return dataset_of(site, wish.spec) != nullptr; },
+    [](const Site&, const Wish& wish) {
+      return fmt::format("has no dataset \"{}\"", wish.spec.train.dataset);
     }};
 
 constexpr Rule kExamplesFitModel{
-    [](const Site& site, const JobSpec& spec) {
-      return dataset_of(site, spec)->example_shape == spec.model.input;
+    [](const Site& site, const Wish& wish) {
+      return dataset_of(site, wish.spec)->example_shape == wish.spec.model.input;
     },
-    [](const Site& site, const JobSpec& spec) {
-      return fmt::format("needs examples of shape {}, has {}", to_string(spec.model.input),
-                         to_string(dataset_of(site, spec)->example_shape));
+    [](const Site& site, const Wish& wish) {
+      return fmt::format("needs examples of shape {}, has {}", to_string(wish.spec.model.input),
+                         to_string(dataset_of(site, wish.spec)->example_shape));
     }};
 
-constexpr Rule kClassesFitModel{[](const Site& site, const JobSpec& spec) {
-                                  return dataset_of(site, spec)->classes <= outputs(spec);
+constexpr Rule kClassesFitModel{[](const Site& site, const Wish& wish) {
+                                  return dataset_of(site, wish.spec)->classes <= outputs(wish.spec);
                                 },
-                                [](const Site& site, const JobSpec& spec) {
+                                [](const Site& site, const Wish& wish) {
                                   return fmt::format(
                                       "needs at most {} classes (the model's outputs), has {}",
-                                      outputs(spec), dataset_of(site, spec)->classes);
+                                      outputs(wish.spec), dataset_of(site, wish.spec)->classes);
                                 }};
 
-constexpr std::array kRules{kIsNotExcluded, kIsWithinMandatoryWhenFull, kHasDataset};
+constexpr Rule kHasSamples{
+    [](const Site& site, const Wish& wish) {
+      return dataset_of(site, wish.spec)->examples >= wish.spec.sites.samples_min;
+    },
+    [](const Site& site, const Wish& wish) {
+      return fmt::format("needs {} samples of {}, has {}", wish.spec.sites.samples_min,
+                         wish.spec.train.dataset, dataset_of(site, wish.spec)->examples);
+    }};
+
+constexpr Rule kHasMemory{
+    [](const Site& site, const Wish& wish) {
+      return memory_of_a_slot(site) >= wish.spec.resources.memory_bytes;
+    },
+    [](const Site& site, const Wish& wish) {
+      return fmt::format("needs {} of memory for a task, has {} in each of {} slots",
+                         in_gigabytes(wish.spec.resources.memory_bytes),
+                         in_gigabytes(memory_of_a_slot(site)), advert_of(site).slots);
+    }};
+
+constexpr Rule kHasThreads{
+    [](const Site& site, const Wish& wish) {
+      return advert_of(site).threads_per_slot >= wish.spec.resources.threads;
+    },
+    [](const Site& site, const Wish& wish) {
+      return fmt::format("needs {} threads for a task, has {} in a slot",
+                         wish.spec.resources.threads, advert_of(site).threads_per_slot);
+    }};
+
+constexpr Rule kHasGpus{[](const Site& site, const Wish& wish) {
+                          return advert_of(site).resources.gpus >= wish.spec.resources.gpus;
+                        },
+                        [](const Site& site, const Wish& wish) {
+                          return fmt::format("needs {} GPUs, has {}", wish.spec.resources.gpus,
+                                             advert_of(site).resources.gpus);
+                        }};
+
+constexpr Rule kMeetsRequirement{
+    [](const Site& site, const Wish& wish) {
+      const auto& require = wish.spec.sites.require;
+      return require.empty() || wish.evaluator.holds(require, site.row.site, advert_of(site));
+    },
+    [](const Site& site, const Wish& wish) {
+      const auto& require = wish.spec.sites.require;
+      const auto seen = wish.evaluator.seen(require, site.row.site, advert_of(site));
+      return seen.empty() ? fmt::format("requires {}", require)
+                          : fmt::format("requires {}, has {}", require, seen);
+    }};
+
+constexpr std::array kRules{kIsNotExcluded, kIsWithinMandatoryWhenFull, kHasDataset,
+                            kHasMemory,     kHasThreads,                kHasGpus,
+                            kMeetsRequirement};
 // Of the dataset, which the site has.
-constexpr std::array kDatasetRules{kExamplesFitModel, kClassesFitModel};
+constexpr std::array kDatasetRules{kExamplesFitModel, kClassesFitModel, kHasSamples};
 
 template <class Rules>
-void object_by(const Rules& rules, const Site& site, const JobSpec& spec,
+void object_by(const Rules& rules, const Site& site, const Wish& wish,
                std::vector<std::string>& objections) {
   for (const auto& rule : rules) {
-    if (!rule.holds(site, spec)) {
-      objections.push_back(rule.sentence(site, spec));
+    if (!rule.holds(site, wish)) {
+      objections.push_back(rule.sentence(site, wish));
     }
   }
+}
+
+std::optional<Refusal> check_expressions(const SiteSelection& sites, const Evaluator& evaluator) {
+  using Use = Evaluator::Use;
+  if (!sites.require.empty()) {
+    if (auto problem = evaluator.check(sites.require, Use::require, "sites.require")) {
+      return problem;
+    }
+  }
+  return sites.prefer.empty() ? std::nullopt
+                              : evaluator.check(sites.prefer, Use::prefer, "sites.prefer");
 }
 
 std::string did_you_mean(std::string_view word, const std::vector<std::string>& candidates,
@@ -124,14 +206,17 @@ std::optional<Refusal> check_dataset_name(const std::string& dataset, std::strin
 
 }  // namespace
 
-Match match(const JobSpec& spec, const std::map<SiteId, Site>& sites) {
+Match match(const JobSpec& spec, const State& state) {
   Match result;
-  for (const auto& [id, site] : sites) {
-    if (auto failed = objections(spec, site); !failed.empty()) {
+  for (const auto& [id, site] : state.sites) {
+    if (auto failed = objections(spec, site, *state.evaluator); !failed.empty()) {
       result.excluded.push_back({id, std::move(failed.front())});
     } else {
       result.eligible.push_back(id);
     }
+  }
+  if (!spec.sites.prefer.empty()) {
+    sort_by_preference(result.eligible, spec.sites.prefer, state);
   }
   const auto& mandatory = spec.sites.mandatory;
   std::stable_partition(
@@ -141,23 +226,39 @@ Match match(const JobSpec& spec, const std::map<SiteId, Site>& sites) {
   return result;
 }
 
-std::vector<std::string> objections(const JobSpec& spec, const Site& site) {
+std::vector<std::string> objections(const JobSpec& spec, const Site& site,
+                                    const Evaluator& evaluator) {
+  const Wish wish{spec, evaluator};
   std::vector<std::string> failed;
-  object_by(kRules, site, spec, failed);
+  object_by(kRules, site, wish, failed);
   if (dataset_of(site, spec) != nullptr) {
-    object_by(kDatasetRules, site, spec, failed);
+    object_by(kDatasetRules, site, wish, failed);
   }
   return failed;
 }
 
-bool fits(const JobSpec& spec, const Site& site) {
-  const auto holds = [&](const Rule& rule) { return rule.holds(site, spec); };
+bool fits(const JobSpec& spec, const Site& site, const Evaluator& evaluator) {
+  const Wish wish{spec, evaluator};
+  const auto holds = [&](const Rule& rule) { return rule.holds(site, wish); };
   return std::all_of(kRules.begin(), kRules.end(), holds) &&
          std::all_of(kDatasetRules.begin(), kDatasetRules.end(), holds);
 }
 
-std::optional<Refusal> find_impossibility(const JobSpec& spec,
-                                          const std::map<SiteId, Site>& sites) {
+void sort_by_preference(std::vector<SiteId>& sites, const std::string& prefer, const State& state) {
+  std::map<SiteId, double> ranks;
+  for (const auto& id : sites) {
+    ranks.emplace(id, state.evaluator->rank(prefer, id, advert_of(state.sites.at(id))));
+  }
+  std::stable_sort(sites.begin(), sites.end(), [&ranks](const SiteId& a, const SiteId& b) {
+    return ranks.at(a) > ranks.at(b);
+  });
+}
+
+std::optional<Refusal> find_impossibility(const JobSpec& spec, const State& state) {
+  const auto& sites = state.sites;
+  if (auto problem = check_expressions(spec.sites, *state.evaluator)) {
+    return problem;
+  }
   if (auto unknown = check_site_names(spec, sites)) {
     return unknown;
   }
@@ -169,7 +270,7 @@ std::optional<Refusal> find_impossibility(const JobSpec& spec,
       return unknown;
     }
   }
-  const auto result = match(spec, sites);
+  const auto result = match(spec, state);
   if (result.eligible.empty()) {
     return Refusal{
         "no_site_fits", "no site of this consortium can run the job\n" + describe(result.excluded),

@@ -154,7 +154,7 @@ std::optional<std::string> dead_end(const Step& step, const Job& job) {
                    [](const auto& entry) { return is_declined(entry.second); })) {
     return std::nullopt;
   }
-  const auto result = match(job.spec(), step.state.sites);
+  const auto result = match(job.spec(), step.state);
   std::size_t candidates = about_to_advertise(step.state, result);
   for (const auto& id : result.eligible) {
     const auto part = job.parts.find(id);

@@ -184,7 +184,7 @@ class Answer {
       return model;
     }
     for (auto refusal :
-         {check_priority(spec), check_quota(spec), find_impossibility(spec, step_.state.sites)}) {
+         {check_priority(spec), check_quota(spec), find_impossibility(spec, step_.state)}) {
       if (refusal) {
         return tl::unexpected(std::move(*refusal));
       }

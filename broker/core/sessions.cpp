@@ -122,9 +122,12 @@ void on_advert(Step& step, const SiteId& id, const msg::Advert& advert) {
   }
   site.row.advert = advert.advert;
   site.row.last_seen_unix_ms = step.now.unix_ms;
-  site.advertised = true;
+  site.advertised = !advert.advert.paused;
   step.save(site);
-  catch_up(step, site);
+  step.state.queue.is_stale = true;
+  if (site.advertised) {
+    catch_up(step, site);
+  }
 }
 
 void catch_up(Step& step, const Site& site) {

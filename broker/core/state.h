@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "broker/core/candidates.h"
+#include "broker/core/evaluator.h"
 #include "broker/core/queue_settings.h"
 #include "broker/core/rows.h"
 #include "broker/core/scheduler.h"
@@ -31,7 +32,7 @@ struct Session {
 struct Site {
   SiteRow row;
   std::optional<SessionId> session;  // set while connected
-  bool advertised = false;           // in this session: offers may be sent
+  bool advertised = false;           // in this session, and not paused: offers may be sent
   SiteIndex index = 0;               // in the order in which the broker came to know them
   std::uint32_t claimed = 0;         // of its slots
 };
@@ -54,6 +55,7 @@ struct Task {
 struct Part {
   PartRow row;
   Monotonic offered_at{};
+  std::optional<Monotonic> wait_told_at{};  // when the job's events said last that it waits
 };
 
 // It has been asked, and its answer is awaited with a slot in hand.
@@ -98,6 +100,7 @@ struct Queue {
 struct State {
   std::string broker_name;
   std::string version;
+  const Evaluator* evaluator = &no_expressions();
   std::map<SessionId, Session> sessions;
   std::map<SiteId, Site> sites;
   std::map<JobId, Job> jobs;

@@ -41,6 +41,7 @@ TaskOrder order_of(const Job& job, const TaskKey& key) {
     order.model = round->model;
     order.model_bytes = round->model_bytes;
   }
+  order.cohort = static_cast<std::uint32_t>(places(job));
   return order;
 }
 

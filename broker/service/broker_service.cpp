@@ -5,6 +5,7 @@
 #include <exception>
 #include <set>
 
+#include "broker/expressions/sqlite_evaluator.h"
 #include "broker/service/broker_loop.h"
 #include "broker/service/recovery.h"
 #include "common/base/version.h"
@@ -94,7 +95,9 @@ Expected<void> run(const BrokerConfig& config, const Kit& kit, TlsContext tls, B
     return recovered;
   }
   collect_orphans(store, blobs);
-  BrokerCore core({kit.identity.name, kVersion, config.queue}, *std::move(snapshot), system_now());
+  const SqliteEvaluator evaluator;
+  BrokerCore core({kit.identity.name, kVersion, config.queue, &evaluator}, *std::move(snapshot),
+                  system_now());
 
   zmq::context_t context;
   LoopInbox inbox(kInboxMessages);

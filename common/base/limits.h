@@ -72,6 +72,9 @@ constexpr std::size_t kTensorHeaderBytesMax = 16 << 20;
 constexpr std::size_t kTensorDimensionsMax = 8;
 
 // What a job may ask for.
+// A longer expression over adverts is a program, not a condition.
+constexpr std::size_t kExpressionBytesMax = 2000;
+constexpr std::uint32_t kThreadsPerTaskMax = 4096;
 constexpr std::uint32_t kRoundsMax = 100'000;
 constexpr std::size_t kLayersMax = 4096;
 constexpr std::size_t kSitesPerJobMax = 10'000;

@@ -42,7 +42,19 @@ SiteSelection read_sites(TomlReader table) {
   sites.mandatory = read_site_names(table, "mandatory");
   sites.exclude = read_site_names(table, "exclude");
   sites.replace = table.boolean("replace", sites.replace);
+  sites.samples_min = static_cast<std::uint64_t>(
+      table.integer("samples_min", 0, static_cast<std::int64_t>(limits::kExamplesMax), 0));
+  sites.require = table.string("require", {});
+  sites.prefer = table.string("prefer", {});
   return sites;
+}
+
+TaskNeeds read_needs(TomlReader table) {
+  TaskNeeds needs;
+  needs.memory_bytes = table.bytes("memory", limits::kMemoryBytesMax, needs.memory_bytes);
+  needs.threads = count(table, "threads", 0, limits::kThreadsPerTaskMax, needs.threads);
+  needs.gpus = count(table, "gpus", 0, limits::kGpusMax, needs.gpus);
+  return needs;
 }
 
 ModelSpec read_model(TomlReader table) {
@@ -171,6 +183,7 @@ JobSpec read_job(TomlReader root) {
   spec.priority = static_cast<std::int32_t>(
       root.integer("priority", -limits::kPriorityMax, limits::kPriorityMax, spec.priority));
   spec.sites = read_sites(root.table("sites"));
+  spec.resources = read_needs(root.table("resources"));
   spec.model = read_model(root.table("model"));
   spec.train = read_train(root.table("train"));
   spec.strategy = read_strategy(root.table("strategy"));

@@ -119,6 +119,15 @@ Problem check_site_names(const SiteSelection& sites) {
   return std::nullopt;
 }
 
+Problem check_expression(std::string_view key, const std::string& expression) {
+  if (expression.size() <= limits::kExpressionBytesMax) {
+    return std::nullopt;
+  }
+  return invalid(fmt::format("{} has {} bytes, may have {}", key, expression.size(),
+                             limits::kExpressionBytesMax),
+                 "say it in fewer words");
+}
+
 Problem check_sites(const SiteSelection& sites) {
   if (auto wrong = check_count("sites.min", sites.min, 1, limits::kSitesPerJobMax)) {
     return wrong;
@@ -143,7 +152,27 @@ Problem check_sites(const SiteSelection& sites) {
                                sites.mandatory.size(), sites.max),
                    fmt::format("raise sites.max to {}", sites.mandatory.size()));
   }
+  if (auto wrong = check_count("sites.samples_min", sites.samples_min, 0, limits::kExamplesMax)) {
+    return wrong;
+  }
+  if (auto wrong = check_expression("sites.require", sites.require)) {
+    return wrong;
+  }
+  if (auto wrong = check_expression("sites.prefer", sites.prefer)) {
+    return wrong;
+  }
   return check_site_names(sites);
+}
+
+Problem check_needs(const TaskNeeds& needs) {
+  if (auto wrong =
+          check_count("resources.memory", needs.memory_bytes, 0, limits::kMemoryBytesMax)) {
+    return wrong;
+  }
+  if (auto wrong = check_count("resources.threads", needs.threads, 0, limits::kThreadsPerTaskMax)) {
+    return wrong;
+  }
+  return check_count("resources.gpus", needs.gpus, 0, limits::kGpusMax);
 }
 
 Problem check_optimizer(const OptimizerSpec& optimizer) {
@@ -218,8 +247,9 @@ Problem check_output(const TrainSpec& train, const ResolvedModel& model) {
 }  // namespace
 
 Expected<ResolvedModel> validate(const JobSpec& spec) {
-  for (const auto& problem : {check_job(spec), check_sites(spec.sites), check_train(spec.train),
-                              check_merge(spec), check_evaluate(spec.evaluate)}) {
+  for (const auto& problem :
+       {check_job(spec), check_sites(spec.sites), check_train(spec.train), check_merge(spec),
+        check_evaluate(spec.evaluate), check_needs(spec.resources)}) {
     if (problem) {
       return tl::unexpected(*problem);
     }

@@ -25,9 +25,20 @@ struct SiteSelection {
   std::vector<SiteId> mandatory;  // the job does not start without them
   std::vector<SiteId> exclude;    // never asked
   bool replace = true;            // others may take the place of a site that is lost or draining
+  std::uint64_t samples_min = 0;  // examples of the training dataset that a site must have
+  std::string require{};          // SQL over the site's advert that must hold; empty: nothing
+  std::string prefer{};           // SQL that ranks eligible sites, higher first; empty: by id
 
   [[nodiscard]] std::uint32_t effective_quorum() const { return quorum != 0 ? quorum : min; }
   bool operator==(const SiteSelection&) const = default;
+};
+
+// What one task of the job needs at a site. 0: whatever there is.
+struct TaskNeeds {
+  std::uint64_t memory_bytes = 0;  // of the site's memory, which its slots share
+  std::uint32_t threads = 0;       // of a slot
+  std::uint32_t gpus = 0;          // at the site
+  bool operator==(const TaskNeeds&) const = default;
 };
 
 enum class Loss : std::uint8_t { cross_entropy };
@@ -69,6 +80,7 @@ struct JobSpec {
   std::optional<EvaluateSpec> evaluate;
   StrategySpec strategy;
   UpdateSpec update;
+  TaskNeeds resources{};
 
   bool operator==(const JobSpec&) const = default;
 };

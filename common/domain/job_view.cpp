@@ -23,6 +23,7 @@ constexpr std::array kJobEventKinds{
     EnumName{JobEventKind::site_replaced, "site_replaced"},
     EnumName{JobEventKind::site_returned, "site_returned"},
     EnumName{JobEventKind::site_draining, "site_draining"},
+    EnumName{JobEventKind::site_waits, "site_waits"},
 };
 static_assert(in_order(kJobEventKinds));
 

@@ -37,6 +37,7 @@ enum class JobEventKind : std::uint8_t {
   site_replaced,
   site_returned,
   site_draining,
+  site_waits,
 };
 
 [[nodiscard]] std::string_view to_string(JobEventKind kind);

@@ -2,8 +2,8 @@
 // common/wire turns them into bytes and back.
 //
 // Control plane, session:      Hello -> Welcome | Refused
-// Control plane, site:         Advert, JobReply, TaskReport, ResultAnnounce, TaskFailed   (to
-// broker)
+// Control plane, site:         Advert, JobReply, JobWaits, TaskReport, ResultAnnounce, TaskFailed
+//                                                                                     (to broker)
 //                              JobOffer, JobClosed, TaskOffer, ResultGrant, ResultVerdict (to site)
 // Control plane, coordinator:  Request -> Reply; JobUpdate follows a WatchJob request
 // Data plane:                  Hello -> Welcome | Refused, then the Blob* messages
@@ -84,6 +84,14 @@ struct JobReply {
   Digest spec_digest;
   std::optional<Refusal> decline;  // none: accepted
   bool operator==(const JobReply&) const = default;
+};
+
+// The site can't work on the job for now; its answer, or its work, comes later.
+struct JobWaits {
+  JobId job;
+  Digest spec_digest;
+  std::string reason;  // one sentence; empty: it waits no longer
+  bool operator==(const JobWaits&) const = default;
 };
 
 // The job has ended or no longer wants this site: stop its trainer, forget its tasks.
@@ -228,7 +236,7 @@ struct JobUpdate {
 
 using Control = std::variant<Hello, Welcome, Refused, Advert, JobOffer, JobReply, JobClosed,
                              TaskOffer, TaskReport, ResultAnnounce, ResultGrant, ResultVerdict,
-                             TaskFailed, Request, Reply, JobUpdate>;
+                             TaskFailed, Request, Reply, JobUpdate, JobWaits>;
 
 // --- data plane ---
 

@@ -41,6 +41,8 @@ struct SiteAdvert {
   std::string jurisdiction{};                   // whose law the data is under: "DE"; may be empty
   std::map<std::string, std::string> labels{};  // the site's own: "network" -> "university"
   std::string policy{};                         // which clauses its policy has, for people
+  bool paused = false;                          // its people have stopped all work
+  std::string pause_reason{};
 
   [[nodiscard]] const DatasetAdvert* find(std::string_view dataset) const;
   bool operator==(const SiteAdvert&) const = default;

@@ -40,6 +40,7 @@ struct TaskOrder {
   std::uint64_t seed = 0;       // H(spec seed, round, site); see seeds.h
   std::optional<BlobId> model;  // the global model to start from or to evaluate
   std::uint64_t model_bytes = 0;
+  std::uint32_t cohort = 0;  // sites that the job gives places to; 0: not said
 
   bool operator==(const TaskOrder&) const = default;
 };

@@ -105,8 +105,8 @@ struct Mirror<JobEventKind> {
       JobEventKind::update_refused, JobEventKind::task_failed,   JobEventKind::task_lost,
       JobEventKind::round_merged,   JobEventKind::evaluated,     JobEventKind::completed,
       JobEventKind::failed,         JobEventKind::aborted,       JobEventKind::site_replaced,
-      JobEventKind::site_returned,  JobEventKind::site_draining};
-  static_assert(Wire::SITE_DRAINING == Wire{kValues.size() - 1});
+      JobEventKind::site_returned,  JobEventKind::site_draining, JobEventKind::site_waits};
+  static_assert(Wire::SITE_WAITS == Wire{kValues.size() - 1});
 };
 
 template <class Domain>

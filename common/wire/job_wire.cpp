@@ -28,6 +28,21 @@ static void write(const SiteSelection& sites, schema::SiteSelection::Builder to)
     write_names(sites.exclude, to.initExclude(static_cast<unsigned>(sites.exclude.size())));
   }
   to.setReplace(sites.replace);
+  to.setSamplesMin(sites.samples_min);
+  if (!sites.require.empty()) {
+    to.setRequire(text(sites.require));
+  }
+  if (!sites.prefer.empty()) {
+    to.setPrefer(text(sites.prefer));
+  }
+}
+
+static std::string read_expression(std::string_view text, std::string_view what) {
+  check_count(text.size(), limits::kExpressionBytesMax, what);
+  if (prose(text) != text) {
+    illegal(what, "is not UTF-8 without control characters");
+  }
+  return std::string(text);
 }
 
 static SiteSelection read(schema::SiteSelection::Reader from) {
@@ -39,6 +54,9 @@ static SiteSelection read(schema::SiteSelection::Reader from) {
           read_names<SiteId>(from.getMandatory(), limits::kSitesPerJobMax, "sites.mandatory"),
       .exclude = read_names<SiteId>(from.getExclude(), limits::kSitesPerJobMax, "sites.exclude"),
       .replace = from.getReplace(),
+      .samples_min = at_most(from.getSamplesMin(), limits::kExamplesMax, "sites.samplesMin"),
+      .require = read_expression(view(from.getRequire()), "sites.require"),
+      .prefer = read_expression(view(from.getPrefer()), "sites.prefer"),
   };
 }
 
@@ -236,6 +254,21 @@ static std::optional<std::uint64_t> read(schema::JobSpec::Seed::Reader from) {
   illegal("job.seed", "is of an unknown kind");
 }
 
+static void write(const TaskNeeds& needs, schema::TaskNeeds::Builder to) {
+  to.setMemoryBytes(needs.memory_bytes);
+  to.setThreads(needs.threads);
+  to.setGpus(needs.gpus);
+}
+
+static TaskNeeds read(schema::TaskNeeds::Reader from) {
+  return TaskNeeds{
+      .memory_bytes =
+          at_most(from.getMemoryBytes(), limits::kMemoryBytesMax, "resources.memoryBytes"),
+      .threads = at_most_32(from.getThreads(), limits::kThreadsPerTaskMax, "resources.threads"),
+      .gpus = at_most_32(from.getGpus(), limits::kGpusMax, "resources.gpus"),
+  };
+}
+
 void write(const JobSpec& spec, schema::JobSpec::Builder to) {
   to.setName(text(spec.name));
   to.setRounds(spec.rounds);
@@ -257,6 +290,9 @@ void write(const JobSpec& spec, schema::JobSpec::Builder to) {
   if (spec.update != UpdateSpec()) {
     write(spec.update, to.initUpdate());
   }
+  if (spec.resources != TaskNeeds{}) {
+    write(spec.resources, to.initResources());
+  }
 }
 
 JobSpec read(schema::JobSpec::Reader from) {
@@ -273,6 +309,7 @@ JobSpec read(schema::JobSpec::Reader from) {
       .evaluate = std::nullopt,
       .strategy = read(from.getStrategy()),
       .update = {},
+      .resources = read(from.getResources()),
   };
   if (from.hasEvaluate()) {
     spec.evaluate = read(from.getEvaluate());
@@ -317,6 +354,20 @@ msg::JobReply read(schema::JobReply::Reader from) {
     reply.decline = read(from.getDecline());
   }
   return reply;
+}
+
+void write(const msg::JobWaits& waits, schema::JobWaits::Builder to) {
+  to.setJob(text(waits.job.str()));
+  to.setSpecDigest(data(waits.spec_digest));
+  to.setReason(text(prose(waits.reason)));
+}
+
+msg::JobWaits read(schema::JobWaits::Reader from) {
+  return msg::JobWaits{
+      .job = read_name<JobId>(view(from.getJob()), "jobWaits.job"),
+      .spec_digest = read_digest(from.getSpecDigest(), "jobWaits.specDigest"),
+      .reason = prose(view(from.getReason())),
+  };
 }
 
 void write(const msg::JobClosed& closed, schema::JobClosed::Builder to) {

@@ -170,6 +170,8 @@ void write(const SiteAdvert& advert, schema::SiteAdvert::Builder to) {
         item.setValue(text(entry.second));
       });
   to.setPolicy(text(prose(advert.policy)));
+  to.setPaused(advert.paused);
+  to.setPauseReason(text(prose(advert.pause_reason)));
 }
 
 SiteAdvert read(schema::SiteAdvert::Reader from) {
@@ -183,6 +185,8 @@ SiteAdvert read(schema::SiteAdvert::Reader from) {
       .jurisdiction = read_jurisdiction(view(from.getJurisdiction())),
       .labels = read_labels(from.getLabels()),
       .policy = prose(view(from.getPolicy())),
+      .paused = from.getPaused(),
+      .pause_reason = prose(view(from.getPauseReason())),
   };
   std::set<std::string_view> names;
   for (const DatasetAdvert& dataset : advert.datasets) {

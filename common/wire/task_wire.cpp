@@ -36,6 +36,7 @@ static void write(const TaskOrder& order, schema::TaskOrder::Builder to) {
     to.setModel(data(*order.model));
   }
   to.setModelBytes(order.model_bytes);
+  to.setCohort(order.cohort);
 }
 
 static TaskOrder read(schema::TaskOrder::Reader from) {
@@ -44,6 +45,7 @@ static TaskOrder read(schema::TaskOrder::Reader from) {
       .seed = from.getSeed(),
       .model = read_optional_digest(from.getModel(), "task.model"),
       .model_bytes = at_most(from.getModelBytes(), limits::kBlobBytesMax, "task.modelBytes"),
+      .cohort = at_most_32(from.getCohort(), limits::kSitesPerJobMax, "task.cohort"),
   };
 }
 

@@ -51,7 +51,7 @@ WRAPPED = {
     "Cap'n Proto": (r"(capnp|kj|schemas)/", ["common/wire/"]),
     "OpenSSL": (r"openssl/", ["common/crypto/", "common/net/", "certs/"]),
     "SQLite": (r"(sqlite3\.h|SQLiteCpp/)",
-               ["common/storage/", "broker/store/", "site-agent/journal/"]),
+               ["common/storage/", "broker/store/", "broker/expressions/", "site-agent/journal/"]),
     "toml++": (r"toml\+\+/|toml\.hpp", ["common/config/"]),
     "ZeroMQ": (r"zmq", ["common/net/", "common/blob/", "broker/data_plane/", "broker/service/",
                         "site-agent/service/", "coordinator/"]),

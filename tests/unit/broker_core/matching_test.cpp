@@ -1,6 +1,7 @@
 // How a job finds its sites.
 #include <gmock/gmock.h>
 
+#include "broker/core/matchmaker.h"
 #include "tests/unit/broker_core/scenario.h"
 
 namespace entente::broker {
@@ -263,6 +264,145 @@ TEST(Matching, IsOverWhenTheJobIsAborted) {
   EXPECT_EQ(sent<msg::JobClosed>(effects, it.north).size(), 1U) << "it may be thinking still";
   EXPECT_TRUE(it.store.audited("job.abort", "coordinator/alice"));
   EXPECT_EQ(it.refusal(it.last_session, msg::AbortJob{id, ""}).code, "job_ended");
+}
+
+// --- what a site must have ---
+
+JobSpec needing(void (*change)(JobSpec&)) {
+  auto spec = small_spec();
+  change(spec);
+  return spec;
+}
+
+SiteAdvert machine(std::uint32_t slots, std::uint64_t memory_bytes, std::uint32_t gpus) {
+  auto it = advert();
+  it.slots = slots;
+  it.threads_per_slot = 2;
+  it.resources = {8, memory_bytes, gpus};
+  return it;
+}
+
+// The sentence of the only site, whose dataset has 640 examples.
+std::string sentence(const JobSpec& spec, const SiteAdvert& what) {
+  State state;
+  const auto north = SiteId::literal("north");
+  state.sites[north].row = {north, 1, what, 0, false, {}};
+  const auto result = match(spec, state);
+  return result.excluded.empty() ? "" : result.excluded[0].sentence;
+}
+
+TEST(Matching, NeedsAreHeldAgainstWhatATaskGetsAtTheSite) {
+  auto what = machine(4, 4'000'000'000, 1);
+  what.datasets[0].examples = 640;
+  const auto with = [&](void (*change)(JobSpec&)) { return sentence(needing(change), what); };
+  EXPECT_EQ(with([](JobSpec& s) { s.sites.samples_min = 640; }), "");
+  EXPECT_EQ(with([](JobSpec& s) { s.sites.samples_min = 1000; }),
+            "needs 1000 samples of scans, has 640");
+  EXPECT_EQ(with([](JobSpec& s) { s.resources.memory_bytes = 1'000'000'000; }), "");
+  EXPECT_EQ(with([](JobSpec& s) { s.resources.memory_bytes = 2'000'000'000; }),
+            "needs 2.0 GB of memory for a task, has 1.0 GB in each of 4 slots");
+  EXPECT_EQ(with([](JobSpec& s) { s.resources.threads = 3; }),
+            "needs 3 threads for a task, has 2 in a slot");
+  EXPECT_EQ(with([](JobSpec& s) { s.resources.gpus = 2; }), "needs 2 GPUs, has 1");
+}
+
+// By the first letter of the site: what an evaluator might say.
+class ByName : public Evaluator {
+ public:
+  [[nodiscard]] std::optional<Refusal> check(const std::string& expression, Use,
+                                             std::string_view) const override {
+    return expression == "broken" ? std::optional(Refusal{"expression_invalid", "broken", "", {}})
+                                  : std::nullopt;
+  }
+  [[nodiscard]] bool holds(const std::string& expression, const SiteId& site,
+                           const SiteAdvert&) const override {
+    return expression[0] == site.str()[0];
+  }
+  [[nodiscard]] double rank(const std::string&, const SiteId& site,
+                            const SiteAdvert&) const override {
+    return site.str() == "south" ? 1 : 0;
+  }
+  [[nodiscard]] std::string seen(const std::string&, const SiteId&,
+                                 const SiteAdvert&) const override {
+    return "name = 'x'";
+  }
+};
+
+State three_sites(const Evaluator& evaluator) {
+  State state;
+  state.evaluator = &evaluator;
+  for (const char* name : {"east", "north", "south"}) {
+    const auto id = SiteId::literal(name);
+    state.sites[id].row = {id, 1, advert(), 0, false, {}};
+  }
+  return state;
+}
+
+TEST(Matching, ARequirementPassesSitesOverAndSaysWhatItHasSeen) {
+  const ByName evaluator;
+  const auto state = three_sites(evaluator);
+  auto spec = small_spec();
+  spec.sites.require = "n";
+  const auto result = match(spec, state);
+  EXPECT_THAT(result.eligible, testing::ElementsAre(SiteId::literal("north")));
+  ASSERT_EQ(result.excluded.size(), 2U);
+  EXPECT_EQ(result.excluded[0].sentence, "requires n, has name = 'x'");
+}
+
+TEST(Matching, ThePreferredComeFirstThenById) {
+  const ByName evaluator;
+  const auto state = three_sites(evaluator);
+  auto spec = small_spec();
+  spec.sites.prefer = "x";
+  EXPECT_THAT(match(spec, state).eligible,
+              testing::ElementsAre(SiteId::literal("south"), SiteId::literal("east"),
+                                   SiteId::literal("north")));
+  spec.sites.mandatory = {SiteId::literal("north")};
+  EXPECT_EQ(match(spec, state).eligible[0], SiteId::literal("north"));
+}
+
+TEST(Matching, AnExpressionThatCannotBeUsedIsRefusedAtSubmission) {
+  const ByName evaluator;
+  const auto state = three_sites(evaluator);
+  auto spec = small_spec();
+  spec.sites.prefer = "broken";
+  EXPECT_EQ(find_impossibility(spec, state)->code, "expression_invalid");
+}
+
+TEST(Waiting, IsASitesReasonAndAnEventAndDecidesNothing) {
+  ThreeSites it;
+  const auto id = it.submit_for(sites(3));
+  it.hear(it.south, msg::JobWaits{id, Scenario::kSpecDigest, "waits for approval"});
+  EXPECT_EQ(it.enrolment(id, "south"), Enrolment::offered);
+  EXPECT_EQ(it.store.part(id, SiteId::literal("south"))->reason, "waits for approval");
+  it.accept(it.east, id);
+  it.accept(it.north, id);
+  EXPECT_EQ(it.state(id), JobState::matching);
+  it.accept(it.south, id);
+  EXPECT_EQ(it.state(id), JobState::running);
+  EXPECT_EQ(it.store.part(id, SiteId::literal("south"))->reason, "");
+}
+
+TEST(Waiting, IsToldOnceAMinuteHoweverOftenTheReasonChanges) {
+  ThreeSites it;
+  const auto id = it.submit_for(sites(3));
+  const auto events = [&] { return it.job(id).row.last_event_seq; };
+  const auto before = events();
+  for (int i = 0; i < 10; ++i) {
+    it.hear(it.south, msg::JobWaits{id, Scenario::kSpecDigest, std::to_string(i)});
+  }
+  EXPECT_EQ(events(), before + 1);
+}
+
+TEST(Paused, ASiteIsLikeOneThatIsAwayUntilItSaysOtherwise) {
+  ThreeSites it;
+  auto paused = advert();
+  paused.paused = true;
+  it.hear(it.south, msg::Advert{paused});
+  const auto id = it.submit_for(sites(3));
+  EXPECT_FALSE(it.job(id).parts.contains(SiteId::literal("south")));
+  const auto back = it.hear(it.south, msg::Advert{advert()});
+  EXPECT_EQ(sent<msg::JobOffer>(back, it.south).size(), 1U);
 }
 
 }  // namespace

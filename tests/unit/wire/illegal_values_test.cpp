@@ -162,6 +162,15 @@ TEST(IllegalValues, InAJobSpec) {
   expect("sites.exclude", [](auto& s) {
     s.sites.exclude.assign(limits::kSitesPerJobMax + 1, SiteId::literal("s"));
   });
+  expect("sites.samplesMin", [](auto& s) { s.sites.samples_min = limits::kExamplesMax + 1; });
+  expect("sites.require", [](auto& s) { s.sites.require = "1\x01"; });
+  expect("sites.require",
+         [](auto& s) { s.sites.require.assign(limits::kExpressionBytesMax + 1, '1'); });
+  expect("sites.prefer", [](auto& s) { s.sites.prefer = "broken \xc3("; });
+  expect("resources.memoryBytes",
+         [](auto& s) { s.resources.memory_bytes = limits::kMemoryBytesMax + 1; });
+  expect("resources.threads",
+         [](auto& s) { s.resources.threads = limits::kThreadsPerTaskMax + 1; });
   expect("model.input", [](auto& s) { s.model.input[1] = 0; });
   expect("model.layers", [](auto& s) {
     s.model.layers.assign(limits::kLayersMax + 1, {.kind = "relu", .name = {}, .attributes = {}});

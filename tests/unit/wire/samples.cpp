@@ -44,7 +44,9 @@ SiteAdvert site_advert() {
           .resources = {.cores = 16, .memory_bytes = 64'000'000'000, .gpus = 2},
           .jurisdiction = "US-CA",
           .labels = {{"network", "university"}, {"scanner", "Ärzte & Co"}},
-          .policy = "coordinators (1), cohort_min 3"};
+          .policy = "coordinators (1), cohort_min 3",
+          .paused = true,
+          .pause_reason = "a strange job"};
 }
 
 JobSpec job_spec() {
@@ -60,7 +62,10 @@ JobSpec job_spec() {
                 .quorum = 3,
                 .mandatory = {SiteId::literal("north"), SiteId::literal("east")},
                 .exclude = {SiteId::literal("south")},
-                .replace = false};
+                .replace = false,
+                .samples_min = 1000,
+                .require = "jurisdiction IN ('DE', 'Ö')",
+                .prefer = "cores"};
   spec.model.input = {1, 28, 28};
   spec.model.layers = {
       {.kind = "conv2d",
@@ -82,6 +87,7 @@ JobSpec job_spec() {
                    .weights = Weighting::given,
                    .site_weights = {{SiteId::literal("north"), 2.5}}};
   spec.update = {.encoding = "topk", .fraction = 0.05};
+  spec.resources = {.memory_bytes = 2'000'000'000, .threads = 2, .gpus = 1};
   return spec;
 }
 
@@ -220,7 +226,8 @@ std::vector<msg::Control> control_messages() {
       msg::JobReply{job, blob(1), refusal()},
       msg::JobReply{job, blob(1), std::nullopt},
       msg::JobClosed{job, "the job has completed"},
-      msg::TaskOffer{{task_key(), 99, blob(2), 4'000'000}},
+      msg::JobWaits{job, blob(1), "waits for approval at the site"},
+      msg::TaskOffer{{task_key(), 99, blob(2), 4'000'000, 3}},
       msg::TaskReport{task_key(), progress()},
       msg::ResultAnnounce{task_key(), {blob(3), 4'000'001, 6000, 188, metrics()}},
       msg::ResultGrant{task_key(), blob(3)},
@@ -291,6 +298,7 @@ std::vector<msg::Control> smallest_control_messages() {
       msg::JobOffer{job, {}, smallest_job_spec(), {}},
       msg::JobReply{job, {}, {}},
       msg::JobClosed{job, {}},
+      msg::JobWaits{job, {}, {}},
       msg::TaskOffer{only(&TaskOrder::key, key)},
       msg::TaskReport{key, {}},
       msg::ResultAnnounce{key, {}},
