@@ -39,6 +39,7 @@ TEST(CanonicalSpec, IsTheSameAfterAWayOverTheWire) {
 
 // Their defaults leave no trace.
 JobSpec without_later_fields(JobSpec spec) {
+  spec.priority = 0;
   spec.sites.replace = true;
   spec.sites.samples_min = 0;
   spec.sites.require.clear();
