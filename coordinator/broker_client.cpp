@@ -193,9 +193,26 @@ Expected<std::optional<JobSummary>> BrokerClient::follow(const JobId& job, std::
   }
 }
 
-Expected<JobSummary> BrokerClient::watch(const JobId& job, const OnUpdate& on_update,
+Expected<JobSummary> BrokerClient::submit(const JobSpec& spec, std::string token) {
+  if (token.empty()) {
+    token = random_hex(16);
+  }
+  auto job = ask<JobSummary>(msg::SubmitJob{spec, token});
+  if (job || exit_code_for(job.error()) != ExitCode::unreachable) {
+    return job;
+  }
+  auto session = dial(*zmq_, kit_);
+  if (!session) {
+    return job;
+  }
+  session_ = *std::move(session);
+  return ask<JobSummary>(msg::SubmitJob{spec, std::move(token)});
+}
+
+Expected<JobSummary> BrokerClient::watch(const JobId& job, std::uint64_t after_seq,
+                                         const OnUpdate& on_update,
                                          const OnInterrupted& on_interrupted) {
-  std::uint64_t seen = 0;
+  auto seen = after_seq;
   while (true) {
     auto ended = follow(job, seen, on_update);
     if (!ended && exit_code_for(ended.error()) != ExitCode::unreachable && !session_->ended()) {

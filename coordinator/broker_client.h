@@ -43,11 +43,16 @@ class BrokerClient {
     return unexpected_answer();
   }
 
-  // Follows a job until it has ended: each event once, in order, and live progress in between.
-  // Returns the job's last summary.
+  // Submits under a token of its own unless one is given: when the connection breaks before the
+  // answer, it asks again without making a second job.
+  [[nodiscard]] Expected<JobSummary> submit(const JobSpec& spec, std::string token);
+
+  // Follows a job until it has ended: each event after `after_seq` once, in order, and live
+  // progress in between. Returns the job's last summary.
   using OnUpdate = std::function<void(const msg::JobUpdate& update)>;
   using OnInterrupted = std::function<void(const Refusal& reason)>;
-  [[nodiscard]] Expected<JobSummary> watch(const JobId& job, const OnUpdate& on_update,
+  [[nodiscard]] Expected<JobSummary> watch(const JobId& job, std::uint64_t after_seq,
+                                           const OnUpdate& on_update,
                                            const OnInterrupted& on_interrupted);
 
   // Gets a model's blob that ShowModel has granted, resuming an earlier try, and writes it to

@@ -19,10 +19,14 @@ namespace {
 struct JobArguments {
   std::filesystem::path file;
   std::vector<std::string> overrides;
+  std::string token;
   bool watch = false;
   bool is_dry_run = false;
   std::string job;
   std::string reason;
+  std::uint64_t after_seq = 0;
+  std::string site;
+  bool as_file = false;
 };
 
 Expected<JobId> parse_job(const std::string& text) {
@@ -33,11 +37,12 @@ Expected<JobId> parse_job(const std::string& text) {
                 "list your jobs with: entente job list");
 }
 
-ExitCode watch(const Options& options, BrokerClient& client, const JobId& job) {
+ExitCode watch(const Options& options, BrokerClient& client, const JobId& job,
+               std::uint64_t after_seq = 0) {
   Expected<JobSummary> ended = [&] {
     WatchDisplay display(options);
     return client.watch(
-        job, [&display](const msg::JobUpdate& update) { display.show(update); },
+        job, after_seq, [&display](const msg::JobUpdate& update) { display.show(update); },
         [&display](const Refusal& reason) { display.interrupted(reason); });
   }();
   if (!ended) {
@@ -54,24 +59,30 @@ ExitCode watch(const Options& options, BrokerClient& client, const JobId& job) {
 
 void print_explanation(const Explanation& explanation) { fmt::print("{}", describe(explanation)); }
 
-ExitCode submit(const Options& options, const JobArguments& arguments) {
-  const auto spec = read_job_file(arguments.file, arguments.overrides);
-  if (!spec) {
-    return print_refusal(options, spec.error());
+ExitCode explain(const Options& options, BrokerClient& client, const JobSpec& spec) {
+  const auto explanation = client.ask<Explanation>(msg::ExplainSpec{spec});
+  if (!explanation) {
+    return print_refusal(options, explanation.error());
   }
+  if (options.json) {
+    print_json(to_json(*explanation));
+  } else {
+    print_explanation(*explanation);
+  }
+  return ExitCode::done;
+}
+
+ExitCode submit(const Options& options, BrokerClient& client, const JobSpec& spec,
+                const JobArguments& arguments) {
   if (arguments.is_dry_run) {
-    return ask_and_print<Explanation>(options, msg::ExplainSpec{*spec}, print_explanation);
+    return explain(options, client, spec);
   }
-  auto client = BrokerClient::connect(options);
-  if (!client) {
-    return print_refusal(options, client.error());
-  }
-  const auto job = client->ask<JobSummary>(msg::SubmitJob{*spec});
+  const auto job = client.submit(spec, arguments.token);
   if (!job) {
     return print_refusal(options, job.error());
   }
   if (arguments.watch) {
-    return watch(options, *client, job->id);
+    return watch(options, client, job->id);
   }
   if (options.json) {
     print_json(to_json(*job));
@@ -80,6 +91,33 @@ ExitCode submit(const Options& options, const JobArguments& arguments) {
                job->id.str());
   }
   return ExitCode::done;
+}
+
+ExitCode submit(const Options& options, const JobArguments& arguments) {
+  const auto spec = read_job_file(arguments.file, arguments.overrides);
+  if (!spec) {
+    return print_refusal(options, spec.error());
+  }
+  auto client = BrokerClient::connect(options);
+  return client ? submit(options, *client, *spec, arguments)
+                : print_refusal(options, client.error());
+}
+
+ExitCode clone(const Options& options, const JobArguments& arguments) {
+  const auto id = parse_job(arguments.job);
+  if (!id) {
+    return print_refusal(options, id.error());
+  }
+  auto client = BrokerClient::connect(options);
+  if (!client) {
+    return print_refusal(options, client.error());
+  }
+  const auto job = client->ask<JobView>(msg::ShowJob{*id});
+  if (!job) {
+    return print_refusal(options, job.error());
+  }
+  const auto spec = parse_job_file(job_file_text(job->spec), id->str(), arguments.overrides);
+  return spec ? submit(options, *client, *spec, arguments) : print_refusal(options, spec.error());
 }
 
 void print_jobs(const std::vector<JobSummary>& jobs) {
@@ -151,8 +189,44 @@ void print_job(const JobView& job) {
 
 ExitCode show(const Options& options, const JobArguments& arguments) {
   const auto id = parse_job(arguments.job);
-  return id ? ask_and_print<JobView>(options, msg::ShowJob{*id}, print_job)
-            : print_refusal(options, id.error());
+  if (!id) {
+    return print_refusal(options, id.error());
+  }
+  const auto print_file = [](const JobView& job) { fmt::print("{}", job_file_text(job.spec)); };
+  return arguments.as_file ? ask_and_print<JobView>(options, msg::ShowJob{*id}, print_file)
+                           : ask_and_print<JobView>(options, msg::ShowJob{*id}, print_job);
+}
+
+// Everything that has happened so far, a line each.
+ExitCode logs(const Options& options, const JobArguments& arguments) {
+  const auto id = parse_job(arguments.job);
+  if (!id) {
+    return print_refusal(options, id.error());
+  }
+  auto client = BrokerClient::connect(options);
+  if (!client) {
+    return print_refusal(options, client.error());
+  }
+  WatchDisplay display(options);
+  auto after = arguments.after_seq;
+  for (;;) {
+    const auto events = client->ask<std::vector<JobEvent>>(msg::ListEvents{*id, after});
+    if (!events) {
+      return print_refusal(options, events.error());
+    }
+    if (events->empty()) {
+      return ExitCode::done;
+    }
+    for (const auto& event : *events) {
+      if (arguments.site.empty() || event.site == arguments.site) {
+        if (!options.json) {
+          fmt::print("{}  ", format_utc(event.unix_ms));
+        }
+        display.show(event);
+      }
+    }
+    after = events->back().seq;
+  }
 }
 
 ExitCode explain(const Options& options, const JobArguments& arguments) {
@@ -170,7 +244,7 @@ ExitCode watch(const Options& options, const JobArguments& arguments) {
   if (!client) {
     return print_refusal(options, client.error());
   }
-  return watch(options, *client, *id);
+  return watch(options, *client, *id, arguments.after_seq);
 }
 
 ExitCode abort(const Options& options, const JobArguments& arguments) {
@@ -201,16 +275,21 @@ void add_job_command(CLI::App& app, const Options& options, Action& chosen) {
   job->require_subcommand(1);
   const auto arguments = std::make_shared<JobArguments>();
 
+  const auto add_submission = [arguments](CLI::App* command) {
+    auto* watches =
+        command->add_flag("--watch", arguments->watch, "follow the job until it has ended");
+    command
+        ->add_flag("--dry-run", arguments->is_dry_run,
+                   "say what would happen, site by site, and submit nothing")
+        ->excludes(watches);
+    command->add_option("--set", arguments->overrides,
+                        "override a key of the file, for example rounds=3");
+    command->add_option("--token", arguments->token,
+                        "submit once, however often this is run with the same words");
+  };
   auto* submit_command = job->add_subcommand("submit", "Submit a job file (docs/job-file.md)");
   submit_command->add_option("FILE", arguments->file, "the job file, TOML")->required();
-  auto* watches =
-      submit_command->add_flag("--watch", arguments->watch, "follow the job until it has ended");
-  submit_command
-      ->add_flag("--dry-run", arguments->is_dry_run,
-                 "say what would happen, site by site, and submit nothing")
-      ->excludes(watches);
-  submit_command->add_option("--set", arguments->overrides,
-                             "override a key of the file, for example rounds=3");
+  add_submission(submit_command);
   submit_command->callback([&options, &chosen, arguments] {
     chosen = [&options, arguments] { return submit(options, *arguments); };
   });
@@ -228,9 +307,18 @@ void add_job_command(CLI::App& app, const Options& options, Action& chosen) {
     });
     return command;
   };
-  add_one("show", "Show a job: its sites, rounds and models", show);
+  const auto add_after = [arguments](CLI::App* command) {
+    command->add_option("--after", arguments->after_seq,
+                        "only events after this number (seq of --json)");
+  };
+  add_one("show", "Show a job: its sites, rounds and models", show)
+      ->add_flag("--file", arguments->as_file, "as a job file that can be submitted");
   add_one("explain", "Say why a job is where it is, site by site", explain);
-  add_one("watch", "Follow a job until it has ended", watch);
+  add_after(add_one("watch", "Follow a job until it has ended", watch));
+  auto* logs_command = add_one("logs", "Show what has happened so far, and when", logs);
+  add_after(logs_command);
+  logs_command->add_option("--site", arguments->site, "only what concerns this site");
+  add_submission(add_one("clone", "Submit a job again, with changes", clone));
   add_one("abort", "Stop a job at every site", abort)
       ->add_option("--reason", arguments->reason, "for the record and the sites");
 }

@@ -2,6 +2,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "common/base/prose.h"
+
 namespace entente::cli {
 namespace {
 
@@ -164,6 +166,18 @@ nlohmann::json to_json(const ModelView& model) {
 
 nlohmann::json to_json(const std::vector<JobSummary>& jobs) { return list_to_json(jobs); }
 nlohmann::json to_json(const std::vector<SiteView>& sites) { return list_to_json(sites); }
+nlohmann::json to_json(const AuditEntry& entry) {
+  return {{"seq", entry.seq},
+          {"unix_ms", entry.unix_ms},
+          {"actor", prose(entry.actor)},
+          {"action", prose(entry.action)},
+          {"object", prose(entry.object)},
+          {"detail", prose(entry.detail)},
+          {"hash", entry.hash.hex()}};
+}
+
 nlohmann::json to_json(const std::vector<ModelView>& models) { return list_to_json(models); }
+
+nlohmann::json to_json(const std::vector<AuditEntry>& entries) { return list_to_json(entries); }
 
 }  // namespace entente::cli

@@ -5,6 +5,7 @@
 #include <nlohmann/json_fwd.hpp>
 #include <vector>
 
+#include "common/domain/audit.h"
 #include "common/domain/job_view.h"
 #include "common/domain/messages.h"
 
@@ -17,8 +18,10 @@ namespace entente::cli {
 [[nodiscard]] nlohmann::json to_json(const JobSiteView& site);
 [[nodiscard]] nlohmann::json to_json(const SiteView& site);
 [[nodiscard]] nlohmann::json to_json(const ModelView& model);
+[[nodiscard]] nlohmann::json to_json(const AuditEntry& entry);
 [[nodiscard]] nlohmann::json to_json(const std::vector<JobSummary>& jobs);
 [[nodiscard]] nlohmann::json to_json(const std::vector<SiteView>& sites);
 [[nodiscard]] nlohmann::json to_json(const std::vector<ModelView>& models);
+[[nodiscard]] nlohmann::json to_json(const std::vector<AuditEntry>& entries);
 
 }  // namespace entente::cli

@@ -6,6 +6,7 @@
 
 #include "common/base/version.h"
 #include "common/config/command_line.h"
+#include "coordinator/audit_command.h"
 #include "coordinator/dataset_command.h"
 #include "coordinator/job_command.h"
 #include "coordinator/local_command.h"
@@ -31,6 +32,7 @@ int main(int argc, char** argv) {
   entente::cli::add_site_command(app, options, chosen);
   entente::cli::add_dataset_command(app, options, chosen);
   entente::cli::add_model_command(app, options, chosen);
+  entente::cli::add_audit_command(app, options, chosen);
   entente::cli::add_pki_command(app, options, chosen);
   entente::cli::add_local_command(app, options, chosen);
   try {

@@ -77,7 +77,7 @@ WatchDisplay::~WatchDisplay() { erase_bars(); }
 void WatchDisplay::show(const msg::JobUpdate& update) {
   erase_bars();
   for (const auto& event : update.events) {
-    print_event(event);
+    show(event);
   }
   if (json_) {
     std::fflush(stdout);
@@ -97,7 +97,7 @@ void WatchDisplay::interrupted(const Refusal& reason) {
              reason.message);
 }
 
-void WatchDisplay::print_event(const JobEvent& event) {
+void WatchDisplay::show(const JobEvent& event) {
   if (json_) {
     fmt::print("{}\n", to_json(event).dump());
     return;

@@ -21,10 +21,10 @@ class WatchDisplay {
   ~WatchDisplay();  // leaves the cursor below what was drawn
 
   void show(const msg::JobUpdate& update);
+  void show(const JobEvent& event);
   void interrupted(const Refusal& reason);
 
  private:
-  void print_event(const JobEvent& event);
   void draw_bars(const msg::JobUpdate& update);
   void erase_bars();
   void print_progress(const msg::JobUpdate& update);

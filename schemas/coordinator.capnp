@@ -15,9 +15,8 @@
 #   seq    of a job's event: durable, per job, from 1, without gaps. A watcher that comes back asks
 #          with the last `seq` that it has seen and misses nothing.
 #
-# Repeating a request. Everything but SubmitJob may be repeated freely: questions change nothing,
-# and a job ends once. SubmitJob is not idempotent: each one makes a job. A coordinator whose
-# session ends between request and reply lists its jobs before it submits again.
+# Repeating a request. Everything may be repeated freely: questions change nothing, and a job ends
+# once. Only a SubmitJob without a token makes another job each time.
 #
 # A view is what the broker knew when it answered. It changes nothing and promises nothing.
 
@@ -306,12 +305,35 @@ struct ModelView {
   # version is made from it, too. Null otherwise.
 }
 
+struct AuditEntry {
+  # The log is a hash chain: `hash` is the SHA-256 over the hash of the entry before (32 zero bytes
+  # for the first) and the fields seq, unixMs, actor, action, object and detail: of each its length in
+  # bytes, a colon and its bytes, numbers in decimal.
+
+  seq @0 :UInt64;
+  # From 1, without gaps.
+
+  unixMs @1 :Int64;
+  actor @2 :Text;
+  action @3 :Text;
+  object @4 :Text;
+  detail @5 :Text;
+  # What was hashed, unchanged. Show it as text from outside.
+
+  hash @6 :Data;
+}
+
 # ======================================================================================
 # Requests
 
 struct SubmitJob {
   # Answered with the new job's summary once the job is durable.
   spec @0 :JobSpec;
+
+  token @1 :Text;
+  # At most 255 bytes. With one, repeating the request is safe: a coordinator's second request with the
+  # same token and spec is answered with the job that the first one made, and one with another spec
+  # is refused.
 }
 
 struct ListJobs {}
@@ -328,6 +350,13 @@ struct WatchJob {
 
   afterSeq @1 :UInt64;
   # The first event wanted is the one after it. 0: from the beginning.
+}
+
+struct ListEvents {
+  # Answered with the job's events that follow `afterSeq`, as many as fit into one message; with none
+  # when there are no more yet.
+  job @0 :Text;
+  afterSeq @1 :UInt64;
 }
 
 struct AbortJob {
@@ -382,6 +411,23 @@ struct ShowModel {
   }
 }
 
+struct ShowAudit {
+  # Answered with the newest entries of the audit log, the very newest last. Of auditors and operators;
+  # a coordinator names a job of its own.
+
+  job @0 :Text;
+  # Only what concerns this job and its models. Empty: everything.
+
+  limit @1 :UInt32;
+  # Entries at most; a message holds some hundreds.
+}
+
+struct ReadAudit {
+  # Answered with the entries that follow `afterSeq`, as many as fit into one message; with none at the
+  # end of the log. Of auditors and operators.
+  afterSeq @0 :UInt64;
+}
+
 struct Request {
   id @0 :UInt64;
 
@@ -401,6 +447,9 @@ struct Request {
     resumeSite @11 :ResumeSite;
     explainJob @12 :ExplainJob;
     explainSpec @13 :ExplainSpec;
+    showAudit @14 :ShowAudit;
+    readAudit @15 :ReadAudit;
+    listEvents @16 :ListEvents;
   }
 }
 
@@ -424,6 +473,8 @@ struct Reply {
     models @8 :List(ModelView);    # to ListModels
     model @9 :ModelView;           # to ShowModel
     explanation @10 :Explanation;  # to ExplainJob and ExplainSpec
+    audit @11 :List(AuditEntry);   # to ShowAudit and ReadAudit
+    events @12 :List(JobEvent);    # to ListEvents
   }
 }
 

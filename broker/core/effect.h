@@ -81,6 +81,13 @@ struct SendEvents {
   std::uint64_t after_seq = 0;
   std::uint64_t up_to_seq = 0;  // later ones reach the watcher as they happen
 };
+// As a Reply with a page of them.
+struct SendEventPage {
+  SessionId session = 0;
+  std::uint64_t request = 0;
+  JobId job;
+  std::uint64_t after_seq = 0;
+};
 struct SendModels {
   SessionId session = 0;
   std::uint64_t request = 0;
@@ -89,8 +96,22 @@ struct SendModels {
   std::string coordinator;       // not empty: only models of this coordinator's jobs
 };
 
+// `query` says which entries.
+struct SendAudit {
+  SessionId session = 0;
+  std::uint64_t request = 0;
+  std::variant<msg::ShowAudit, msg::ReadAudit> query;
+};
+
 using Action = std::variant<Send, CloseSession, GrantPut, GrantGet, Revoke, StartMerge, DropBlob,
-                            SendEvents, SendModels>;
+                            SendEvents, SendEventPage, SendModels, SendAudit>;
+
+// What the store answers itself, once the rows before it are durable.
+[[nodiscard]] inline bool is_query(const Action& action) {
+  return std::holds_alternative<SendEvents>(action) ||
+         std::holds_alternative<SendEventPage>(action) ||
+         std::holds_alternative<SendModels>(action) || std::holds_alternative<SendAudit>(action);
+}
 
 struct Effects {
   std::vector<Row> rows;

@@ -100,13 +100,14 @@ std::string answer_text(const Job& job, const SiteId& site, const msg::JobReply&
 }  // namespace
 
 Job& admit(Step& step, const Identity& coordinator, const JobSpec& spec, const Digest& digest,
-           std::shared_ptr<const TensorLayout> layout) {
+           std::shared_ptr<const TensorLayout> layout, const std::string& token) {
   const auto id = next_job_id(step.state, spec.name);
   Job& job = step.state.jobs[id];
   job.row.job = id;
   job.row.coordinator = coordinator.name;
   job.row.spec = spec;
   job.row.spec_digest = digest;
+  job.row.token = token;
   job.row.submitted_unix_ms = step.now.unix_ms;
   job.row.number = step.state.jobs.size();
   job.layout = std::move(layout);

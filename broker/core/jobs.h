@@ -11,7 +11,7 @@ namespace entente::broker {
 
 // Assigns the id and stores the job, which waits in the queue from then on.
 Job& admit(Step& step, const Identity& coordinator, const JobSpec& spec, const Digest& digest,
-           std::shared_ptr<const TensorLayout> layout);
+           std::shared_ptr<const TensorLayout> layout, const std::string& token);
 
 // Gives out the places among the sites that have accepted and begins the rounds.
 void start(Step& step, Job& job);

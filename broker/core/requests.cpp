@@ -49,8 +49,17 @@ class Answer {
     if (!model) {
       return reply(model.error());
     }
+    if (const auto* job = made_before(submit.token)) {
+      return job->row.spec_digest == digest
+                 ? reply(summarise(*job))
+                 : reply(Refusal{"token_taken",
+                                 fmt::format("the token \"{}\" has been used for {}, which is "
+                                             "another job",
+                                             submit.token, job->id().str()),
+                                 "submit with another token, or with none"});
+    }
     auto& job = admit(step_, session_.identity, submit.spec, digest,
-                      std::make_shared<const TensorLayout>(std::move(model->layout)));
+                      std::make_shared<const TensorLayout>(std::move(model->layout)), submit.token);
     run_queue(step_);
     reply(summarise(job));
   }
@@ -88,6 +97,12 @@ class Answer {
   void operator()(const msg::ShowJob& show) {
     if (const auto* job = find(show.job)) {
       reply(view(step_.state, *job));
+    }
+  }
+
+  void operator()(const msg::ListEvents& list) {
+    if (const auto* job = find(list.job)) {
+      step_.act(SendEventPage{session_.id, request_, job->id(), list.after_seq});
     }
   }
 
@@ -145,6 +160,24 @@ class Answer {
     if (auto* site = find_site(request.site, "resume")) {
       resume(step_, *site, session_.identity.path());
       reply(msg::Done{});
+    }
+  }
+
+  void operator()(const msg::ShowAudit& show) {
+    const auto role = session_.identity.role;
+    if (role == Role::coordinator && show.job) {
+      if (find(*show.job) == nullptr) {
+        return;
+      }
+    } else if (!reads_audit("audit show")) {
+      return;
+    }
+    step_.act(SendAudit{session_.id, request_, show});
+  }
+
+  void operator()(const msg::ReadAudit& read) {
+    if (reads_audit("audit verify")) {
+      step_.act(SendAudit{session_.id, request_, read});
     }
   }
 
@@ -221,6 +254,16 @@ class Answer {
     step_.send(session_.id, msg::Reply{request_, std::move(body)});
   }
 
+  // This coordinator's job of that token, if there is one.
+  const Job* made_before(const std::string& token) const {
+    const auto found =
+        std::find_if(step_.state.jobs.begin(), step_.state.jobs.end(), [&](const auto& entry) {
+          const auto& row = entry.second.row;
+          return row.token == token && row.coordinator == session_.identity.name;
+        });
+    return token.empty() || found == step_.state.jobs.end() ? nullptr : &found->second;
+  }
+
   // Answers with the refusal itself when there is no such job for this peer. A job of somebody else
   // is as unknown as one that does not exist.
   Job* find(const JobId& id) {
@@ -239,6 +282,20 @@ class Answer {
                   near ? fmt::format("did you mean \"{}\"?", *near)
                        : "list your jobs with: entente job list"});
     return nullptr;
+  }
+
+  // Whether the peer may read the whole audit log; answers with the refusal otherwise.
+  bool reads_audit(const std::string& what) {
+    const auto& who = session_.identity;
+    if (who.role == Role::auditor || who.role == Role::operator_) {
+      return true;
+    }
+    step_.audit(who.path(), "request.deny", "audit", what);
+    reply(
+        Refusal{"not_authorised", fmt::format("{} may not read the whole audit log", who.path()),
+                "name a job of yours (entente audit show --job JOB), or use the kit of an auditor",
+                Scope::broker});
+    return false;
   }
 
   // A site that an operator may drain or resume; answers with the refusal otherwise.

@@ -43,6 +43,7 @@ struct JobRow {
   std::uint64_t last_event_seq = 0;
   Millis elapsed{};          // of its deadline, by the broker's own clock while it ran
   std::uint64_t number = 0;  // in the order of submission
+  std::string token{};       // of the request that made it, if that had one
 };
 
 // A site's part in a job.

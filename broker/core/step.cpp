@@ -2,6 +2,7 @@
 
 #include "broker/core/views.h"
 #include "common/base/check.h"
+#include "common/base/prose.h"
 
 namespace entente::broker {
 
@@ -35,9 +36,10 @@ void Step::tell(Job& job, JobEvent event) {
   }
 }
 
-void Step::audit(std::string actor, std::string action, std::string object, std::string detail) {
-  effects_.rows.emplace_back(AuditRow{now.unix_ms, std::move(actor), std::move(action),
-                                      std::move(object), std::move(detail)});
+void Step::audit(std::string actor, std::string action, std::string object,
+                 std::string_view detail) {
+  effects_.rows.emplace_back(
+      AuditRow{now.unix_ms, std::move(actor), std::move(action), std::move(object), prose(detail)});
 }
 
 void Step::move(Job& job, JobTrigger trigger, std::string reason) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 #include "broker/core/effect.h"
 #include "broker/core/job_transitions.h"
@@ -34,7 +35,9 @@ class Step {
 
   // Numbers the event, saves it with the job's row, and passes it to the job's watchers.
   void tell(Job& job, JobEvent event);
-  void audit(std::string actor, std::string action, std::string object, std::string detail = {});
+  // The detail is kept as prose (common/base/prose.h).
+  void audit(std::string actor, std::string action, std::string object,
+             std::string_view detail = {});
   // Moves the job along the transition table and saves it. A missing row is a bug.
   void move(Job& job, JobTrigger trigger, std::string reason);
 

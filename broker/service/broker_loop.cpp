@@ -184,12 +184,8 @@ void BrokerLoop::hand_over(Effects effects) {
   if (effects.rows.empty() && effects.actions.empty()) {
     return;
   }
-  const bool needs_store =
-      !effects.rows.empty() ||
-      std::any_of(effects.actions.begin(), effects.actions.end(), [](const Action& action) {
-        return std::holds_alternative<SendEvents>(action) ||
-               std::holds_alternative<SendModels>(action);
-      });
+  const bool needs_store = !effects.rows.empty() ||
+                           std::any_of(effects.actions.begin(), effects.actions.end(), is_query);
   if (!needs_store && uncommitted_ == 0) {
     for (auto& action : effects.actions) {
       std::visit([this](auto& one) { carry_out(one); }, action);
@@ -250,7 +246,9 @@ void BrokerLoop::carry_out(const DropBlob& drop) {
 
 // The store has turned these into Send.
 void BrokerLoop::carry_out(const SendEvents&) { ENTENTE_CHECK(false); }
+void BrokerLoop::carry_out(const SendEventPage&) { ENTENTE_CHECK(false); }
 void BrokerLoop::carry_out(const SendModels&) { ENTENTE_CHECK(false); }
+void BrokerLoop::carry_out(const SendAudit&) { ENTENTE_CHECK(false); }
 
 // What was sent before still leaves; then the front sees the end of the stream and ends the
 // session.

@@ -87,7 +87,9 @@ class BrokerLoop {
   void carry_out(StartMerge& merge) { parts_.merges.push(std::move(merge)); }
   void carry_out(const DropBlob& drop);
   void carry_out(const SendEvents&);
+  void carry_out(const SendEventPage&);
   void carry_out(const SendModels&);
+  void carry_out(const SendAudit&);
 
   BrokerCore core_;
   LoopInbox& inbox_;

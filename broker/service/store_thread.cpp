@@ -27,6 +27,12 @@ void send_events(BrokerStore& store, const SendEvents& query, std::vector<Action
   } while (after < query.up_to_seq);
 }
 
+void send_event_page(BrokerStore& store, const SendEventPage& query, std::vector<Action>& out) {
+  out.emplace_back(
+      Send{query.session,
+           msg::Reply{query.request, store.events(query.job, query.after_seq, kEventsPerMessage)}});
+}
+
 void send_models(BrokerStore& store, const SendModels& query, std::vector<Action>& out) {
   auto models = store.models(query.job, query.version, query.coordinator);
   msg::Reply reply{query.request, {}};
@@ -41,6 +47,13 @@ void send_models(BrokerStore& store, const SendModels& query, std::vector<Action
     reply.body = std::move(models.front());
   }
   out.emplace_back(Send{query.session, std::move(reply)});
+}
+
+void send_audit(BrokerStore& store, const SendAudit& query, std::vector<Action>& out) {
+  const auto* show = std::get_if<msg::ShowAudit>(&query.query);
+  auto entries = show != nullptr ? store.newest_audit(show->job, show->limit)
+                                 : store.audit(std::get<msg::ReadAudit>(query.query).after_seq);
+  out.emplace_back(Send{query.session, msg::Reply{query.request, std::move(entries)}});
 }
 
 }  // namespace
@@ -94,8 +107,12 @@ std::vector<Action> StoreThread::answer(std::vector<Action> actions) {
   for (auto& action : actions) {
     if (const auto* events = std::get_if<SendEvents>(&action)) {
       send_events(store_, *events, out);
+    } else if (const auto* page = std::get_if<SendEventPage>(&action)) {
+      send_event_page(store_, *page, out);
     } else if (const auto* models = std::get_if<SendModels>(&action)) {
       send_models(store_, *models, out);
+    } else if (const auto* audit = std::get_if<SendAudit>(&action)) {
+      send_audit(store_, *audit, out);
     } else {
       out.push_back(std::move(action));
     }

@@ -1,75 +1,105 @@
 #include "broker/store/audit_chain.h"
 
-#include <string>
+#include <algorithm>
 
-#include "common/crypto/digest.h"
+#include "common/crypto/audit_trail.h"
 
 namespace entente::broker {
 namespace {
 
-Digest hash_of(const Digest& previous, std::int64_t seq, const AuditRow& row) {
-  Sha256 hash;
-  hash.update(std::as_bytes(std::span(previous.bytes)));
-  hash.update_field(std::to_string(seq));
-  hash.update_field(std::to_string(row.unix_ms));
-  hash.update_field(row.actor);
-  hash.update_field(row.action);
-  hash.update_field(row.object);
-  hash.update_field(row.detail);
-  return hash.finish();
+// Of one answer, well below the bound of a control message.
+constexpr std::size_t kPageEntries = 500;
+constexpr std::size_t kPageBytes = 512 << 10;
+
+AuditEntry read(RowReader& row) {
+  AuditEntry entry;
+  entry.seq = row.integer();
+  entry.unix_ms = static_cast<UnixMillis>(row.integer());
+  entry.actor = row.text();
+  entry.action = row.text();
+  entry.object = row.text();
+  entry.detail = row.text();
+  entry.hash = row.required_digest();
+  return entry;
+}
+
+// Entries in the order of the query until one more would be too much for a message.
+std::vector<AuditEntry> read_page(SQLite::Statement& query) {
+  std::vector<AuditEntry> entries;
+  std::size_t bytes = 0;
+  while (query.executeStep()) {
+    RowReader row(query);
+    auto entry = read(row);
+    bytes += entry.actor.size() + entry.action.size() + entry.object.size() + entry.detail.size();
+    if (bytes > kPageBytes && !entries.empty()) {
+      break;
+    }
+    entries.push_back(std::move(entry));
+  }
+  query.reset();
+  return entries;
 }
 
 }  // namespace
 
 void AuditChain::append(const AuditRow& row) {
   auto& last = statements_.prepare("SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1");
-  std::int64_t seq = 1;
+  AuditEntry entry{1, row.unix_ms, row.actor, row.action, row.object, row.detail, {}};
   Digest previous;
   if (last.executeStep()) {
     RowReader reader(last);
-    seq = static_cast<std::int64_t>(reader.integer()) + 1;
+    entry.seq = reader.integer() + 1;
     previous = reader.required_digest();
   }
   last.reset();
   auto& insert = statements_.prepare("INSERT INTO audit VALUES (?, ?, ?, ?, ?, ?, ?, ?)");
   Binder(insert)
-      .integer(static_cast<std::uint64_t>(seq))
+      .integer(entry.seq)
       .integer(static_cast<std::uint64_t>(row.unix_ms))
       .text(row.actor)
       .text(row.action)
       .text(row.object)
       .text(row.detail)
       .digest(previous)
-      .digest(hash_of(previous, seq, row));
+      .digest(audit_hash(previous, entry));
   insert.exec();
 }
 
 std::optional<std::int64_t> AuditChain::first_broken() {
   auto& query = statements_.prepare(
-      "SELECT seq, unix_ms, actor, action, object, detail, previous, hash FROM audit"
+      "SELECT seq, unix_ms, actor, action, object, detail, hash, previous FROM audit"
       " ORDER BY seq");
-  Digest previous;
-  std::int64_t expected_seq = 1;
+  AuditTrail trail;
   while (query.executeStep()) {
-    RowReader reader(query);
-    const auto seq = static_cast<std::int64_t>(reader.integer());
-    AuditRow row;
-    row.unix_ms = static_cast<UnixMillis>(reader.integer());
-    row.actor = reader.text();
-    row.action = reader.text();
-    row.object = reader.text();
-    row.detail = reader.text();
-    const auto stored_previous = reader.required_digest();
-    const auto stored_hash = reader.required_digest();
-    if (seq != expected_seq || stored_previous != previous ||
-        stored_hash != hash_of(previous, seq, row)) {
+    RowReader row(query);
+    const auto entry = read(row);
+    const auto stored_previous = row.required_digest();
+    if (stored_previous != trail.last().hash || !trail.follow(entry)) {
       query.reset();
-      return seq;
+      return static_cast<std::int64_t>(entry.seq);
     }
-    previous = stored_hash;
-    ++expected_seq;
   }
   return std::nullopt;
+}
+
+std::vector<AuditEntry> AuditChain::page(std::uint64_t after_seq) {
+  auto& query = statements_.prepare(
+      "SELECT seq, unix_ms, actor, action, object, detail, hash FROM audit"
+      " WHERE seq > ? ORDER BY seq LIMIT ?");
+  Binder(query).integer(after_seq).integer(kPageEntries);
+  return read_page(query);
+}
+
+std::vector<AuditEntry> AuditChain::newest(const std::optional<JobId>& job, std::size_t limit) {
+  auto& query = statements_.prepare(
+      "SELECT seq, unix_ms, actor, action, object, detail, hash FROM audit"
+      " WHERE ?1 = '' OR object = 'job/' || ?1 OR object GLOB 'job/' || ?1 || '/*'"
+      " OR object GLOB 'model/' || ?1 || '@*'"
+      " ORDER BY seq DESC LIMIT ?2");
+  Binder(query).text(job ? job->str() : "").integer(std::min(limit, kPageEntries));
+  auto entries = read_page(query);
+  std::reverse(entries.begin(), entries.end());
+  return entries;
 }
 
 }  // namespace entente::broker

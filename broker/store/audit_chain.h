@@ -1,12 +1,14 @@
-// The audit log as a hash chain: each row's hash covers the row and the hash before it, so that a
-// row that was changed, removed or put in between is found.
+// The audit log as the database keeps it: a hash chain (common/crypto/audit_trail.h), so that a row
+// that was changed, removed or put in between is found.
 #pragma once
 
 #include <cstdint>
 #include <optional>
+#include <vector>
 
 #include "broker/core/rows.h"
 #include "broker/store/statements.h"
+#include "common/domain/audit.h"
 
 namespace entente::broker {
 
@@ -18,6 +20,12 @@ class AuditChain {
   void append(const AuditRow& row);
   // The number of the first row that does not fit; nothing when the chain is whole.
   [[nodiscard]] std::optional<std::int64_t> first_broken();
+
+  // Entries after `after_seq` in order, as many as fit into one message.
+  [[nodiscard]] std::vector<AuditEntry> page(std::uint64_t after_seq);
+  // The newest `limit` entries, about `job` and its models where one is named, the very newest
+  // last. What is too much for one message is left out.
+  [[nodiscard]] std::vector<AuditEntry> newest(const std::optional<JobId>& job, std::size_t limit);
 
  private:
   Statements& statements_;

@@ -170,7 +170,7 @@ class BrokerStore::Impl {
     return broker::contradictions(statements_, rules, limit);
   }
 
-  std::optional<std::int64_t> first_broken_audit_row() { return audit_.first_broken(); }
+  AuditChain& audit() { return audit_; }
 
  private:
   void save(const SiteRow& row) {
@@ -191,7 +191,7 @@ class BrokerStore::Impl {
 
   void save(const JobRow& row) {
     auto& insert = statements_.prepare(
-        "INSERT INTO jobs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (job) DO UPDATE SET"
+        "INSERT INTO jobs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (job) DO UPDATE SET"
         " state = excluded.state, reason = excluded.reason,"
         " last_event_seq = excluded.last_event_seq, elapsed_ms = excluded.elapsed_ms");
     Binder(insert)
@@ -204,7 +204,8 @@ class BrokerStore::Impl {
         .integer(static_cast<std::uint64_t>(row.submitted_unix_ms))
         .integer(row.last_event_seq)
         .integer(static_cast<std::uint64_t>(row.elapsed.count()))
-        .integer(row.number);
+        .integer(row.number)
+        .text(row.token);
     insert.exec();
   }
 
@@ -373,6 +374,7 @@ class BrokerStore::Impl {
       job.last_event_seq = row.integer();
       job.elapsed = Millis(static_cast<std::int64_t>(row.integer()));
       job.number = row.integer();
+      job.token = row.text();
       snapshot.jobs.push_back(std::move(job));
     }
   }
@@ -498,6 +500,15 @@ std::vector<ModelView> BrokerStore::models(const std::optional<JobId>& job,
   return impl_->models(job, version, coordinator);
 }
 
+std::vector<AuditEntry> BrokerStore::audit(std::uint64_t after_seq) {
+  return impl_->audit().page(after_seq);
+}
+
+std::vector<AuditEntry> BrokerStore::newest_audit(const std::optional<JobId>& job,
+                                                  std::size_t limit) {
+  return impl_->audit().newest(job, limit);
+}
+
 std::vector<BlobId> BrokerStore::named_blobs() { return impl_->named_blobs(); }
 
 std::vector<NamedBlob> BrokerStore::described_blobs() { return impl_->described_blobs(); }
@@ -509,7 +520,7 @@ std::vector<std::string> BrokerStore::contradictions(Rules rules, std::size_t li
 }
 
 std::optional<std::int64_t> BrokerStore::first_broken_audit_row() {
-  return impl_->first_broken_audit_row();
+  return impl_->audit().first_broken();
 }
 
 }  // namespace entente::broker

@@ -12,6 +12,7 @@
 #include "broker/core/rows.h"
 #include "common/base/blob_id.h"
 #include "common/base/refusal.h"
+#include "common/domain/audit.h"
 #include "common/domain/job_view.h"
 
 namespace entente::broker {
@@ -49,6 +50,11 @@ class BrokerStore {
   [[nodiscard]] std::vector<ModelView> models(const std::optional<JobId>& job,
                                               std::optional<Round> version,
                                               const std::string& coordinator);
+
+  // Entries of the audit log (audit_chain.h).
+  [[nodiscard]] std::vector<AuditEntry> audit(std::uint64_t after_seq);
+  [[nodiscard]] std::vector<AuditEntry> newest_audit(const std::optional<JobId>& job,
+                                                     std::size_t limit);
 
   // Blobs that a row still names: every model, and the updates of rounds not yet merged.
   [[nodiscard]] std::vector<BlobId> named_blobs();

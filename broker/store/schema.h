@@ -11,7 +11,7 @@ namespace entente::broker {
 
 constexpr std::uint32_t kStoreApplicationId = 0x456e7462;  // "Entb"
 
-constexpr std::array<std::string_view, 4> kStoreMigrations{R"sql(
+constexpr std::array<std::string_view, 5> kStoreMigrations{R"sql(
 CREATE TABLE sites (
   site              TEXT PRIMARY KEY,
   instance          INTEGER NOT NULL,
@@ -167,6 +167,10 @@ CREATE TABLE usage (
   coordinator  TEXT PRIMARY KEY,
   site_seconds REAL NOT NULL CHECK (site_seconds >= 0)
 ) STRICT;
+)sql",
+                                                           R"sql(
+ALTER TABLE jobs ADD COLUMN token TEXT NOT NULL DEFAULT '';
+CREATE UNIQUE INDEX one_job_per_token ON jobs (coordinator, token) WHERE token <> '';
 )sql"};
 
 }  // namespace entente::broker

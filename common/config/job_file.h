@@ -18,4 +18,7 @@ namespace entente {
 [[nodiscard]] Expected<JobSpec> parse_job_file(std::string_view text, const std::string& name,
                                                const std::vector<std::string>& overrides);
 
+// A file that reads back as the same spec.
+[[nodiscard]] std::string job_file_text(const JobSpec& spec);
+
 }  // namespace entente

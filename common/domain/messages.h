@@ -22,6 +22,7 @@
 #include "common/base/ids.h"
 #include "common/base/refusal.h"
 #include "common/base/time.h"
+#include "common/domain/audit.h"
 #include "common/domain/explanation.h"
 #include "common/domain/job_spec.h"
 #include "common/domain/job_view.h"
@@ -144,6 +145,8 @@ struct TaskFailed {
 
 struct SubmitJob {
   JobSpec spec;
+  // Chosen by the sender; not empty: the same words again are the same job, not another one.
+  std::string token;
   bool operator==(const SubmitJob&) const = default;
 };
 struct ListJobs {
@@ -159,6 +162,12 @@ struct WatchJob {
   JobId job;
   std::uint64_t after_seq = 0;
   bool operator==(const WatchJob&) const = default;
+};
+// The job's events after `after_seq` so far, as many as one message holds.
+struct ListEvents {
+  JobId job;
+  std::uint64_t after_seq = 0;
+  bool operator==(const ListEvents&) const = default;
 };
 struct AbortJob {
   JobId job;
@@ -197,8 +206,23 @@ struct ShowModel {
   bool operator==(const ShowModel&) const = default;
 };
 
-using RequestBody = std::variant<SubmitJob, ListJobs, ShowJob, WatchJob, AbortJob, ListSites,
-                                 ListModels, ShowModel, DrainSite, ResumeSite, ExplainJob, ExplainSpec>;
+// The newest entries of the audit log, of one job where it is named. Auditors and operators read
+// all of it, coordinators what concerns their own jobs.
+struct ShowAudit {
+  std::optional<JobId> job;
+  std::uint32_t limit = 0;
+  bool operator==(const ShowAudit&) const = default;
+};
+// The entries after `after_seq`, as many as one message holds: whoever follows the whole log asks
+// until there are no more.
+struct ReadAudit {
+  std::uint64_t after_seq = 0;
+  bool operator==(const ReadAudit&) const = default;
+};
+
+using RequestBody =
+    std::variant<SubmitJob, ListJobs, ShowJob, WatchJob, AbortJob, ListSites, ListModels, ShowModel,
+                 DrainSite, ResumeSite, ShowAudit, ReadAudit, ListEvents, ExplainJob, ExplainSpec>;
 
 struct Request {
   std::uint64_t id = 0;  // chosen by the sender, returned in the reply
@@ -218,7 +242,9 @@ using ReplyBody = std::variant<Done,        // AbortJob, WatchJob, DrainSite, Re
                                std::vector<SiteView>,    // ListSites
                                std::vector<ModelView>,   // ListModels
                                ModelView,                // ShowModel
-                               Explanation>;             // ExplainJob, ExplainSpec
+                               Explanation,              // ExplainJob, ExplainSpec
+                               std::vector<AuditEntry>,  // ShowAudit, ReadAudit
+                               std::vector<JobEvent>>;   // ListEvents
 
 struct Reply {
   std::uint64_t id = 0;

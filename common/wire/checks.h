@@ -73,12 +73,6 @@ NameType read_name(std::string_view text, std::string_view what) {
 // 1 to kRefusalCodeBytesMax bytes of [a-z0-9_].
 [[nodiscard]] std::string refusal_code(std::string_view text);
 
-// Text for people, made safe for a terminal, a log line and JSON: at most kPeerTextBytesMax bytes
-// (cut between characters), control characters other than newline and tab and whatever is not UTF-8
-// replaced by '?'. Senders cut their own texts with it too, so that a long one, a trainer's last
-// words say, can't make a message too large to be sent.
-[[nodiscard]] std::string prose(std::string_view text);
-
 // Exactly 32 bytes.
 [[nodiscard]] BlobId digest(std::span<const std::uint8_t> bytes, std::string_view what);
 

@@ -15,7 +15,9 @@ struct RequestWriter {
   schema::Request::Body::Builder to;
 
   void operator()(const msg::SubmitJob& submit) {
-    write(submit.spec, to.initSubmitJob().initSpec());
+    auto job = to.initSubmitJob();
+    write(submit.spec, job.initSpec());
+    job.setToken(text(submit.token));
   }
   void operator()(const msg::ListJobs&) { to.initListJobs(); }
   void operator()(const msg::ShowJob& show) { to.initShowJob().setJob(text(show.job.str())); }
@@ -23,6 +25,11 @@ struct RequestWriter {
     auto job = to.initWatchJob();
     job.setJob(text(watch.job.str()));
     job.setAfterSeq(watch.after_seq);
+  }
+  void operator()(const msg::ListEvents& list) {
+    auto events = to.initListEvents();
+    events.setJob(text(list.job.str()));
+    events.setAfterSeq(list.after_seq);
   }
   void operator()(const msg::AbortJob& abort) {
     auto job = to.initAbortJob();
@@ -52,6 +59,14 @@ struct RequestWriter {
   void operator()(const msg::ExplainSpec& explain) {
     write(explain.spec, to.initExplainSpec().initSpec());
   }
+  void operator()(const msg::ShowAudit& show) {
+    auto audit = to.initShowAudit();
+    if (show.job) {
+      audit.setJob(text(show.job->str()));
+    }
+    audit.setLimit(show.limit);
+  }
+  void operator()(const msg::ReadAudit& read) { to.initReadAudit().setAfterSeq(read.after_seq); }
 };
 
 }  // namespace
@@ -73,7 +88,9 @@ static msg::RequestBody read(schema::Request::Body::Reader from) {
     case Body::UNSET:
       illegal("request.body", "is missing");
     case Body::SUBMIT_JOB:
-      return msg::SubmitJob{read(from.getSubmitJob().getSpec())};
+      return msg::SubmitJob{
+          read(from.getSubmitJob().getSpec()),
+          label_or_empty(view(from.getSubmitJob().getToken()), "submitJob.token")};
     case Body::LIST_JOBS:
       return msg::ListJobs{};
     case Body::SHOW_JOB:
@@ -82,6 +99,11 @@ static msg::RequestBody read(schema::Request::Body::Reader from) {
       const auto watch = from.getWatchJob();
       return msg::WatchJob{.job = read_name<JobId>(view(watch.getJob()), "watchJob.job"),
                            .after_seq = watch.getAfterSeq()};
+    }
+    case Body::LIST_EVENTS: {
+      const auto list = from.getListEvents();
+      return msg::ListEvents{.job = read_name<JobId>(view(list.getJob()), "listEvents.job"),
+                             .after_seq = list.getAfterSeq()};
     }
     case Body::ABORT_JOB: {
       const auto abort = from.getAbortJob();
@@ -110,6 +132,16 @@ static msg::RequestBody read(schema::Request::Body::Reader from) {
           read_name<JobId>(view(from.getExplainJob().getJob()), "explainJob.job")};
     case Body::EXPLAIN_SPEC:
       return msg::ExplainSpec{read(from.getExplainSpec().getSpec())};
+    case Body::SHOW_AUDIT: {
+      const auto show = from.getShowAudit();
+      msg::ShowAudit audit{std::nullopt, show.getLimit()};
+      if (show.getJob().size() > 0) {
+        audit.job = read_name<JobId>(view(show.getJob()), "showAudit.job");
+      }
+      return audit;
+    }
+    case Body::READ_AUDIT:
+      return msg::ReadAudit{from.getReadAudit().getAfterSeq()};
   }
   throw Unknown{fmt::format("a request is of the unknown kind {}", unsigned{from.which()})};
 }
@@ -134,6 +166,12 @@ struct ReplyWriter {
   }
   void operator()(const ModelView& model) { write(model, to.initModel()); }
   void operator()(const Explanation& explanation) { write(explanation, to.initExplanation()); }
+  void operator()(const std::vector<AuditEntry>& entries) {
+    fill(entries, to.initAudit(static_cast<unsigned>(entries.size())));
+  }
+  void operator()(const std::vector<JobEvent>& events) {
+    fill(events, to.initEvents(static_cast<unsigned>(events.size())));
+  }
 
   template <class Items, class List>
   static void fill(const Items& items, List list) {
@@ -165,6 +203,10 @@ static msg::ReplyBody read(schema::Reply::Body::Reader from) {
       return read_list<SiteView>(from.getSites(), kRowsMax, "reply.sites", row);
     case Body::MODELS:
       return read_list<ModelView>(from.getModels(), kRowsMax, "reply.models", row);
+    case Body::EVENTS:
+      return read_list<JobEvent>(from.getEvents(), kRowsMax, "reply.events", row);
+    case Body::AUDIT:
+      return read_list<AuditEntry>(from.getAudit(), kRowsMax, "reply.audit", row);
     case Body::MODEL:
       return read(from.getModel());
     case Body::EXPLANATION:

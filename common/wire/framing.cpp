@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "common/base/limits.h"
+#include "common/base/prose.h"
 
 namespace entente::wire {
 

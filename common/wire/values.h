@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "common/base/blob_id.h"
+#include "common/base/prose.h"
 #include "common/base/refusal.h"
 #include "common/domain/model_spec.h"
 #include "common/domain/task.h"

@@ -230,4 +230,26 @@ ModelView read(schema::ModelView::Reader from) {
   };
 }
 
+void write(const AuditEntry& entry, schema::AuditEntry::Builder to) {
+  to.setSeq(entry.seq);
+  to.setUnixMs(entry.unix_ms);
+  to.setActor(text(entry.actor));
+  to.setAction(text(entry.action));
+  to.setObject(text(entry.object));
+  to.setDetail(text(entry.detail));
+  to.setHash(data(entry.hash));
+}
+
+AuditEntry read(schema::AuditEntry::Reader from) {
+  return AuditEntry{
+      .seq = from.getSeq(),
+      .unix_ms = from.getUnixMs(),
+      .actor = std::string(view(from.getActor())),
+      .action = std::string(view(from.getAction())),
+      .object = std::string(view(from.getObject())),
+      .detail = std::string(view(from.getDetail())),
+      .hash = read_digest(from.getHash(), "audit.hash"),
+  };
+}
+
 }  // namespace entente::wire

@@ -230,10 +230,7 @@ void BrokerHost::hand_over(broker::Effects effects) {
   }
   const bool needs_store =
       !effects.rows.empty() ||
-      std::any_of(effects.actions.begin(), effects.actions.end(), [](const auto& action) {
-        return std::holds_alternative<broker::SendEvents>(action) ||
-               std::holds_alternative<broker::SendModels>(action);
-      });
+      std::any_of(effects.actions.begin(), effects.actions.end(), broker::is_query);
   auto batch = std::make_shared<const Batch>(
       Batch{std::move(effects), world_.timeline.now() - awake_since_});
   if (!needs_store && unspoken_ == 0) {

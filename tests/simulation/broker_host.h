@@ -87,7 +87,9 @@ class BrokerHost final : public BrokerSide {
   [[nodiscard]] std::optional<broker::MergeFinished> find_damage(const broker::StartMerge& merge);
   void carry_out(const broker::DropBlob& drop);
   void carry_out(const broker::SendEvents& query);
+  void carry_out(const broker::SendEventPage&) {}
   void carry_out(const broker::SendModels&) {}
+  void carry_out(const broker::SendAudit&) {}
 
   using Grants = std::set<std::pair<std::string, BlobId>>;
 

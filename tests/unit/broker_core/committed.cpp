@@ -16,7 +16,9 @@ class Committed {
   }
   void operator()(const CloseSession&) {}
   void operator()(const Revoke&) {}
+  void operator()(const SendEventPage&) {}
   void operator()(const SendModels&) {}
+  void operator()(const SendAudit&) {}
 
   void operator()(const SendEvents& query) {
     EXPECT_NE(store_.job(query.summary.id), nullptr) << "events of a job without a row";

@@ -116,6 +116,27 @@ TEST(JobFile, TheDocumentedExampleUsesEveryKey) {
   EXPECT_EQ(spec->update, (UpdateSpec{"topk", 0.05}));
 }
 
+// The documented example has every key, so that a key which is not written shows here.
+TEST(JobFile, TheTextOfASpecReadsBackAsTheSame) {
+  const auto page = read_text(kSource / "docs/job-file.md");
+  const std::string fence = "```toml\n";
+  const auto begin = page.find(fence) + fence.size();
+  auto spec = parse_job_file(page.substr(begin, page.find("```\n", begin) - begin), "docs", {});
+  ASSERT_TRUE(spec) << spec.error().message;
+  spec->deadline = Millis{1'500'001};
+  spec->train.optimizer.lr = 0.1 + 0.2;
+  for (const bool has_own_weights : {false, true}) {
+    if (has_own_weights) {
+      spec->strategy.weights = Weighting::given;
+      spec->strategy.site_weights = {{SiteId::literal("north"), 2.5}};
+    }
+    const auto text = job_file_text(*spec);
+    const auto again = parse_job_file(text, "text", {});
+    ASSERT_TRUE(again) << again.error().message << "\n" << text;
+    EXPECT_EQ(*again, *spec) << text;
+  }
+}
+
 TEST(JobFile, EveryLayerAndAttributeIsDocumented) {
   const auto page = read_text(kSource / "docs/job-file.md");
   for (const auto& kind : layer_kinds()) {

@@ -187,6 +187,16 @@ ModelView model_view() {
           .evaluate_metrics = metrics()};
 }
 
+AuditEntry audit_entry() {
+  return {.seq = 12,
+          .unix_ms = 1'700'000'000'321,
+          .actor = "coordinator/alice",
+          .action = "job.submit",
+          .object = "job/lung-3",
+          .detail = "a detail, with \x1b and whatever else was hashed",
+          .hash = blob(13)};
+}
+
 static msg::Hello hello() {
   return {.protocol_min = 2,
           .protocol_max = 3,
@@ -237,7 +247,7 @@ std::vector<msg::Control> control_messages() {
       msg::JobUpdate{17, job_summary(), {job_event(), job_event()}, {job_site_view()}},
   };
   for (msg::RequestBody body :
-       {msg::RequestBody(msg::SubmitJob{job_spec()}), msg::RequestBody(msg::ListJobs{}),
+       {msg::RequestBody(msg::SubmitJob{job_spec(), "once"}), msg::RequestBody(msg::ListJobs{}),
         msg::RequestBody(msg::ShowJob{job}), msg::RequestBody(msg::WatchJob{job, 5}),
         msg::RequestBody(msg::AbortJob{job, "no longer needed"}),
         msg::RequestBody(msg::DrainSite{SiteId::literal("north"), "a new disk"}),
@@ -245,15 +255,17 @@ std::vector<msg::Control> control_messages() {
         msg::RequestBody(msg::ListSites{}), msg::RequestBody(msg::ListModels{}),
         msg::RequestBody(msg::ShowModel{job, Round{0}}), msg::RequestBody(msg::ExplainJob{job}),
         msg::RequestBody(msg::ExplainSpec{job_spec()}),
-        msg::RequestBody(msg::ShowModel{job, std::nullopt})}) {
+        msg::RequestBody(msg::ShowModel{job, std::nullopt}),
+        msg::RequestBody(msg::ShowAudit{job, 50}), msg::RequestBody(msg::ShowAudit{}),
+        msg::RequestBody(msg::ReadAudit{500}), msg::RequestBody(msg::ListEvents{job, 5})}) {
     messages.push_back(msg::Request{17, std::move(body)});
   }
   for (msg::ReplyBody body :
        {msg::ReplyBody(msg::Done{}), msg::ReplyBody(refusal()), msg::ReplyBody(job_summary()),
         msg::ReplyBody(std::vector{job_summary(), job_summary()}), msg::ReplyBody(job_view()),
         msg::ReplyBody(std::vector{site_view()}), msg::ReplyBody(std::vector{model_view()}),
-        msg::ReplyBody(model_view()), msg::ReplyBody(explanation()),
-        msg::ReplyBody(Explanation{})}) {
+        msg::ReplyBody(model_view()), msg::ReplyBody(explanation()), msg::ReplyBody(Explanation{}),
+        msg::ReplyBody(std::vector{audit_entry()}), msg::ReplyBody(std::vector{job_event()})}) {
     messages.push_back(msg::Reply{17, std::move(body)});
   }
   return messages;
@@ -305,11 +317,13 @@ std::vector<msg::Control> smallest_control_messages() {
       msg::ResultGrant{key, {}},
       msg::ResultVerdict{key, {}},
       msg::TaskFailed{key, {no}},
-      msg::Request{0, msg::SubmitJob{smallest_job_spec()}},
+      msg::Request{0, msg::SubmitJob{smallest_job_spec(), {}}},
       msg::Reply{0, no},
       msg::Reply{0, std::vector<JobSummary>{}},
       msg::Reply{0, std::vector<SiteView>{}},
       msg::Reply{0, std::vector<ModelView>{}},
+      msg::Reply{0, std::vector<AuditEntry>{}},
+      msg::Reply{0, std::vector<JobEvent>{}},
       msg::Reply{0, view},
       msg::Reply{0, std::vector{only(&SiteView::site, SiteId::literal("s"))}},
       msg::Reply{0, only(&ModelView::job, job)},

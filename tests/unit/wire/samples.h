@@ -21,6 +21,7 @@ namespace entente::wire::samples {
 [[nodiscard]] JobView job_view();
 [[nodiscard]] SiteView site_view();
 [[nodiscard]] ModelView model_view();
+[[nodiscard]] AuditEntry audit_entry();
 
 // Every alternative of every union, each at least once.
 [[nodiscard]] std::vector<msg::Control> control_messages();

@@ -1,0 +1,134 @@
+// A JobSpec as the text of a job file: what job_file.cpp reads, written down.
+#include <toml++/toml.h>
+
+#include <sstream>
+#include <utility>
+
+#include "common/config/job_file.h"
+
+namespace entente {
+namespace {
+
+std::string duration_text(Millis duration) {
+  return duration.count() % 1000 == 0 ? std::to_string(duration.count() / 1000) + "s"
+                                      : std::to_string(duration.count()) + "ms";
+}
+
+toml::array names(const std::vector<SiteId>& sites) {
+  toml::array list;
+  for (const auto& site : sites) {
+    list.push_back(site.str());
+  }
+  return list;
+}
+
+toml::table sites_table(const SiteSelection& sites) {
+  toml::table table{{"min", sites.min},
+                    {"max", sites.max},
+                    {"quorum", sites.quorum},
+                    {"mandatory", names(sites.mandatory)},
+                    {"exclude", names(sites.exclude)},
+                    {"replace", sites.replace},
+                    {"samples_min", static_cast<std::int64_t>(sites.samples_min)}};
+  if (!sites.require.empty()) {
+    table.insert("require", sites.require);
+  }
+  if (!sites.prefer.empty()) {
+    table.insert("prefer", sites.prefer);
+  }
+  return table;
+}
+
+toml::table needs_table(const TaskNeeds& needs) {
+  return toml::table{{"memory", std::to_string(needs.memory_bytes) + "B"},
+                     {"threads", needs.threads},
+                     {"gpus", needs.gpus}};
+}
+
+toml::table layer_table(const LayerSpec& layer) {
+  toml::table table{{"type", layer.kind}};
+  if (!layer.name.empty()) {
+    table.insert("name", layer.name);
+  }
+  for (const auto& [name, attribute] : layer.attributes) {
+    std::visit([&table, &key = name](const auto& value) { table.insert(key, value); }, attribute);
+  }
+  return table;
+}
+
+toml::table model_table(const ModelSpec& model) {
+  toml::array input;
+  for (const auto dimension : model.input) {
+    input.push_back(dimension);
+  }
+  toml::array layers;
+  for (const auto& layer : model.layers) {
+    layers.push_back(layer_table(layer));
+  }
+  return toml::table{{"input", std::move(input)}, {"layers", std::move(layers)}};
+}
+
+toml::table train_table(const TrainSpec& train) {
+  const auto& optimizer = train.optimizer;
+  return toml::table{{"dataset", train.dataset},
+                     {"local_epochs", train.local_epochs},
+                     {"batch_size", train.batch_size},
+                     {"loss", "cross_entropy"},
+                     {"optimizer", toml::table{{"type", optimizer.kind},
+                                               {"lr", optimizer.lr},
+                                               {"momentum", optimizer.momentum},
+                                               {"weight_decay", optimizer.weight_decay}}}};
+}
+
+toml::table strategy_table(const StrategySpec& strategy) {
+  toml::table table{{"kind", strategy.kind}};
+  if (strategy.weights == Weighting::given) {
+    toml::table weights;
+    for (const auto& [site, weight] : strategy.site_weights) {
+      weights.insert(site.str(), weight);
+    }
+    table.insert("weights", std::move(weights));
+  } else {
+    table.insert("weights", std::string(to_string(strategy.weights)));
+  }
+  for (const auto& [name, value] : strategy.parameters) {
+    table.insert(name, value);
+  }
+  return table;
+}
+
+toml::table update_table(const UpdateSpec& update) {
+  toml::table table{{"encoding", update.encoding}};
+  if (update.fraction) {
+    table.insert("fraction", *update.fraction);
+  }
+  return table;
+}
+
+}  // namespace
+
+std::string job_file_text(const JobSpec& spec) {
+  toml::table root{{"name", spec.name},
+                   {"rounds", spec.rounds},
+                   {"deadline", duration_text(spec.deadline)},
+                   {"stall_window", duration_text(spec.stall_window)},
+                   {"priority", spec.priority},
+                   {"sites", sites_table(spec.sites)},
+                   {"model", model_table(spec.model)},
+                   {"train", train_table(spec.train)},
+                   {"strategy", strategy_table(spec.strategy)},
+                   {"update", update_table(spec.update)},
+                   {"resources", needs_table(spec.resources)}};
+  if (spec.seed) {
+    root.insert("seed", static_cast<std::int64_t>(*spec.seed));
+  }
+  if (spec.evaluate) {
+    root.insert("evaluate",
+                toml::table{{"dataset", spec.evaluate->dataset}, {"every", spec.evaluate->every}});
+  }
+  std::ostringstream text;
+  text << root << '\n';
+  return text.str();
+}
+
+}  // namespace entente
