@@ -162,7 +162,7 @@ TEST_F(Crowd, OfOffersReachesASiteThatComesBack) {
     consortium_.wait_for_sites(1);
   }
   for (std::size_t i = 0; i < kJobs; ++i) {
-    (void)alice.ask(msg::SubmitJob{spec});
+    (void)alice.ask(msg::SubmitJob{spec, {}});
   }
   BareMember north(zmq_, kit("north"), 7);
   north.send(advert);

@@ -50,7 +50,7 @@ json measure_control(RoundSetup setup) {
   const auto read =
       percentiles([&] { (void)client.ask<std::vector<SiteView>>(msg::ListSites{}).value(); });
   const auto committed =
-      percentiles([&] { (void)client.ask<JobSummary>(msg::SubmitJob{spec}).value(); });
+      percentiles([&] { (void)client.ask<JobSummary>(msg::SubmitJob{spec, {}}).value(); });
   return {{"sites", setup.sites},
           {"model_bytes", setup.model_bytes},
           {"requests", kRequests},

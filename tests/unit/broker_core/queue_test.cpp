@@ -24,7 +24,7 @@ struct TwoSlots : Scenario {
   SessionId north = connect("north", one_slot());
 
   JobId submit_as(const std::string& coordinator, const JobSpec& spec) {
-    const auto reply = answer(connect(Role::coordinator, coordinator), msg::SubmitJob{spec});
+    const auto reply = answer(connect(Role::coordinator, coordinator), msg::SubmitJob{spec, {}});
     return std::get<JobSummary>(reply).id;
   }
   static JobSpec for_sites(std::uint32_t min, std::uint32_t max = 0) {
@@ -155,10 +155,10 @@ TEST(Queue, CoordinatorsMayLowerAPriorityAndOperatorsRaiseIt) {
   TwoSlots it;
   auto spec = TwoSlots::for_sites(1);
   spec.priority = 1;
-  const auto refusal = it.refusal(it.connect(Role::coordinator, "alice"), msg::SubmitJob{spec});
+  const auto refusal = it.refusal(it.connect(Role::coordinator, "alice"), msg::SubmitJob{spec, {}});
   EXPECT_EQ(refusal.code, "priority_too_high");
   EXPECT_THAT(refusal.hint, HasSubstr("operator"));
-  const auto raised = it.answer(it.connect(Role::operator_, "mary"), msg::SubmitJob{spec});
+  const auto raised = it.answer(it.connect(Role::operator_, "mary"), msg::SubmitJob{spec, {}});
   EXPECT_TRUE(std::holds_alternative<JobSummary>(raised));
   spec.priority = -100;
   it.submit(spec);

@@ -129,7 +129,7 @@ Refusal Scenario::refusal(SessionId session, msg::RequestBody body) {
 }
 
 JobId Scenario::submit(const JobSpec& spec) {
-  const auto reply = answer(connect(Role::coordinator, "alice"), msg::SubmitJob{spec});
+  const auto reply = answer(connect(Role::coordinator, "alice"), msg::SubmitJob{spec, {}});
   EXPECT_TRUE(std::holds_alternative<JobSummary>(reply));
   return std::get<JobSummary>(reply).id;
 }

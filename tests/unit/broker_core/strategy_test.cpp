@@ -221,7 +221,7 @@ TEST(Encoding, ThatVoidsTheStrategysPromiseIsRefusedAtSubmit) {
   const auto alice = it.connect(Role::coordinator, "alice");
   auto spec = with_strategy("median");
   spec.update.encoding = "topk";
-  EXPECT_THAT(it.refusal(alice, msg::SubmitJob{spec}).message, HasSubstr("voids what"));
+  EXPECT_THAT(it.refusal(alice, msg::SubmitJob{spec, {}}).message, HasSubstr("voids what"));
 }
 
 TEST(StrategyJob, IsRefusedAtSubmitWhenItsQuorumIsOutsideTheGuarantee) {

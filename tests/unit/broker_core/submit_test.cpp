@@ -50,7 +50,7 @@ TEST(Submit, AnUnknownDatasetNamesTheNearest) {
   it.connect("north");
   auto spec = small_spec();
   spec.train.dataset = "scan";
-  const auto refusal = it.refusal(it.connect(Role::coordinator, "alice"), msg::SubmitJob{spec});
+  const auto refusal = it.refusal(it.connect(Role::coordinator, "alice"), msg::SubmitJob{spec, {}});
   EXPECT_EQ(refusal.code, "dataset_unknown");
   EXPECT_THAT(refusal.message, HasSubstr("\"scan\" (train.dataset)"));
   EXPECT_THAT(refusal.hint, HasSubstr("did you mean \"scans\"?"));
@@ -62,7 +62,7 @@ TEST(Submit, AnUnknownEvaluationDatasetIsRefused) {
   it.connect("north");
   auto spec = small_spec();
   spec.evaluate = EvaluateSpec{"reference", 1};
-  const auto refusal = it.refusal(it.connect(Role::coordinator, "alice"), msg::SubmitJob{spec});
+  const auto refusal = it.refusal(it.connect(Role::coordinator, "alice"), msg::SubmitJob{spec, {}});
   EXPECT_EQ(refusal.code, "dataset_unknown");
   EXPECT_THAT(refusal.message, HasSubstr("evaluate.dataset"));
 }
@@ -72,7 +72,7 @@ TEST(Submit, AnUnknownSiteNamesTheNearest) {
   it.connect("north");
   auto spec = small_spec();
   spec.sites.mandatory = {SiteId::literal("nort")};
-  const auto refusal = it.refusal(it.connect(Role::coordinator, "alice"), msg::SubmitJob{spec});
+  const auto refusal = it.refusal(it.connect(Role::coordinator, "alice"), msg::SubmitJob{spec, {}});
   EXPECT_EQ(refusal.code, "site_unknown");
   EXPECT_THAT(refusal.hint, HasSubstr("did you mean \"north\"?"));
 }
@@ -83,7 +83,7 @@ TEST(Submit, AMisfitIsExplainedForEverySite) {
   it.connect("north", advert("scans", {4}, 10));
   it.connect("south", advert("slides"));
   const auto refusal =
-      it.refusal(it.connect(Role::coordinator, "alice"), msg::SubmitJob{small_spec()});
+      it.refusal(it.connect(Role::coordinator, "alice"), msg::SubmitJob{small_spec(), {}});
   EXPECT_EQ(refusal.code, "no_site_fits");
   EXPECT_THAT(refusal.message, HasSubstr("east: needs examples of shape [4], has [1, 28, 28]"));
   EXPECT_THAT(refusal.message,
@@ -97,7 +97,7 @@ TEST(Submit, AMandatorySiteThatDoesNotFitIsNamed) {
   it.connect("south", advert("slides"));
   auto spec = small_spec();
   spec.sites.mandatory = {SiteId::literal("south")};
-  const auto refusal = it.refusal(it.connect(Role::coordinator, "alice"), msg::SubmitJob{spec});
+  const auto refusal = it.refusal(it.connect(Role::coordinator, "alice"), msg::SubmitJob{spec, {}});
   EXPECT_EQ(refusal.code, "site_unfit");
   EXPECT_THAT(refusal.message, HasSubstr("mandatory site \"south\" has no dataset \"scans\""));
 }
@@ -107,7 +107,7 @@ TEST(Submit, AnInvalidSpecIsRefusedWithTheKeyAtFault) {
   it.connect("north");
   auto spec = small_spec();
   spec.rounds = 0;
-  const auto refusal = it.refusal(it.connect(Role::coordinator, "alice"), msg::SubmitJob{spec});
+  const auto refusal = it.refusal(it.connect(Role::coordinator, "alice"), msg::SubmitJob{spec, {}});
   EXPECT_EQ(refusal.code, "job_invalid");
   EXPECT_THAT(refusal.message, HasSubstr("rounds"));
 }
@@ -116,8 +116,8 @@ TEST(Submit, ASiteAndAnAuditorMayNot) {
   Scenario it;
   const auto site = it.connect("north");
   const auto auditor = it.connect(Role::auditor, "vera");
-  EXPECT_EQ(it.refusal(site, msg::SubmitJob{small_spec()}).code, "not_authorised");
-  EXPECT_EQ(it.refusal(auditor, msg::SubmitJob{small_spec()}).code, "not_authorised");
+  EXPECT_EQ(it.refusal(site, msg::SubmitJob{small_spec(), {}}).code, "not_authorised");
+  EXPECT_EQ(it.refusal(auditor, msg::SubmitJob{small_spec(), {}}).code, "not_authorised");
   EXPECT_TRUE(it.store.audited("request.deny", "site/north"));
   EXPECT_TRUE(it.store.audited("request.deny", "auditor/vera"));
   EXPECT_TRUE(it.core.state().jobs.empty());
@@ -126,7 +126,7 @@ TEST(Submit, ASiteAndAnAuditorMayNot) {
 TEST(Submit, AnOperatorIsAuditedAsWhatItIs) {
   Scenario it;
   it.connect("north");
-  it.answer(it.connect(Role::operator_, "olga"), msg::SubmitJob{small_spec()});
+  it.answer(it.connect(Role::operator_, "olga"), msg::SubmitJob{small_spec(), {}});
   EXPECT_TRUE(it.store.audited("job.submit", "operator/olga"));
   EXPECT_FALSE(it.store.audited("job.submit", "coordinator/olga"));
 }

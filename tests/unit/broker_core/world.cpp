@@ -118,7 +118,7 @@ void World::connect_everybody() {
     }
     under_way_.clear();
     under_way_["alice"] = std::move(in_order);
-    say("alice", coordinator_, msg::Request{1, msg::SubmitJob{spec()}});
+    say("alice", coordinator_, msg::Request{1, msg::SubmitJob{spec(), {}}});
   }
   say("alice", coordinator_, msg::Request{2, msg::WatchJob{kJob, seen_.size()}});
 }

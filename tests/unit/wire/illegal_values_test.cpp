@@ -143,7 +143,7 @@ TEST(IllegalValues, InAJobSpec) {
   const auto expect = [](const std::string& what, const std::function<void(JobSpec&)>& change) {
     auto spec = samples::job_spec();
     change(spec);
-    expect_invalid(msg::Control(msg::Request{1, msg::SubmitJob{spec}}), what);
+    expect_invalid(msg::Control(msg::Request{1, msg::SubmitJob{spec, {}}}), what);
     const auto stored = decode_job_spec(bytes_of(encode_canonical(spec)));
     ASSERT_FALSE(stored) << what;
     EXPECT_THAT(stored.error().message, HasSubstr(what));
