@@ -41,8 +41,8 @@ struct Writer {
 void BrokerDisk::write(const broker::Row& row) { std::visit(Writer{*this}, row); }
 
 broker::Snapshot BrokerDisk::snapshot() const {
-  broker::Snapshot snapshot{values(sites), values(jobs), values(parts), values(rounds), {},
-                            values(usage)};
+  broker::Snapshot snapshot{values(sites),  values(jobs), values(parts),
+                            values(rounds), {},           values(usage)};
   for (const auto& [key, row] : tasks) {
     if (!is_terminal(jobs.at(key.job).state)) {
       snapshot.tasks.push_back(row);
