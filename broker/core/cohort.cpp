@@ -175,9 +175,9 @@ void fill_places(Step& step, Job& job) {
     }
   }
   const auto asked = release_spare(step, job);
-  const auto vacancies = static_cast<std::uint32_t>(untaken - std::min(untaken, asked));
-  step.state.queue.is_stale = step.state.queue.is_stale || vacancies > job.vacancies;
-  job.vacancies = vacancies;
+  job.vacancies = static_cast<std::uint32_t>(untaken - std::min(untaken, asked));
+  // Also when it lacked them before: who could take a place changes with the round.
+  step.state.queue.is_stale = step.state.queue.is_stale || job.vacancies > 0;
 }
 
 std::vector<SiteIndex> replacements(const Step& step, Job& job) {

@@ -151,6 +151,25 @@ TEST(Queue, APlaceThatBecomesVacantClaimsASlotFirst) {
   EXPECT_EQ(sent<msg::JobOffer>(it.abort(second), south).size(), 1U);
 }
 
+TEST(Queue, WhoHasFailedInOneRoundMayTakeAVacantPlaceInTheNext) {
+  const TaskFailure for_good{{"broken", "no disk", "", {}}, false};
+  TwoSlots it;
+  const auto south = it.connect("south", one_slot());
+  auto spec = TwoSlots::for_sites(2, 2);
+  spec.sites.quorum = 1;
+  const auto id = it.submit(spec);
+  it.start(id);
+  it.deliver(it.east, key(id, 0, TaskKind::initialize, "east"), blob(100));
+  it.hear(it.north, msg::TaskFailed{key(id, 1, TaskKind::train, "north"), for_good});
+  it.accept(south, id);  // takes north's place; north stands by
+  it.deliver(south, key(id, 1, TaskKind::train, "south"), blob(2));
+  it.ask(it.connect(Role::operator_, "mary"), msg::DrainSite{SiteId::literal("south"), ""});
+  EXPECT_EQ(it.claimed("north"), 0U) << "it has failed in this round";
+  it.deliver(it.east, key(id, 1, TaskKind::train, "east"), blob(1));
+  it.merged(id, 1, blob(101));
+  EXPECT_NE(it.store.task(key(id, 2, TaskKind::train, "north")), nullptr);
+}
+
 TEST(Queue, CoordinatorsMayLowerAPriorityAndOperatorsRaiseIt) {
   TwoSlots it;
   auto spec = TwoSlots::for_sites(1);
