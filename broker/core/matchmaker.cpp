@@ -98,24 +98,24 @@ constexpr Rule kHasSamples{
                          wish.spec.train.dataset, dataset_of(site, wish.spec)->examples);
     }};
 
-constexpr Rule kHasMemory{
-    [](const Site& site, const Wish& wish) {
-      return memory_of_a_slot(site) >= wish.spec.resources.memory_bytes;
-    },
-    [](const Site& site, const Wish& wish) {
-      return fmt::format("needs {} of memory for a task, has {} in each of {} slots",
-                         in_gigabytes(wish.spec.resources.memory_bytes),
-                         in_gigabytes(memory_of_a_slot(site)), advert_of(site).slots);
-    }};
+constexpr Rule kHasMemory{[](const Site& site, const Wish& wish) {
+                            return memory_of_a_slot(site) >= wish.spec.resources.memory_bytes;
+                          },
+                          [](const Site& site, const Wish& wish) {
+                            return fmt::format(
+                                "needs {} of memory for a task, has {} in each of {} slots",
+                                in_gigabytes(wish.spec.resources.memory_bytes),
+                                in_gigabytes(memory_of_a_slot(site)), advert_of(site).slots);
+                          }};
 
-constexpr Rule kHasThreads{
-    [](const Site& site, const Wish& wish) {
-      return advert_of(site).threads_per_slot >= wish.spec.resources.threads;
-    },
-    [](const Site& site, const Wish& wish) {
-      return fmt::format("needs {} threads for a task, has {} in a slot",
-                         wish.spec.resources.threads, advert_of(site).threads_per_slot);
-    }};
+constexpr Rule kHasThreads{[](const Site& site, const Wish& wish) {
+                             return advert_of(site).threads_per_slot >= wish.spec.resources.threads;
+                           },
+                           [](const Site& site, const Wish& wish) {
+                             return fmt::format("needs {} threads for a task, has {} in a slot",
+                                                wish.spec.resources.threads,
+                                                advert_of(site).threads_per_slot);
+                           }};
 
 constexpr Rule kHasGpus{[](const Site& site, const Wish& wish) {
                           return advert_of(site).resources.gpus >= wish.spec.resources.gpus;
@@ -137,9 +137,9 @@ constexpr Rule kMeetsRequirement{
                           : fmt::format("requires {}, has {}", require, seen);
     }};
 
-constexpr std::array kRules{kIsNotExcluded, kIsWithinMandatoryWhenFull, kHasDataset,
-                            kHasMemory,     kHasThreads,                kHasGpus,
-                            kMeetsRequirement};
+constexpr std::array kRules{
+    kIsNotExcluded, kIsWithinMandatoryWhenFull, kHasDataset, kHasMemory, kHasThreads,
+    kHasGpus,       kMeetsRequirement};
 // Of the dataset, which the site has.
 constexpr std::array kDatasetRules{kExamplesFitModel, kClassesFitModel, kHasSamples};
 
