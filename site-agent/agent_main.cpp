@@ -6,25 +6,32 @@
 
 #include "common/base/version.h"
 #include "common/config/command_line.h"
+#include "common/config/quantity.h"
+#include "common/runtime/hangup_signal.h"
 #include "common/runtime/log.h"
 #include "common/runtime/stop_signal.h"
 #include "site-agent/service/agent_config.h"
 #include "site-agent/service/local_commands.h"
+#include "site-agent/service/people_commands.h"
 #include "site-agent/service/serve.h"
 
 namespace {
+
+constexpr entente::Millis kApprovalMax = std::chrono::hours{366 * 24};
 
 int report(const entente::Refusal& refusal) {
   std::fprintf(stderr, "error: %s\n", refusal.message.c_str());
   if (!refusal.hint.empty()) {
     std::fprintf(stderr, "hint: %s\n", refusal.hint.c_str());
   }
-  return 1;
+  return refusal.code == "agent_unreachable" ? 3 : 1;
 }
 
 struct Options {
   std::string config_file;
   std::string log_format = "text";
+  std::string hold;
+  entente::agent::PeopleCommand people;
   bool json = false;
 };
 
@@ -38,14 +45,59 @@ CLI::App* add_command(CLI::App& app, const char* name, const char* what, Options
 int serve(const entente::agent::AgentConfig& config, const Options& options) {
   using entente::log::Format;
   entente::StopSignal stop;
+  entente::HangupSignal reread;
   entente::log::start(options.log_format == "json" ? Format::json : Format::text,
                       entente::log::Level::info, "entente-agent");
-  const auto served = entente::agent::serve(config, stop, std::_Exit);
+  const auto served =
+      entente::agent::serve(config, options.config_file, {stop, reread}, std::_Exit);
   return served ? 0 : report(served.error());
 }
 
 int show_sent(const entente::agent::AgentConfig& config, const Options& options) {
   const auto text = entente::agent::show_sent(config, options.json);
+  if (!text) {
+    return report(text.error());
+  }
+  std::fputs(text->c_str(), stdout);
+  return 0;
+}
+
+CLI::App* add_people_command(CLI::App& app, const char* name, const char* what, Options& options) {
+  CLI::App* command = add_command(app, name, what, options);
+  command->add_flag("--json", options.json, "print JSON");
+  command->callback([&options, name] { options.people.verb = name; });
+  return command;
+}
+
+void add_people_commands(CLI::App& app, Options& options) {
+  add_people_command(app, "pending", "List the jobs that wait for approval here", options);
+  add_people_command(app, "status", "Show what the running agent does", options);
+  auto* approve = add_people_command(app, "approve", "Approve a job that waits", options);
+  auto* deny = add_people_command(app, "deny", "Deny a job that waits", options);
+  auto* pause = add_people_command(app, "pause", "Stop all work of this site at once", options);
+  add_people_command(app, "resume", "Go on after a pause", options);
+  for (auto* command : {approve, deny}) {
+    command->add_option("JOB", options.people.job, "the job's id")->required();
+  }
+  for (auto* command : {approve, pause}) {
+    command->add_option("--reason", options.people.reason, "for the record");
+  }
+  deny->add_option("--reason", options.people.reason, "for the record and the coordinator")
+      ->required();
+  approve->add_option("--for", options.hold, "how long it holds: \"12h\", \"7d\" (default)");
+}
+
+int run_people_command(const entente::agent::AgentConfig& config, Options& options) {
+  if (!options.hold.empty()) {
+    const auto hold = entente::parse_duration(options.hold);
+    if (!hold || *hold <= entente::Millis{0} || *hold > kApprovalMax) {
+      std::fprintf(stderr, "error: --for %s is no time of up to a year\nhint: write 12h or 7d\n",
+                   options.hold.c_str());
+      return 2;
+    }
+    options.people.hold = *hold;
+  }
+  const auto text = entente::agent::run_people_command(config, options.people, options.json);
   if (!text) {
     return report(text.error());
   }
@@ -72,6 +124,7 @@ int main(int argc, char** argv) {
   auto* sent_command =
       add_command(app, "sent", "Show the ledger of what has left the house", options);
   sent_command->add_flag("--json", options.json, "print JSON");
+  add_people_commands(app, options);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -90,5 +143,8 @@ int main(int argc, char** argv) {
     std::fputs(shown.text.c_str(), stdout);
     return shown.all_readable ? 0 : 1;
   }
-  return show_sent(*config, options);
+  if (sent_command->parsed()) {
+    return show_sent(*config, options);
+  }
+  return run_people_command(*config, options);
 }

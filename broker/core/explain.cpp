@@ -62,6 +62,10 @@ std::string absence_text(const Site& site) {
   if (row.draining) {
     return row.drain_reason.empty() ? "it is draining" : "it is draining, " + row.drain_reason;
   }
+  if (site.session && row.advert.paused) {
+    return "its people have paused it" +
+           (row.advert.pause_reason.empty() ? "" : ", " + row.advert.pause_reason);
+  }
   return "it is not connected";
 }
 

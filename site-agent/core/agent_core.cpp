@@ -36,6 +36,16 @@ AgentCore::AgentCore(AgentSettings settings, Recovered recovered)
     outbox_.emplace(key, std::move(outgoing));
   }
   stored_.insert(recovered.blobs.begin(), recovered.blobs.end());
+  for (Decision& decision : recovered.decisions) {
+    const std::pair key(decision.job, decision.spec_digest);
+    decisions_.insert_or_assign(key, std::move(decision));
+  }
+  for (SpentRound& spent : recovered.spent) {
+    const std::pair key(spent.job, spent.round);
+    spent_.emplace(key, std::move(spent));
+  }
+  spent_damaged_ = recovered.spent_damaged;
+  paused_ = std::move(recovered.pause);
 }
 
 Effects AgentCore::step(const Event& event, Now now) {
@@ -55,13 +65,14 @@ std::optional<Monotonic> AgentCore::wake_at() const {
   };
   consider_time(link_deadline_);
   consider_time(unclaimed_until_);
+  consider_time(patience_ends_);
   for (const auto& [id, trainer] : trainers_) {
     if (trainer.state != TrainerState::busy) {
       const auto limit = trainer.state == TrainerState::idle ? kTrainerIdleMax : kPrepareMax;
       consider_time(trainer.since + limit);
     }
   }
-  if (connected()) {
+  if (at_work()) {
     for (const auto& [key, outgoing] : outbox_) {
       consider_time(outgoing.retry_at);
     }
@@ -77,19 +88,8 @@ std::optional<Monotonic> AgentCore::wake_at() const {
   return earliest;
 }
 
-// A promise that today's policy or datasets no longer cover is withdrawn, and what was computed
-// under it stays in the house: agent.toml speaks last.
 void AgentCore::on(const event::Started&) {
-  std::vector<std::pair<JobId, Refusal>> withdrawn;
-  for (const auto& [id, job] : jobs_) {
-    if (auto refusal = objection(job.promise.coordinator, job.promise.spec)) {
-      withdrawn.emplace_back(id, std::move(*refusal));
-    }
-  }
-  for (const auto& [id, refusal] : withdrawn) {
-    warn("promise_withdrawn", refusal.message, id.str());
-    forget(id);
-  }
+  withdraw_uncovered();
   for (auto it = outbox_.begin(); it != outbox_.end();) {
     const auto outgoing = it++;
     const auto& blob = outgoing->second.entry.result.blob;
@@ -142,7 +142,7 @@ void AgentCore::on(const event::Woke&) {
     }
   }
   stop_stale_trainers();
-  if (!connected()) {
+  if (!at_work()) {
     return;
   }
   for (auto& [key, outgoing] : outbox_) {
@@ -210,6 +210,11 @@ void AgentCore::on(const event::Received& event) {
   if (link_ != Link::greeting && link_ != Link::up) {
     return;
   }
+  const bool ends_something = std::holds_alternative<msg::JobClosed>(event.message) ||
+                              std::holds_alternative<msg::ResultVerdict>(event.message);
+  if (paused_ && !greeting_answer && !ends_something) {
+    return;  // sent before the broker heard of the pause; it is said again after it
+  }
   std::visit(Overloaded{
                  [&](const msg::Welcome& it) { welcome(it); },
                  [&](const msg::Refused& it) {
@@ -237,12 +242,22 @@ void AgentCore::welcome(const msg::Welcome& message) {
   dial_backoff_.reset();
   note("connected", fmt::format("connected to broker \"{}\" (version {}) as session {}",
                                 message.broker, message.version, message.session));
-  say(msg::Advert{settings_.advert});
+  greet();
+}
+
+void AgentCore::greet() {
+  effects_.push_back(effect::Send{msg::Advert{advert()}});
+  if (paused_) {
+    return;
+  }
   // The broker answers the promise to a job that has ended with JobClosed: the one that it sent
   // may have been lost with a session, and an ended job would be kept forever.
   for (const auto& [id, job] : jobs_) {
     if (job.accepted) {
       say(msg::JobReply{id, job.promise.spec_digest, std::nullopt});
+      if (!job.waits.empty()) {
+        say(msg::JobWaits{id, job.promise.spec_digest, job.waits});
+      }
     }
   }
   for (auto& [key, outgoing] : outbox_) {
@@ -250,7 +265,7 @@ void AgentCore::welcome(const msg::Welcome& message) {
   }
   for (Task& task : tasks_) {
     const bool fetching = task.order.model && fetches_.contains(*task.order.model);
-    if (task.stage != Stage::waiting || fetching) {
+    if (task.stage != Stage::waiting || (fetching && !task.held)) {
       report(task, true);
     }
   }
@@ -261,9 +276,9 @@ void AgentCore::welcome(const msg::Welcome& message) {
   }
 }
 
-// Dropped while the session is down: after Welcome everything open is said again.
+// Dropped while the session is down or the site paused: greet() says everything open again.
 void AgentCore::say(msg::Control message) {
-  if (connected()) {
+  if (at_work()) {
     effects_.push_back(effect::Send{std::move(message)});
   }
 }

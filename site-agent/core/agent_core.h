@@ -18,6 +18,16 @@
 //  - Training goes on while the session is down. After Welcome everything open is said again;
 //    every message is idempotent by its key.
 //  - Nothing sent while the session is down is queued: the broker repeats its offers.
+//  - What the policy does not allow now, but may later (hours, the day's rounds, people's
+//  approval),
+//    waits: an offer unanswered, a task unstarted. The broker hears why. A task that runs is not
+//    interrupted when its hours end.
+//  - An approval binds one spec's digest and expires; the journal has who gave it and why. Without
+//  a
+//    readable one there is none.
+//  - While the site is paused nothing is computed and nothing leaves but the word that it is.
+//  Pausing
+//    drops running tasks, keeps promises and finished results, and outlives a restart.
 //
 // Pure: `step` is a function of the state, the event and `now`; jitter comes from a seed. Used by
 // the agent's loop thread only.
@@ -78,6 +88,18 @@ class AgentCore {
 
   [[nodiscard]] bool connected() const { return link_ == Link::up; }
 
+  // For the site's people.
+  struct JobStanding {
+    const Promise* promise = nullptr;
+    bool accepted = false;
+    bool awaits_approval = false;
+    std::string waits;  // why it waits; empty when it does not
+  };
+  [[nodiscard]] std::vector<JobStanding> jobs() const;
+  [[nodiscard]] const std::optional<Pause>& pause() const { return paused_; }
+  [[nodiscard]] std::size_t running_tasks() const;
+  [[nodiscard]] std::size_t unsent_results() const { return outbox_.size(); }
+
  private:
   enum class Link : std::uint8_t { down, dialing, greeting, up };
 
@@ -87,6 +109,7 @@ class AgentCore {
     std::optional<TrainerId> trainer;
     std::vector<BlobId> models;  // wanted or stored for this job, the newest last
     std::map<Round, Residual> residuals;
+    std::string waits{};         // why, as the broker was told last
   };
 
   enum class TrainerState : std::uint8_t { preparing, idle, busy };
@@ -101,6 +124,7 @@ class AgentCore {
   struct Task {
     TaskOrder order;
     Stage stage = Stage::waiting;
+    bool held = false;  // by the policy, for now
     TaskProgress progress;
     std::optional<Monotonic> reported_at;
     Monotonic heard_at{};  // when the broker heard of it last, or ordered it
@@ -132,7 +156,11 @@ class AgentCore {
   void on(const event::SessionEnded& event);
   void on(const event::Received& event);
   void welcome(const msg::Welcome& message);
+  // Says everything open: after Welcome, and after a pause.
+  void greet();
   void retreat(const Refusal& reason);
+  // Connected and not paused.
+  [[nodiscard]] bool at_work() const { return connected() && !paused_; }
   void say(msg::Control message);
   void note(std::string event, std::string sentence, std::string job = {});
   void warn(std::string event, std::string sentence, std::string job = {});
@@ -156,6 +184,21 @@ class AgentCore {
   void stop_stale_trainers();
   // Gives free trainers and slots to whoever waits longest. Called at the end of every step.
   void schedule();
+
+  // agent_core_people.cpp: the policy's patience, people's decisions, pauses
+  void on(const event::Decided& event);
+  void on(const event::Paused& event);
+  void on(const event::Resumed& event);
+  void on(const event::Reconfigured& event);
+  void withdraw_uncovered();
+  void withdraw(const JobId& job, const Refusal& refusal);
+  [[nodiscard]] std::optional<Refusal> denial(const JobId& job, const Digest& digest) const;
+  [[nodiscard]] bool approved(const Promise& promise) const;
+  [[nodiscard]] std::optional<Wait> must_wait_now(const Promise& promise, bool starts_round) const;
+  [[nodiscard]] bool starts_round(const TaskOrder& order) const;
+  void spend_round(const TaskOrder& order);
+  void tell_waits(const std::map<JobId, Wait>& waiting);
+  [[nodiscard]] SiteAdvert advert() const;
 
   // agent_core_tasks.cpp: tasks and their models
   void take(const TaskOrder& order);
@@ -205,7 +248,7 @@ class AgentCore {
   void on(const event::UploadEnded& event);
   void retry(Outgoing& outgoing);
 
-  const AgentSettings settings_;
+  AgentSettings settings_;
   Jitter jitter_;
 
   Link link_ = Link::down;
@@ -217,6 +260,12 @@ class AgentCore {
   TrainerId next_trainer_ = 1;
   std::map<std::pair<JobId, Digest>, Refusal> declines_;
   std::deque<std::pair<JobId, Digest>> declines_by_age_;
+
+  std::map<std::pair<JobId, Digest>, Decision> decisions_;  // the latest of each
+  std::map<std::pair<JobId, Round>, SpentRound> spent_;
+  std::uint32_t spent_damaged_ = 0;
+  std::optional<Pause> paused_;
+  std::optional<Monotonic> patience_ends_;  // when to ask the policy again
 
   Tasks tasks_;
   std::map<TaskKey, Outgoing> outbox_;

@@ -24,6 +24,14 @@ std::optional<Refusal> AgentCore::objection(const std::string& coordinator,
   if (spec.evaluate && has_dataset(spec.evaluate->dataset)) {
     facts.datasets.push_back(spec.evaluate->dataset);
   }
+  for (const LayerSpec& layer : spec.model.layers) {
+    facts.layers.push_back(layer.kind);
+  }
+  if (const auto model = resolve_model(spec.model)) {
+    facts.parameters = model->layout.elements();
+    facts.update_bytes = model->layout.elements() * sizeof(float);
+  }
+  facts.cohort = spec.sites.effective_quorum();
   if (auto refusal = decide(settings_.policy, facts)) {
     return refusal;
   }
@@ -53,6 +61,8 @@ void AgentCore::consider(const msg::JobOffer& offer, bool digest_matches) {
                     "submit the changed job as a new one", Scope::job});
     } else if (job.accepted) {
       say(msg::JobReply{offer.job, offer.spec_digest, std::nullopt});
+    } else if (!job.waits.empty()) {
+      say(msg::JobWaits{offer.job, offer.spec_digest, job.waits});
     }
     return;  // otherwise a trainer is checking the data; its answer decides
   }
@@ -61,6 +71,10 @@ void AgentCore::consider(const msg::JobOffer& offer, bool digest_matches) {
     return;
   }
   if (auto refusal = objection(offer.coordinator, offer.spec)) {
+    refuse_offer(std::move(*refusal));
+    return;
+  }
+  if (auto refusal = denial(offer.job, offer.spec_digest)) {
     refuse_offer(std::move(*refusal));
     return;
   }
@@ -76,8 +90,7 @@ void AgentCore::consider(const msg::JobOffer& offer, bool digest_matches) {
     return;
   }
   note("job_offered",
-       fmt::format("the policy allows this job of coordinator {}; checking the data",
-                   quote(offer.coordinator)),
+       fmt::format("the policy allows this job of coordinator {}", quote(offer.coordinator)),
        offer.job.str());
   Promise promise{offer.job, offer.coordinator, offer.spec, offer.spec_digest};
   jobs_.emplace(offer.job, Job{std::move(promise), false, std::nullopt, {}, {}});
@@ -280,8 +293,18 @@ void AgentCore::stop_stale_trainers() {
 }
 
 void AgentCore::schedule() {
+  patience_ends_.reset();
+  if (paused_) {
+    return;
+  }
+  std::map<JobId, Wait> waiting;
   for (auto& [id, job] : jobs_) {
-    if (!job.accepted && !job.trainer && make_room_for_trainer()) {
+    if (job.accepted || job.trainer) {
+      continue;
+    }
+    if (auto wait = must_wait_now(job.promise, false)) {
+      waiting.emplace(id, std::move(*wait));
+    } else if (make_room_for_trainer()) {
       start_trainer(job);
     }
   }
@@ -289,14 +312,20 @@ void AgentCore::schedule() {
   auto running =
       static_cast<std::uint32_t>(std::count_if(tasks_.begin(), tasks_.end(), is_running));
   for (Task& task : tasks_) {
-    if (running >= settings_.advert.slots) {
-      return;
-    }
-    const bool has_model = !task.order.model || stored_.contains(*task.order.model);
-    if (task.stage != Stage::waiting || !has_model) {
+    if (task.stage != Stage::waiting) {
       continue;
     }
     Job& job = jobs_.at(task.order.key.job);
+    auto wait = must_wait_now(job.promise, starts_round(task.order));
+    task.held = wait.has_value();
+    if (wait) {
+      waiting.emplace(task.order.key.job, std::move(*wait));
+      continue;
+    }
+    const bool has_model = !task.order.model || stored_.contains(*task.order.model);
+    if (running >= settings_.advert.slots || !has_model) {
+      continue;
+    }
     if (!job.trainer) {
       if (make_room_for_trainer()) {
         start_trainer(job);
@@ -309,9 +338,11 @@ void AgentCore::schedule() {
       trainer.since = now_.monotonic;
       task.stage = Stage::running;
       ++running;
+      spend_round(task.order);
       effects_.push_back(effect::RunTask{*job.trainer, task.order});
     }
   }
+  tell_waits(waiting);
 }
 
 }  // namespace entente::agent

@@ -13,7 +13,7 @@ void AgentCore::keep(OutboxEntry entry) {
 }
 
 void AgentCore::announce(Outgoing& outgoing) {
-  if (!connected()) {
+  if (!at_work()) {
     return;
   }
   if (!outgoing.recorded) {
@@ -50,7 +50,7 @@ void AgentCore::upload(Outgoing& outgoing) {
 
 void AgentCore::on(const event::UploadMoved& event) {
   const auto found = outbox_.find(event.key);
-  if (found == outbox_.end() || !connected()) {
+  if (found == outbox_.end() || !at_work()) {
     return;
   }
   Outgoing& outgoing = found->second;

@@ -42,7 +42,9 @@ void AgentCore::take(const TaskOrder& order) {
     return;
   }
   if (const auto known = find(order.key); known != tasks_.end()) {
-    report(*known, true);
+    if (!known->held) {
+      report(*known, true);
+    }
     return;
   }
   if (auto refusal = objection(order)) {
@@ -89,6 +91,9 @@ std::optional<Refusal> AgentCore::objection(const TaskOrder& order) const {
   }
   const Promise& promise = job->second.promise;
   if (auto refusal = objection(promise.coordinator, promise.spec)) {
+    return refusal;
+  }
+  if (auto refusal = check_cohort(settings_.policy, order.cohort)) {
     return refusal;
   }
   if ((order.key.kind == TaskKind::initialize) == order.model.has_value()) {
@@ -264,7 +269,7 @@ void AgentCore::report(Task& task, bool always) {
   if (!always && task.reported_at && now_.monotonic - *task.reported_at < kReportEvery) {
     return;
   }
-  if (connected()) {
+  if (at_work()) {
     task.reported_at = now_.monotonic;
     task.heard_at = now_.monotonic;
     say(msg::TaskReport{task.order.key, task.progress});
@@ -273,7 +278,7 @@ void AgentCore::report(Task& task, bool always) {
 
 bool AgentCore::is_waiting_its_turn(const Task& task) const {
   const bool is_fetching = task.order.model && fetches_.contains(*task.order.model);
-  return task.stage == Stage::waiting && !is_fetching;
+  return task.stage == Stage::waiting && !is_fetching && !task.held;
 }
 
 // The newest model of a job stays for the next task; older ones go when nothing waits for them.
@@ -292,7 +297,7 @@ void AgentCore::want_model(Job& job, const BlobId& blob) {
 
 void AgentCore::fetch(const BlobId& blob, Fetch& state) {
   state.retry_at.reset();
-  if (connected()) {
+  if (at_work()) {
     state.running = true;
     effects_.push_back(effect::Download{blob});
   }
@@ -347,7 +352,7 @@ void AgentCore::remove_unless_used(const BlobId& blob) {
 
 void AgentCore::on(const event::DownloadMoved& event) {
   for (Task& task : tasks_) {
-    if (task.stage == Stage::waiting && task.order.model == event.blob) {
+    if (task.stage == Stage::waiting && !task.held && task.order.model == event.blob) {
       task.progress = {event.done, event.total, "bytes down"};
       report(task, false);
     }

@@ -15,6 +15,7 @@
 #include "common/base/ids.h"
 #include "common/base/refusal.h"
 #include "common/domain/messages.h"
+#include "site-agent/policy/policy.h"
 
 namespace entente::agent {
 
@@ -49,12 +50,45 @@ struct Residual {
   bool operator==(const Residual&) const = default;
 };
 
+// What people at the site have said about a job. Binds exactly this spec.
+struct Decision {
+  JobId job;
+  Digest spec_digest;
+  bool approved = false;
+  std::string who;     // the local user
+  std::string reason;  // may be empty
+  UnixMillis decided_unix_ms = 0;
+  UnixMillis until_unix_ms = 0;  // an approval holds until then
+  bool operator==(const Decision&) const = default;
+};
+
+// A round of training that has begun here; however often it is repeated, it counts once.
+struct SpentRound {
+  JobId job;
+  Round round = 0;
+  std::string coordinator;
+  std::int64_t day = 0;  // day_of() its beginning
+  bool operator==(const SpentRound&) const = default;
+};
+
+// All work of the site is stopped, by whom and why.
+struct Pause {
+  std::string who;
+  std::string reason;  // may be empty
+  UnixMillis since_unix_ms = 0;
+  bool operator==(const Pause&) const = default;
+};
+
 // What a restarted agent still knows.
 struct Recovered {
   std::vector<Promise> promises;
   std::vector<OutboxEntry> outbox;
   std::vector<BlobId> blobs;  // everything in the blob store
   std::vector<Residual> residuals{};
+  std::vector<Decision> decisions{};  // in their order
+  std::vector<SpentRound> spent{};
+  std::uint32_t spent_damaged = 0;  // rounds whose row cannot be read: they count against everybody
+  std::optional<Pause> pause{};
 };
 
 // How far a result has got on its way out of the house.
@@ -80,6 +114,22 @@ struct SessionEnded {
 struct Received {
   msg::Control message;
   bool digest_matches = true;  // of a JobOffer: spec_digest is the digest of its spec
+};
+
+// People at the site. `Decided` is about a job that waits for it.
+struct Decided {
+  Decision decision;
+};
+struct Paused {
+  Pause pause;
+};
+struct Resumed {
+  std::string who;
+};
+// agent.toml has been read again.
+struct Reconfigured {
+  SiteAdvert advert;
+  Policy policy;
 };
 
 struct TrainerPrepared {
@@ -143,7 +193,8 @@ using Event =
                  event::SessionEnded, event::Received, event::TrainerPrepared,
                  event::TrainerProgressed, event::TrainerFinished, event::TrainerRefused,
                  event::TrainerGone, event::OutputStored, event::OutputLost, event::DownloadMoved,
-                 event::DownloadEnded, event::UploadMoved, event::UploadEnded>;
+                 event::DownloadEnded, event::UploadMoved, event::UploadEnded, event::Decided,
+                 event::Paused, event::Resumed, event::Reconfigured>;
 
 namespace effect {
 
@@ -173,6 +224,18 @@ struct RecordDeparture {
   OutboxEntry entry;
   Departure departure = Departure::announced;
 };
+
+// Decisions are never deleted: they are the institution's record.
+struct SaveDecision {
+  Decision decision;
+};
+struct SpendRound {
+  SpentRound round;
+};
+struct SavePause {
+  Pause pause;
+};
+struct ClearPause {};
 
 // --- the broker ---
 
@@ -242,8 +305,9 @@ struct Note {
 
 using Effect =
     std::variant<effect::SavePromise, effect::ForgetPromise, effect::SaveResult, effect::DropResult,
-                 effect::SaveResidual, effect::DropResidual, effect::RecordDeparture, effect::Dial,
-                 effect::HangUp, effect::Send, effect::StartTrainer, effect::RunTask,
+                 effect::SaveResidual, effect::DropResidual, effect::RecordDeparture,
+                 effect::SaveDecision, effect::SpendRound, effect::SavePause, effect::ClearPause,
+                 effect::Dial, effect::HangUp, effect::Send, effect::StartTrainer, effect::RunTask,
                  effect::StopTrainer, effect::StoreOutput, effect::RemoveWorkFolder,
                  effect::Download, effect::StopDownload, effect::Upload, effect::StopUpload,
                  effect::RemoveBlob, effect::Note>;

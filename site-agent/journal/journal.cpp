@@ -13,7 +13,7 @@ namespace {
 
 constexpr std::uint32_t kApplicationId = 0x656e7461;  // "enta"
 
-constexpr std::array<std::string_view, 3> kMigrations{
+constexpr std::array<std::string_view, 4> kMigrations{
     R"sql(
 CREATE TABLE installation (
   one      INTEGER PRIMARY KEY CHECK (one = 1),
@@ -74,6 +74,34 @@ CREATE TABLE residual (
   settled INTEGER NOT NULL CHECK (settled IN (0, 1)),
   seal    TEXT NOT NULL,
   PRIMARY KEY (job, round)
+) STRICT;
+)sql",
+    R"sql(
+CREATE TABLE decision (
+  job             TEXT NOT NULL,
+  spec_digest     TEXT NOT NULL,
+  word            TEXT NOT NULL CHECK (word IN ('approved', 'denied')),
+  who             TEXT NOT NULL,
+  reason          TEXT NOT NULL,
+  decided_unix_ms INTEGER NOT NULL,
+  until_unix_ms   INTEGER NOT NULL,
+  seal            TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE spent (
+  job         TEXT NOT NULL,
+  round       INTEGER NOT NULL,
+  coordinator TEXT NOT NULL,
+  day         INTEGER NOT NULL,
+  seal        TEXT NOT NULL,
+  PRIMARY KEY (job, round)
+) STRICT;
+
+CREATE TABLE pause (
+  one           INTEGER PRIMARY KEY CHECK (one = 1),
+  who           TEXT NOT NULL,
+  reason        TEXT NOT NULL,
+  since_unix_ms INTEGER NOT NULL
 ) STRICT;
 )sql"};
 
@@ -198,6 +226,50 @@ void write(SQLite::Database& sql, const effect::RecordDeparture& it, UnixMillis 
   upsert.exec();
 }
 
+void write(SQLite::Database& sql, const effect::SaveDecision& it, UnixMillis) {
+  SQLite::Statement insert(sql,
+                           "INSERT INTO decision VALUES (:job, :spec_digest, :word, :who, :reason, "
+                           ":decided, :until, :seal)");
+  const Decision& decision = it.decision;
+  insert.bind(":job", decision.job.str());
+  insert.bind(":spec_digest", decision.spec_digest.hex());
+  insert.bind(":word", decision.approved ? "approved" : "denied");
+  insert.bind(":who", decision.who);
+  insert.bind(":reason", decision.reason);
+  insert.bind(":decided", decision.decided_unix_ms);
+  insert.bind(":until", decision.until_unix_ms);
+  insert.bind(":seal", seal_of(decision).hex());
+  insert.exec();
+}
+
+// Days that no limit asks about any more go; a round that is tried again later is younger.
+void write(SQLite::Database& sql, const effect::SpendRound& it, UnixMillis) {
+  constexpr std::int64_t kDaysKept = 400;
+  SQLite::Statement remove(sql, "DELETE FROM spent WHERE day < :day");
+  remove.bind(":day", it.round.day - kDaysKept);
+  remove.exec();
+  SQLite::Statement insert(
+      sql, "INSERT OR REPLACE INTO spent VALUES (:job, :round, :coordinator, :day, :seal)");
+  insert.bind(":job", it.round.job.str());
+  insert.bind(":round", it.round.round);
+  insert.bind(":coordinator", it.round.coordinator);
+  insert.bind(":day", it.round.day);
+  insert.bind(":seal", seal_of(it.round).hex());
+  insert.exec();
+}
+
+void write(SQLite::Database& sql, const effect::SavePause& it, UnixMillis) {
+  SQLite::Statement insert(sql, "INSERT OR REPLACE INTO pause VALUES (1, :who, :reason, :since)");
+  insert.bind(":who", it.pause.who);
+  insert.bind(":reason", it.pause.reason);
+  insert.bind(":since", it.pause.since_unix_ms);
+  insert.exec();
+}
+
+void write(SQLite::Database& sql, const effect::ClearPause&, UnixMillis) {
+  sql.exec("DELETE FROM pause");
+}
+
 template <class T>
 concept JournalEffect = requires(SQLite::Database& sql, const T& effect) {
   write(sql, effect, UnixMillis{});
@@ -256,6 +328,39 @@ std::optional<Promise> promise_row(SQLite::Statement& row) {
   return Promise{*job, row.getColumn("coordinator").getString(), std::move(*spec), *digest};
 }
 
+std::optional<Decision> decision_row(SQLite::Statement& row) {
+  const auto job = JobId::parse(row.getColumn("job").getString());
+  const auto digest = Digest::parse(row.getColumn("spec_digest").getString());
+  if (!job || !digest) {
+    return std::nullopt;
+  }
+  return Decision{*job,
+                  *digest,
+                  row.getColumn("word").getString() == "approved",
+                  row.getColumn("who").getString(),
+                  row.getColumn("reason").getString(),
+                  row.getColumn("decided_unix_ms").getInt64(),
+                  row.getColumn("until_unix_ms").getInt64()};
+}
+
+std::optional<SpentRound> spent_row(SQLite::Statement& row) {
+  const auto job = JobId::parse(row.getColumn("job").getString());
+  if (!job) {
+    return std::nullopt;
+  }
+  return SpentRound{*job, row.getColumn("round").getUInt(),
+                    row.getColumn("coordinator").getString(), row.getColumn("day").getInt64()};
+}
+
+std::optional<Pause> read_pause(SQLite::Database& sql) {
+  SQLite::Statement row(sql, "SELECT * FROM pause");
+  if (!row.executeStep()) {
+    return std::nullopt;
+  }
+  return Pause{row.getColumn("who").getString(), row.getColumn("reason").getString(),
+               row.getColumn("since_unix_ms").getInt64()};
+}
+
 // What the rows of `query` mean. Damaged ones are removed from `table` instead, and described.
 template <class Meaning>
 std::vector<Meaning> take_sound(SQLite::Database& sql, const std::string& table,
@@ -287,6 +392,16 @@ std::vector<Meaning> take_sound(SQLite::Database& sql, const std::string& table,
 std::string describe_promise(SQLite::Statement& row) {
   return fmt::format("the promise to take part in job \"{}\"; the job goes on without this site",
                      row.getColumn("job").getString());
+}
+
+std::string describe_decision(SQLite::Statement& row) {
+  return fmt::format("what {} decided on job \"{}\"; the job has to be approved again",
+                     row.getColumn("who").getString(), row.getColumn("job").getString());
+}
+
+std::string describe_spent(SQLite::Statement& row) {
+  return fmt::format("the count of round {} of job \"{}\"; it counts against today's limits",
+                     row.getColumn("round").getUInt(), row.getColumn("job").getString());
 }
 
 std::string describe_result(SQLite::Statement& row) {
@@ -330,6 +445,14 @@ Recovery Journal::recover() {
                                                   outbox_row, describe_result, recovery.damaged);
   recovery.known.residuals = take_sound<Residual>(sql, "residual", "job, round", residual_row,
                                                   describe_residual, recovery.damaged);
+  recovery.known.decisions = take_sound<Decision>(sql, "decision", "rowid", decision_row,
+                                                  describe_decision, recovery.damaged);
+  const auto damaged_before = recovery.damaged.size();
+  recovery.known.spent = take_sound<SpentRound>(sql, "spent", "job, round", spent_row,
+                                                describe_spent, recovery.damaged);
+  recovery.known.spent_damaged =
+      static_cast<std::uint32_t>(recovery.damaged.size() - damaged_before);
+  recovery.known.pause = read_pause(sql);
   return recovery;
 }
 

@@ -61,4 +61,27 @@ Digest seal_of(const OutboxEntry& entry) {
   return seal.finish();
 }
 
+Digest seal_of(const Decision& decision) {
+  Sha256 seal;
+  seal.update_field("decision");
+  seal.update_field(decision.job.str());
+  seal.update_field(decision.spec_digest.hex());
+  seal.update_field(decision.approved ? "approved" : "denied");
+  seal.update_field(decision.who);
+  seal.update_field(decision.reason);
+  cover(seal, static_cast<std::uint64_t>(decision.decided_unix_ms));
+  cover(seal, static_cast<std::uint64_t>(decision.until_unix_ms));
+  return seal.finish();
+}
+
+Digest seal_of(const SpentRound& spent) {
+  Sha256 seal;
+  seal.update_field("spent");
+  seal.update_field(spent.job.str());
+  cover(seal, spent.round);
+  seal.update_field(spent.coordinator);
+  cover(seal, static_cast<std::uint64_t>(spent.day));
+  return seal.finish();
+}
+
 }  // namespace entente::agent

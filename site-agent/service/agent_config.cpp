@@ -12,6 +12,7 @@
 #include "common/base/nearest.h"
 #include "common/base/quote.h"
 #include "common/config/toml_table.h"
+#include "common/domain/layers.h"
 
 namespace entente::agent {
 namespace {
@@ -22,6 +23,7 @@ constexpr std::int64_t kSlotsMax = 256;
 constexpr std::int64_t kThreadsMax = 1024;
 constexpr std::int64_t kClassesMax = 1'000'000;
 constexpr std::int64_t kPartsMax = 10'000;
+constexpr std::int64_t kRoundsPerDayMax = 1'000'000;
 
 fs::path absolute_from(const fs::path& base, const std::string& path) {
   return path.empty() ? fs::path() : (base / path).lexically_normal();
@@ -180,6 +182,102 @@ std::vector<std::string> read_clause(TomlReader& table, std::string_view clause)
   return names;
 }
 
+// "+01:00": how far the site's clock is ahead of UTC.
+std::int32_t read_utc_offset(TomlReader& table) {
+  const std::string text = table.string("utc_offset", "+00:00");
+  const bool has_sign = !text.empty() && (text[0] == '+' || text[0] == '-');
+  // A time of day with any other end reads it.
+  const auto hours = has_sign ? Hours::parse(text.substr(1) + "-23:59") : std::nullopt;
+  constexpr std::uint32_t kOffsetMinutesMax = 14 * 60;
+  if (!hours || hours->from_minute > kOffsetMinutesMax) {
+    table.problem("utc_offset", fmt::format("{} is no offset such as \"+01:00\"", quote(text)));
+    return 0;
+  }
+  const auto minutes = static_cast<std::int32_t>(hours->from_minute);
+  return text[0] == '-' ? -minutes : minutes;
+}
+
+// A whole number at the key, or nothing.
+std::optional<std::uint32_t> read_limit(TomlReader& table, std::string_view key, std::int64_t max) {
+  if (!table.has(key)) {
+    return std::nullopt;
+  }
+  return static_cast<std::uint32_t>(table.integer(key, 0, max));
+}
+
+std::map<std::string, std::uint32_t> read_rounds_of(TomlReader table) {
+  std::map<std::string, std::uint32_t> rounds;
+  for (const auto& [name, value] : table.rest()) {
+    const auto* count = std::get_if<std::int64_t>(&value);
+    if (!is_name(name) || count == nullptr || *count < 0 || *count > kRoundsPerDayMax) {
+      table.problem(name,
+                    fmt::format("rounds_per_day_of.{} must give a coordinator's name a number "
+                                "from 0 to {}",
+                                name, kRoundsPerDayMax));
+    } else {
+      rounds.emplace(name, static_cast<std::uint32_t>(*count));
+    }
+  }
+  return rounds;
+}
+
+std::optional<Hours> read_hours(TomlReader& table) {
+  if (!table.has("hours")) {
+    return std::nullopt;
+  }
+  const std::string text = table.string("hours");
+  const auto hours = Hours::parse(text);
+  if (!hours) {
+    table.problem("hours",
+                  fmt::format("{} is no part of a day such as \"22:00-06:00\"", quote(text)));
+  }
+  return hours;
+}
+
+std::vector<std::string> read_layers(TomlReader& table) {
+  const auto known = layer_kinds();
+  std::vector<std::string> layers = table.strings("layers");
+  for (const std::string& layer : layers) {
+    if (std::find(known.begin(), known.end(), layer) == known.end()) {
+      table.problem("layers", fmt::format("layer type {} is unknown{}", quote(layer),
+                                          suggestion(layer, known)));
+    }
+  }
+  return layers;
+}
+
+Approval read_approval(TomlReader& table) {
+  const std::string word = table.string("approve", "automatic");
+  if (word != "automatic" && word != "manual") {
+    table.problem("approve", fmt::format("approve is {}, which is unknown{}", quote(word),
+                                         suggestion(word, {"automatic", "manual"})));
+  }
+  return word == "automatic" ? Approval::automatic : Approval::manual;
+}
+
+Policy read_policy(TomlReader table) {
+  Policy policy;
+  policy.coordinators = read_clause(table, "coordinators");
+  policy.datasets = read_clause(table, "datasets");
+  policy.kinds = read_clause(table, "kinds");
+  policy.layers = read_layers(table);
+  if (table.has("parameters_max")) {
+    policy.parameters_max = static_cast<std::uint64_t>(
+        table.integer("parameters_max", 0, static_cast<std::int64_t>(limits::kModelParametersMax)));
+  }
+  if (table.has("update_max")) {
+    policy.update_bytes_max = table.bytes("update_max", limits::kBlobBytesMax, 0);
+  }
+  policy.cohort_min = static_cast<std::uint32_t>(
+      table.integer("cohort_min", 1, static_cast<std::int64_t>(limits::kSitesPerJobMax), 1));
+  policy.rounds_per_day = read_limit(table, "rounds_per_day", kRoundsPerDayMax);
+  policy.rounds_of = read_rounds_of(table.table("rounds_per_day_of"));
+  policy.hours = read_hours(table);
+  policy.utc_offset_minutes = read_utc_offset(table);
+  policy.approve = read_approval(table);
+  return policy;
+}
+
 }  // namespace
 
 Expected<AgentConfig> read_agent_config(const fs::path& file) {
@@ -207,10 +305,7 @@ Expected<AgentConfig> read_agent_config(const fs::path& file) {
   if (config.datasets.size() > limits::kDatasetsPerSiteMax) {
     root.problem("datasets", fmt::format("at most {} datasets", limits::kDatasetsPerSiteMax));
   }
-  TomlReader policy = root.table("policy");
-  config.policy.coordinators = read_clause(policy, "coordinators");
-  config.policy.datasets = read_clause(policy, "datasets");
-  config.policy.kinds = read_clause(policy, "kinds");
+  config.policy = read_policy(root.table("policy"));
   if (auto problems = toml->problems()) {
     problems->hint = "docs/agent-config.md explains every key";
     return tl::unexpected(std::move(*problems));

@@ -33,10 +33,10 @@ std::span<const std::byte> bytes_of(const zmq::message_t& message) {
 AgentLoop::AgentLoop(AgentCore core, Inbox& inbox, LoopParts parts)
     : core_(std::move(core)), inbox_(inbox), parts_(parts) {}
 
-std::optional<std::string> AgentLoop::run(StopSignal& stop) {
+std::optional<std::string> AgentLoop::run(StopSignal& stop, HangupSignal& reread) {
   decide(event::Started{});
   while (!stopped_ && !failure_) {
-    wait(stop);
+    wait(stop, reread);
     take_inbox();
     take_messages();
     take_trainers();
@@ -50,8 +50,9 @@ std::optional<std::string> AgentLoop::run(StopSignal& stop) {
   return failure_;
 }
 
-void AgentLoop::wait(StopSignal& stop) {
+void AgentLoop::wait(StopSignal& stop, HangupSignal& reread) {
   std::vector<zmq::pollitem_t> items{{nullptr, stop.fd(), ZMQ_POLLIN, 0},
+                                     {nullptr, reread.fd(), ZMQ_POLLIN, 0},
                                      {nullptr, inbox_.fd(), ZMQ_POLLIN, 0}};
   if (session_) {
     items.push_back({session_->socket().handle(), 0, ZMQ_POLLIN, 0});
@@ -71,6 +72,9 @@ void AgentLoop::wait(StopSignal& stop) {
     sleep = std::min(sleep, std::max(*look_at - system_now().monotonic, Millis(0)));
   }
   zmq::poll(items.data(), items.size(), sleep);
+  if (reread.take()) {
+    read_config_again();
+  }
   stopped_ = stop.take() != 0;
   if (stopped_) {
     stop.let_the_next_end_the_process();
@@ -96,6 +100,10 @@ void AgentLoop::take_inbox() {
       } else {
         decide(event::DialFailed{dialed->session.error()});
       }
+    } else if (const auto* ask = std::get_if<LocalAsk>(&incoming)) {
+      take(*ask);
+    } else if (auto* config = std::get_if<Reread>(&incoming)) {
+      take(std::move(*config));
     } else {
       failure_ = std::get<ThreadFailed>(incoming).what;
     }

@@ -2,8 +2,8 @@
 // rest.
 //
 // One poll waits for everything: the session with the broker, the trainers' pipes, the inbox of the
-// other threads, the next wake-up and the stop signal. Only journal commits block it, for a few
-// milliseconds each.
+// other threads, the next wake-up, the stop signal and SIGHUP, which has agent.toml read again.
+// Only journal commits block it, for a few milliseconds each.
 #pragma once
 
 #include <cstddef>
@@ -16,6 +16,7 @@
 
 #include "common/blob/blob_store.h"
 #include "common/net/client_session.h"
+#include "common/runtime/hangup_signal.h"
 #include "common/runtime/stop_signal.h"
 #include "site-agent/core/agent_core.h"
 #include "site-agent/journal/journal.h"
@@ -30,7 +31,8 @@ namespace entente::agent {
 
 // The parts that effects are carried out with; all outlive the loop's run.
 struct LoopParts {
-  const AgentConfig& config;
+  AgentConfig& config;  // replaced, but for kit, data_dir and broker, when it is read again
+  const std::filesystem::path& config_file;
   const BrokerRoute& route;
   Journal& journal;
   BlobStore& blobs;
@@ -46,7 +48,7 @@ class AgentLoop {
   // Returns when `stop` has fired (nothing; updates that were finished are in the outbox) or a
   // thread has failed (what failed). Throws SQLite::Exception when the journal cannot be written.
   // Trainers are dead when it returns.
-  [[nodiscard]] std::optional<std::string> run(StopSignal& stop);
+  [[nodiscard]] std::optional<std::string> run(StopSignal& stop, HangupSignal& reread);
 
  private:
   struct Trainer {
@@ -55,7 +57,7 @@ class AgentLoop {
     bool prepared = false;
   };
 
-  void wait(StopSignal& stop);
+  void wait(StopSignal& stop, HangupSignal& reread);
   void take_inbox();
   void take_messages();
   void take(const net::Frames& frames);
@@ -66,6 +68,11 @@ class AgentLoop {
 
   void decide(Event event);
   void end_session(Refusal reason);
+
+  // agent_loop_people.cpp: what the site's people ask for
+  void take(const LocalAsk& ask);
+  void take(Reread reread);
+  void read_config_again();
 
   void carry_out(const effect::Dial&);
   void carry_out(const effect::HangUp&);
@@ -89,6 +96,10 @@ class AgentLoop {
   void carry_out(const effect::DropResult&) {}
   void carry_out(const effect::SaveResidual&) {}
   void carry_out(const effect::DropResidual&) {}
+  void carry_out(const effect::SaveDecision&) {}
+  void carry_out(const effect::SpendRound&) {}
+  void carry_out(const effect::SavePause&) {}
+  void carry_out(const effect::ClearPause&) {}
 
   [[nodiscard]] contract::Prepare prepare_command(const effect::StartTrainer& effect) const;
   [[nodiscard]] const DatasetConfig* find_dataset(const std::string& name) const;

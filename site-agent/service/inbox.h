@@ -1,6 +1,7 @@
 // What other threads tell the agent's loop.
 #pragma once
 
+#include <future>
 #include <memory>
 #include <string>
 #include <variant>
@@ -8,6 +9,7 @@
 #include "common/net/client_session.h"
 #include "common/runtime/mailbox.h"
 #include "site-agent/core/events.h"
+#include "site-agent/service/agent_config.h"
 
 namespace entente::agent {
 
@@ -21,7 +23,20 @@ struct ThreadFailed {
   std::string what;
 };
 
-using Incoming = std::variant<Event, Dialed, ThreadFailed>;
+// A line from the site's people (control_socket.h); the loop sets the answer.
+struct LocalAsk {
+  std::string request;  // JSON
+  std::string who;      // the local user
+  std::shared_ptr<std::promise<std::string>> answer;
+};
+
+// agent.toml, read again.
+struct Reread {
+  AgentConfig config;
+  SiteAdvert advert;
+};
+
+using Incoming = std::variant<Event, Dialed, ThreadFailed, LocalAsk, Reread>;
 using Inbox = Mailbox<Incoming>;
 
 }  // namespace entente::agent

@@ -14,6 +14,7 @@
 #include "common/runtime/log.h"
 #include "common/runtime/system_clock.h"
 #include "site-agent/service/agent_loop.h"
+#include "site-agent/service/control_socket.h"
 #include "site-agent/service/describe_site.h"
 
 namespace entente::agent {
@@ -84,7 +85,7 @@ std::vector<BlobId> sound_blobs(BlobStore& blobs) {
   return found;
 }
 
-Expected<void> run(const AgentConfig& config, const Kit& kit, StopSignal& stop,
+Expected<void> run(AgentConfig config, const fs::path& config_file, const Kit& kit, Signals signals,
                    LeaveAtOnce leave_at_once) {
   auto advert = describe_site(config);
   if (!advert) {
@@ -120,15 +121,21 @@ Expected<void> run(const AgentConfig& config, const Kit& kit, StopSignal& stop,
   WorkerPool dialer(1);
   WorkerPool disk(1);
   AgentLoop loop(AgentCore(std::move(settings), std::move(recovered)), inbox,
-                 {config, route, *journal, blobs, transfers, dialer, disk});
+                 {config, config_file, route, *journal, blobs, transfers, dialer, disk});
+  const ControlSocket people(config.data_dir, inbox);
+  // Nobody drains it any more: a thread that waits for room, or for an answer, must end.
+  const auto close_inbox = [&inbox] {
+    inbox.close();
+    (void)inbox.drain();
+  };
   std::optional<std::string> failure;
   try {
-    failure = loop.run(stop);
+    failure = loop.run(signals.stop, signals.reread);
   } catch (...) {
-    inbox.close();  // nobody drains it any more; a thread that waits for room must end
+    close_inbox();
     throw;
   }
-  inbox.close();
+  close_inbox();
   log::info("agent_stopped", "trainers are stopped, promises and results are kept");
   const bool transfers_ended = transfers.stop(kThreadsEndMax);
   const bool disk_ended = disk.stop(kThreadsEndMax);
@@ -143,7 +150,8 @@ Expected<void> run(const AgentConfig& config, const Kit& kit, StopSignal& stop,
 
 }  // namespace
 
-Expected<void> serve(const AgentConfig& config, StopSignal& stop, LeaveAtOnce leave_at_once) {
+Expected<void> serve(const AgentConfig& config, const std::filesystem::path& config_file,
+                     Signals signals, LeaveAtOnce leave_at_once) {
   const auto kit = site_kit(config);
   if (!kit) {
     return tl::unexpected(kit.error());
@@ -153,7 +161,7 @@ Expected<void> serve(const AgentConfig& config, StopSignal& stop, LeaveAtOnce le
   }
   try {
     make_folders(config.data_dir);
-    return run(config, *kit, stop, leave_at_once);
+    return run(config, config_file, *kit, signals, leave_at_once);
   } catch (const std::exception& error) {
     return refuse("agent_failed", error.what(),
                   fmt::format("check the disk and permissions of {}", config.data_dir.string()),

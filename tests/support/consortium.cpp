@@ -108,10 +108,16 @@ void Consortium::make_site(const std::string& site, const SiteSetup& setup) {
   write_stripes(folder / "train.images", folder / "train.labels", kExamples, seed);
   write_stripes(folder / "test.images", folder / "test.labels", kTestExamples, 1);
   fs::create_directories(folder / "hold");
-  write_text(folder / "agent.toml",
+  describe_site(site, setup);
+}
+
+void Consortium::describe_site(const std::string& site, const SiteSetup& setup) {
+  write_text(site_folder(site) / "agent.toml",
              fmt::format(
                  R"(kit = "../../kits/{}"
 data_dir = "data"
+{}
+[site]
 {}
 [trainer]
 program = "{}"
@@ -131,7 +137,8 @@ labels = "test.labels"
 [policy]
 {})",
                  site, setup.broker.empty() ? "" : fmt::format("broker = \"{}\"", setup.broker),
-                 program(setup.trainer).string(), setup.slots, setup.more_datasets, setup.policy));
+                 setup.about, program(setup.trainer).string(), setup.slots, setup.more_datasets,
+                 setup.policy));
 }
 
 void Consortium::add_site(const std::string& site, const SiteSetup& setup) {
@@ -242,6 +249,12 @@ Outcome Consortium::entente_as(const std::string& kit_name,
 Command Consortium::begin(const std::vector<std::string>& arguments) {
   const auto inside = enter(false);
   return {program("entente"), arguments, environment("alice"), error_file()};
+}
+
+Outcome Consortium::at_site(const std::string& site, std::vector<std::string> arguments) {
+  arguments.emplace_back("--config");
+  arguments.push_back((site_folder(site) / "agent.toml").string());
+  return run("entente-agent", arguments);
 }
 
 Outcome Consortium::run(const std::string& name, const std::vector<std::string>& arguments) {

@@ -41,6 +41,7 @@ struct SiteSetup {
   std::string policy =
       "coordinators = [\"alice\"]\ndatasets = [\"stripes\", \"stripes-test\"]\nkinds = "
       "[\"train\"]\n";
+  std::string about;            // the [site] table
   std::string more_datasets;    // further [[datasets]] tables
   std::uint64_t data_seed = 0;  // 0: by the site's name
   int slots = 1;
@@ -83,6 +84,8 @@ class Consortium {
 
   // Makes kit, data and agent.toml of a site and starts its agent.
   void add_site(const std::string& site, const SiteSetup& setup = {});
+  // Writes its agent.toml anew; the agent reads it at its start, or when it gets a SIGHUP.
+  void describe_site(const std::string& site, const SiteSetup& setup);
   // Makes them without starting anything.
   void make_site(const std::string& site, const SiteSetup& setup = {});
   void start_broker();
@@ -120,6 +123,8 @@ class Consortium {
   // The same with --json; throws unless it exits with 0.
   nlohmann::json ask(std::vector<std::string> arguments);
   [[nodiscard]] Command begin(const std::vector<std::string>& arguments);
+  // Runs `entente-agent ARGUMENTS` as the site's people.
+  Outcome at_site(const std::string& site, std::vector<std::string> arguments);
   // Runs another program of the build.
   Outcome run(const std::string& program, const std::vector<std::string>& arguments);
 

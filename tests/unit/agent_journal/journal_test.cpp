@@ -207,11 +207,54 @@ TEST_F(JournalFile, OfAnEarlierVersionKeepsItsRows) {
     earlier.exec(
         "ALTER TABLE promise DROP COLUMN seal; ALTER TABLE outbox DROP COLUMN seal;"
         "DROP TABLE residual;"
+        "DROP TABLE decision; DROP TABLE spent; DROP TABLE pause;"
         "PRAGMA user_version = 1");
   }
   const auto recovery = open().recover();
   EXPECT_THAT(recovery.known.promises, ::testing::ElementsAre(a_promise()));
   EXPECT_THAT(recovery.known.outbox, ::testing::ElementsAre(a_result(1)));
+}
+
+Decision a_decision(bool approved) {
+  return {JobId::literal("lung-1"), blob(7), approved, "rosa", "ethics vote 17", 5, 9};
+}
+
+SpentRound a_spent_round(Round round) { return {JobId::literal("lung-1"), round, "alice", 20'000}; }
+
+TEST_F(JournalFile, RemembersDecisionsInTheirOrderRoundsAndThePause) {
+  const Pause pause{"rosa", "a strange job", 5};
+  {
+    Journal journal = open();
+    journal.commit({effect::SaveDecision{a_decision(true)}, effect::SaveDecision{a_decision(false)},
+                    effect::SpendRound{a_spent_round(1)}, effect::SpendRound{a_spent_round(2)},
+                    effect::SavePause{pause}},
+                   1);
+  }
+  Journal journal = open();
+  const auto recovery = journal.recover();
+  EXPECT_THAT(recovery.damaged, ::testing::IsEmpty());
+  EXPECT_THAT(recovery.known.decisions,
+              ::testing::ElementsAre(a_decision(true), a_decision(false)));
+  EXPECT_THAT(recovery.known.spent, ::testing::ElementsAre(a_spent_round(1), a_spent_round(2)));
+  EXPECT_EQ(recovery.known.pause, pause);
+  journal.commit({effect::ClearPause{}}, 2);
+  EXPECT_FALSE(journal.recover().known.pause);
+}
+
+TEST_F(JournalFile, TakesNoApprovalFromADamagedRowAndCountsADamagedRoundAgainstTheLimits) {
+  Journal journal = open();
+  journal.commit({effect::SaveDecision{a_decision(false)}, effect::SpendRound{a_spent_round(1)},
+                  effect::SpendRound{a_spent_round(2)}},
+                 1);
+  {
+    SQLite::Database disk(path().string(), SQLite::OPEN_READWRITE);
+    disk.exec("UPDATE decision SET word = 'approved'; UPDATE spent SET day = 1 WHERE round = 2");
+  }
+  const auto recovery = journal.recover();
+  EXPECT_EQ(recovery.damaged.size(), 2U);
+  EXPECT_THAT(recovery.known.decisions, ::testing::IsEmpty());
+  EXPECT_THAT(recovery.known.spent, ::testing::ElementsAre(a_spent_round(1)));
+  EXPECT_EQ(recovery.known.spent_damaged, 1U);
 }
 
 TEST_F(JournalFile, LedgerIsReadBesideARunningAgentAndOutlivesTheJob) {

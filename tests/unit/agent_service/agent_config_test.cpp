@@ -125,6 +125,52 @@ TEST_F(AgentConfigFile, RefusesWordsThatNoAdvertMayCarry) {
   EXPECT_THAT(dataset("classes = 3\nclass_names = [\"a\"]"), HasSubstr("1 entries for 3 classes"));
 }
 
+TEST_F(AgentConfigFile, ReadsEveryClauseOfThePolicy) {
+  const auto config = read(R"(
+kit = "k"
+data_dir = "d"
+[policy]
+coordinators = ["alice"]
+layers = ["linear", "relu"]
+parameters_max = 1000000
+update_max = "10MB"
+cohort_min = 3
+rounds_per_day = 20
+rounds_per_day_of = { bob = 2 }
+hours = "22:00-06:00"
+utc_offset = "-03:30"
+approve = "manual"
+)");
+  ASSERT_TRUE(config) << config.error().message;
+  const Policy& policy = config->policy;
+  EXPECT_THAT(policy.layers, ElementsAre("linear", "relu"));
+  EXPECT_EQ(policy.parameters_max, 1'000'000U);
+  EXPECT_EQ(policy.update_bytes_max, 10'000'000U);
+  EXPECT_EQ(policy.cohort_min, 3U);
+  EXPECT_EQ(policy.rounds_per_day, 20U);
+  EXPECT_EQ(policy.rounds_of.at("bob"), 2U);
+  EXPECT_EQ(policy.hours, (Hours{22 * 60, 6 * 60}));
+  EXPECT_EQ(policy.utc_offset_minutes, -210);
+  EXPECT_EQ(policy.approve, Approval::manual);
+}
+
+// A clause that is misread allows too much.
+TEST_F(AgentConfigFile, RefusesAClauseThatItCannotRead) {
+  const auto policy = [&](const std::string& line) {
+    return problem("kit = \"k\"\ndata_dir = \"d\"\n[policy]\n" + line + "\n");
+  };
+  EXPECT_THAT(policy("hours = \"10pm to 6am\""), HasSubstr("is no part of a day"));
+  EXPECT_THAT(policy("utc_offset = \"CET\""), HasSubstr("\"CET\" is no offset"));
+  EXPECT_THAT(policy("utc_offset = \"+15:00\""), HasSubstr("is no offset"));
+  EXPECT_THAT(policy("approve = \"manuel\""), HasSubstr("did you mean \"manual\"?"));
+  EXPECT_THAT(policy("approve = true"), HasSubstr("must be a string"));
+  EXPECT_THAT(policy("layers = [\"liner\"]"), HasSubstr("did you mean \"linear\"?"));
+  EXPECT_THAT(policy("cohort_min = 0"), HasSubstr("must be from 1"));
+  EXPECT_THAT(policy("rounds_per_day = -1"), HasSubstr("must be from 0"));
+  EXPECT_THAT(policy("rounds_per_day_of = { bob = \"two\" }"), HasSubstr("rounds_per_day_of.bob"));
+  EXPECT_THAT(policy("update_max = 10"), HasSubstr("must be a size"));
+}
+
 TEST_F(AgentConfigFile, RefusesAnUnknownDevice) {
   EXPECT_THAT(problem("kit = \"k\"\ndata_dir = \"d\"\n[trainer]\ndevice = \"tpu\"\n"),
               HasSubstr("tpu"));

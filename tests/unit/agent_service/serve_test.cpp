@@ -100,7 +100,8 @@ class Serve : public ::testing::Test {
 
   void start_agent() {
     agent_ = std::async(std::launch::async, [this] {
-      return serve(config_, stop_, [](int) { ADD_FAILURE() << "threads were left"; });
+      return serve(config_, config_file_, {stop_, reread_},
+                   [](int) { ADD_FAILURE() << "threads were left"; });
     });
   }
   // Returns what serve returned.
@@ -143,7 +144,9 @@ class Serve : public ::testing::Test {
   }
 
   StopSignal stop_;  // first: every thread inherits the blocked signals
+  HangupSignal reread_;
   TempFolder folder_;
+  const std::filesystem::path config_file_ = folder_.path() / "agent.toml";
   Expected<Kit> broker_kit_ = tl::unexpected(Refusal{});
   Expected<Kit> site_kit_ = tl::unexpected(Refusal{});
   AgentConfig config_;
@@ -252,14 +255,16 @@ TEST_F(Serve, ReportsATrainerThatDies) {
 
 TEST_F(Serve, RefusesAKitThatIsNotASites) {
   config_.kit = broker_kit_->folder;
-  const auto served = serve(config_, stop_, [](int) { ADD_FAILURE() << "threads were left"; });
+  const auto served = serve(config_, config_file_, {stop_, reread_},
+                            [](int) { ADD_FAILURE() << "threads were left"; });
   ASSERT_FALSE(served);
   EXPECT_EQ(served.error().code, "kit_invalid");
 }
 
 TEST_F(Serve, RefusesToStartWithoutItsTrainer) {
   config_.trainer.program = folder_.path() / "nothing";
-  const auto served = serve(config_, stop_, [](int) { ADD_FAILURE() << "threads were left"; });
+  const auto served = serve(config_, config_file_, {stop_, reread_},
+                            [](int) { ADD_FAILURE() << "threads were left"; });
   ASSERT_FALSE(served);
   EXPECT_EQ(served.error().code, "trainer_missing");
 }
