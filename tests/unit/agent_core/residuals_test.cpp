@@ -183,10 +183,9 @@ TEST(Residuals, AreWhatARestartedAgentGoesOnFrom) {
   Sparse s(
       recovered({residual_of(1, true), residual_of(2, true)}, {Sparse::left(1), Sparse::left(2)}));
   s.start();
-  s.begin(Scenario::train(3));
-  // The trainer starts with the task: nobody has prepared one yet.
-  const auto started = all<effect::StartTrainer>(s.on(event::Woke{}));
-  s.trainer = started.empty() ? 1 : started.at(0).trainer;
+  const auto started = all<effect::StartTrainer>(s.begin(Scenario::train(3)));
+  ASSERT_EQ(started.size(), 1U);
+  s.trainer = started[0].trainer;
   s.on(event::TrainerPrepared{s.trainer});
   EXPECT_EQ(base_of(s.on(event::TrainerFinished{s.trainer, 640, 20, {}})), Sparse::left(2));
 }
