@@ -118,7 +118,7 @@ void Coordinator::submit(std::size_t number) {
   auto& errand = errands_[number];
   if (session_ && has_list_ && errand.is_due && !errand.job && !errand.is_asked) {
     errand.is_asked = true;
-    submits_[ask(msg::SubmitJob{errand.plan->spec})] = number;
+    submits_[ask(msg::SubmitJob{errand.plan->spec, {}})] = number;
   }
 }
 

@@ -41,13 +41,13 @@ class BusyConsortium {
       hear(session_, msg::Advert{advert(1)});
     }
     connect(Role::coordinator, "first");
-    hear(session_, msg::Request{1, msg::SubmitJob{spec(1)}});  // takes every slot
+    hear(session_, msg::Request{1, msg::SubmitJob{spec(1), {}}});  // takes every slot
     for (std::size_t i = 0; i < kJobs; ++i) {
       if (i % (kJobs / kCoordinators) == 0) {
         connect(Role::coordinator, fmt::format("coordinator-{}", i));
       }
       const auto min = static_cast<std::uint32_t>(1 + i % 50);
-      hear(session_, msg::Request{1, msg::SubmitJob{spec(min)}});
+      hear(session_, msg::Request{1, msg::SubmitJob{spec(min), {}}});
     }
   }
 

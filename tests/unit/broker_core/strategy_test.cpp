@@ -227,7 +227,7 @@ TEST(Encoding, ThatVoidsTheStrategysPromiseIsRefusedAtSubmit) {
 TEST(StrategyJob, IsRefusedAtSubmitWhenItsQuorumIsOutsideTheGuarantee) {
   Scenario it;
   const auto alice = it.connect(Role::coordinator, "alice");
-  const auto refusal = it.refusal(alice, msg::SubmitJob{with_strategy("krum")});
+  const auto refusal = it.refusal(alice, msg::SubmitJob{with_strategy("krum"), {}});
   EXPECT_EQ(refusal.code, "job_invalid");
   EXPECT_THAT(refusal.message, HasSubstr("krum with byzantine = 1 needs at least 5 updates"));
 }
