@@ -39,7 +39,7 @@ Expected<JobSpec> job_with(const std::string& example) {
       "name = \"lung\"\nrounds = 3\n" + example +
           "\n[model]\ninput = [4]\nlayers = [{ type = \"linear\", out_features = 2 }]\n"
           "[train]\ndataset = \"lung-scans\"\n",
-      "example.toml");
+      "example.toml", {});
 }
 
 void expect_usable(const broker::SqliteEvaluator& evaluator, const std::string& expression,
