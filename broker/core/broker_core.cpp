@@ -198,6 +198,13 @@ BrokerCore::BrokerCore(BrokerInfo info, Snapshot snapshot, Now now) {
     auto& job = state_.jobs.at(row.key.job);
     const auto current = job.rounds.empty() ? 0 : job.rounds.rbegin()->first;
     Task task{std::move(row), now.monotonic, false, {}, std::nullopt, false};
+    if (task.row.state == TaskState::done && task.row.key.kind == TaskKind::train) {
+      auto& part = job.parts.at(task.row.key.site);
+      if (!part.accepted_key || part.accepted_key->round <= task.row.key.round) {
+        part.accepted_key = task.row.key;
+        part.accepted_update = task.row.result.blob;
+      }
+    }
     // Who failed at an evaluation that is still to be done is not asked again.
     const bool is_tried = task.row.key.kind == TaskKind::evaluate &&
                           job.rounds.at(task.row.key.round).evaluate_metrics.empty();

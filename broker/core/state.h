@@ -55,6 +55,9 @@ struct Task {
 struct Part {
   PartRow row;
   Monotonic offered_at{};
+  // The last update that was accepted, whose round may be over before the site hears so.
+  std::optional<TaskKey> accepted_key{};
+  std::optional<BlobId> accepted_update{};
   std::optional<Monotonic> wait_told_at{};  // when the job's events said last that it waits
 };
 

@@ -69,6 +69,14 @@ Task* find_task(Job& job, const TaskKey& key) {
   return found == job.tasks.end() ? nullptr : &found->second;
 }
 
+// The verdict was given and got lost: a site that keeps what its updates leave out must not take an
+// accepted one for a refused one.
+bool was_accepted(const Job& job, const msg::ResultAnnounce& announce) {
+  const auto part = job.parts.find(announce.key.site);
+  return part != job.parts.end() && part->second.accepted_key == announce.key &&
+         part->second.accepted_update == announce.result.blob;
+}
+
 void touch(Step& step, Task& task) {
   task.last_progress = step.now.monotonic;
   task.running = true;
@@ -245,6 +253,8 @@ void accept_result(Step& step, Job& job, Task& task, const TaskResult& result) {
   part.row.bytes_out += result.blob_bytes;
   part.row.tensors_out += result.blob ? job.layout->tensors.size() : 0;
   if (key.kind == TaskKind::train) {
+    part.accepted_key = key;
+    part.accepted_update = result.blob;
     part.row.updates_accepted += 1;
     part.row.examples = result.examples;
   }
@@ -329,6 +339,10 @@ void on_result_announce(Step& step, const SiteId& site, const msg::ResultAnnounc
   const auto& key = announce.key;
   auto* job = heard_about(step, key, site);
   auto* task = job != nullptr ? find_task(*job, key) : nullptr;
+  if (job != nullptr && task == nullptr && was_accepted(*job, announce)) {
+    step.send(site, msg::ResultVerdict{key, std::nullopt});
+    return;
+  }
   if (task == nullptr || task->row.state == TaskState::failed ||
       task->row.state == TaskState::lost) {
     step.send(site, msg::ResultVerdict{key, Refusal{"stale", "the job went on without this result",

@@ -109,7 +109,7 @@ class AgentCore {
     std::optional<TrainerId> trainer;
     std::vector<BlobId> models;  // wanted or stored for this job, the newest last
     std::map<Round, Residual> residuals;
-    std::string waits{};         // why, as the broker was told last
+    std::string waits{};  // why, as the broker was told last
   };
 
   enum class TrainerState : std::uint8_t { preparing, idle, busy };

@@ -15,6 +15,7 @@ constexpr int kNotAuthorised = 4;
 class Audit : public testing::Test {
  protected:
   Audit() {
+    job_.sites_min = 1;
     consortium_.add_site("north");
     consortium_.wait_for_sites(1);
     consortium_.issue(Role::auditor, "vera");
@@ -38,10 +39,11 @@ class Audit : public testing::Test {
   }
 
   Consortium consortium_;
+  JobFile job_;
 };
 
 TEST_F(Audit, IsReadByAuditorsAndByCoordinatorsForTheirOwnJobs) {
-  const auto job = consortium_.complete(JobFile{});
+  const auto job = consortium_.complete(job_);
   const auto all = as_auditor({"audit", "show"});
   ASSERT_EQ(all.code, 0) << all.err;
   EXPECT_THAT(all.out, HasSubstr("job.submit"));
@@ -67,9 +69,9 @@ TEST_F(Audit, IsReadByAuditorsAndByCoordinatorsForTheirOwnJobs) {
 }
 
 TEST_F(Audit, IsVerifiedByWhoeverReadsItUpToTheFirstBadEntry) {
-  consortium_.complete(JobFile{});
+  consortium_.complete(job_);
   const auto before = mark();
-  consortium_.complete(JobFile{});
+  consortium_.complete(job_);
   const auto grown = as_auditor({"audit", "verify", "--from", before});
   EXPECT_EQ(grown.code, 0) << grown.err;
   EXPECT_THAT(grown.out, HasSubstr("each follows from the one before"));
@@ -81,7 +83,7 @@ TEST_F(Audit, IsVerifiedByWhoeverReadsItUpToTheFirstBadEntry) {
 }
 
 TEST_F(Audit, ThatWasCutShortIsFoundByWhoeverKeptAMark) {
-  consortium_.complete(JobFile{});
+  consortium_.complete(job_);
   const auto before = mark();
   tamper("DELETE FROM audit WHERE seq > 2");
   EXPECT_EQ(as_auditor({"audit", "verify"}).code, 0) << "what is left is whole";
@@ -91,6 +93,7 @@ TEST_F(Audit, ThatWasCutShortIsFoundByWhoeverKeptAMark) {
 }
 
 TEST_F(Audit, AMarkOfAnotherLogIsNotTakenForThisOne) {
+  consortium_.complete(job_);
   auto other = mark();
   other.back() = other.back() == '0' ? '1' : '0';
   const auto rewritten = as_auditor({"audit", "verify", "--from", other});

@@ -151,6 +151,7 @@ TEST_F(Crowd, OfOffersReachesASiteThatComesBack) {
   BareMember alice(zmq_, kit("alice"), 1);
   msg::Advert advert;
   advert.advert.version = "0.1.0";
+  advert.advert.slots = kJobs;  // they all want one at once
   advert.advert.datasets = {{"stripes", "idx", 240, {1, 8, 8}, 3}};
   JobFile file;
   file.sites_min = 1;

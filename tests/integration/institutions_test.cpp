@@ -74,7 +74,8 @@ TEST_F(Institutions, WorkForWhomTheirLawPolicyAndPeopleAllow) {
   ASSERT_EQ(consortium_.at_site("berlin", {"approve", id, "--reason", "vote 17"}).code, 0);
   ASSERT_EQ(consortium_.wait_for_end(id)["state"], "completed");
   std::vector<std::string> contributors;
-  for (const auto& one : consortium_.ask({"model", "show", id})["contributions"]) {
+  const auto receipt = consortium_.ask({"model", "show", id});
+  for (const auto& one : receipt["contributions"]) {
     contributors.push_back(one["site"]);
   }
   EXPECT_THAT(contributors, ElementsAre("berlin", "lyon"));

@@ -49,8 +49,9 @@ json measure_control(RoundSetup setup) {
   auto client = cli::BrokerClient::connect({false, consortium.kit("alice")}).value();
   const auto read =
       percentiles([&] { (void)client.ask<std::vector<SiteView>>(msg::ListSites{}).value(); });
-  const auto committed =
-      percentiles([&] { (void)client.ask<JobSummary>(msg::SubmitJob{spec, {}}).value(); });
+  const auto committed = percentiles([&] {
+    (void)client.ask<JobSummary>(msg::SubmitJob{spec, {}}).value();
+  });
   return {{"sites", setup.sites},
           {"model_bytes", setup.model_bytes},
           {"requests", kRequests},

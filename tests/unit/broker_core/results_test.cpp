@@ -96,6 +96,22 @@ TEST(Results, OfAFinishedRoundAreStale) {
   EXPECT_TRUE(it.arrive(it.train("south"), blob(3)).actions.empty());
 }
 
+// With topk a site that hears "stale" takes back what its next updates were to make up for.
+TEST(Results, ThatWereAcceptedAreAcceptedAgainWhenTheRoundIsOver) {
+  RunningJob it;
+  it.deliver(it.east, it.train("east"), blob(1));
+  it.deliver(it.north, it.train("north"), blob(2));
+  it.deliver(it.south, it.train("south"), blob(3));
+  it.merged(it.id, 1, blob(101));
+  const auto again = it.announce(it.north, it.train("north"), blob(2));
+  EXPECT_FALSE(verdict(again, it.north).refusal);
+  EXPECT_EQ(refusal_code(it.announce(it.north, it.train("north"), blob(9)), it.north), "stale");
+
+  it.restart();
+  it.north = it.connect("north");
+  EXPECT_FALSE(verdict(it.announce(it.north, it.train("north"), blob(2)), it.north).refusal);
+}
+
 TEST(Results, OfAnEndedOrUnknownJobAreStale) {
   RunningJob it;
   auto unknown = it.train("north");

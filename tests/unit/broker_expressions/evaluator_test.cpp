@@ -97,7 +97,7 @@ TEST_F(Expressions, SayWhatTheyHaveSeen) {
   EXPECT_EQ(evaluator_.seen("jurisdiction = 'DE'", kSite, hospital()), "jurisdiction = 'FR'");
   EXPECT_EQ(evaluator_.seen("jurisdiction = 'DE'", kSite, {}), "jurisdiction = NULL");
   EXPECT_EQ(evaluator_.seen("gpus + cores > 99 AND label('network') = 'x'", kSite, hospital()),
-            "cores = 16, gpus = 1");
+            "cores = 16, gpus = 1, label('network') = 'university'");
   EXPECT_EQ(evaluator_.seen("label('network') = 'x'", kSite, hospital()),
             "label('network') = 'university'");
   EXPECT_EQ(evaluator_.seen("(SELECT max(examples) FROM dataset) > 999", kSite, hospital()),

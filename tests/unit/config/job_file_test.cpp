@@ -106,9 +106,17 @@ TEST(JobFile, TheDocumentedExampleUsesEveryKey) {
   EXPECT_EQ(spec->seed, 7u);
   EXPECT_EQ(spec->deadline, std::chrono::hours{6});
   EXPECT_EQ(spec->stall_window, std::chrono::minutes{5});
-  EXPECT_EQ(
-      spec->sites,
-      (SiteSelection{3, 5, 2, {SiteId::literal("north")}, {SiteId::literal("test-lab")}, false}));
+  EXPECT_EQ(spec->priority, -10);
+  EXPECT_EQ(spec->sites, (SiteSelection{3,
+                                        5,
+                                        2,
+                                        {SiteId::literal("north")},
+                                        {SiteId::literal("test-lab")},
+                                        false,
+                                        1000,
+                                        "jurisdiction IN ('DE', 'FR')",
+                                        "cores * slots"}));
+  EXPECT_EQ(spec->resources, (TaskNeeds{2'000'000'000, 2, 1}));
   EXPECT_EQ(spec->train,
             (TrainSpec{"lung-nodules", 2, 64, Loss::cross_entropy, {"sgd", 0.01, 0.9, 0.0001}}));
   EXPECT_EQ(spec->evaluate, (EvaluateSpec{"lung-nodules-test", 5}));
@@ -201,7 +209,7 @@ INSTANTIATE_TEST_SUITE_P(
                 kDocs},
         Invalid{"UnknownKeyFarFromAllOthers", "zzz = 3\n" + kMinimal, "config_invalid",
                 "job.toml:1: unknown key \"zzz\"; known are deadline, evaluate, model, name, "
-                "rounds, seed, sites, stall_window, strategy, train, update",
+                "priority, resources, rounds, seed, sites, stall_window, strategy, train, update",
                 kDocs},
         Invalid{
             "LayerWithATable", replaced(kMinimal, "out_features = 3", "out_features = {}"),
@@ -252,7 +260,7 @@ INSTANTIATE_TEST_SUITE_P(
                 kMinimal,
                 "config_invalid",
                 "--set sites.mn=2: unknown key \"mn\" in [sites]; known are exclude, mandatory, "
-                "max, min, quorum, replace",
+                "max, min, prefer, quorum, replace, require, samples_min",
                 kDocs,
                 {"sites.mn=2"}},
         Invalid{"OverrideWithoutAValue",

@@ -259,7 +259,7 @@ TEST(IllegalValues, InAView) {
     change(event);
     expect_invalid(msg::Control(msg::JobUpdate{1, summary, {event}, {}}), what);
   };
-  expect_event("event.kind", [](auto& e) { e.kind = static_cast<JobEventKind>(17); });
+  expect_event("event.kind", [](auto& e) { e.kind = static_cast<JobEventKind>(18); });
   expect_event("event.round", [](auto& e) { e.round = limits::kRoundsMax + 1; });
   expect_event("event.site", [](auto& e) { e.site = "two words"; });
 
