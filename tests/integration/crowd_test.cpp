@@ -153,6 +153,7 @@ TEST_F(Crowd, OfOffersReachesASiteThatComesBack) {
   advert.advert.version = "0.1.0";
   advert.advert.slots = kJobs;  // they all want one at once
   advert.advert.datasets = {{"stripes", "idx", 240, {1, 8, 8}, 3}};
+  advert.advert.slots = kJobs;
   JobFile file;
   file.sites_min = 1;
   file.evaluates = false;
