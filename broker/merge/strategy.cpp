@@ -14,6 +14,7 @@
 #include "broker/merge/strategies/distances.h"
 #include "broker/merge/strategies/geometric_median.h"
 #include "broker/merge/strategies/krum.h"
+#include "broker/merge/strategies/pair_distances.h"
 #include "broker/merge/strategies/q_fedavg.h"
 #include "broker/merge/strategies/trimmed_mean.h"
 #include "broker/merge/strategies/weighted_mean.h"

@@ -82,7 +82,7 @@ class Table:
 
 def machine(table, figures):
     for name in ["tcp_stream", "tls_stream", "sha256", "durable_write", "page_cache_write",
-                 "memory_read/threads:1", "memory_read/threads:2"]:
+                 "memory_read/threads:1", "memory_read/threads:2", "mapped_read"]:
         figure = figures["machine/" + name]
         table.add(name, figure["rate"], f"{figure['rate'] / GB:.2f} GB/s, {figure['cpu']:.2f} s/GB")
     sync = figures["machine/small_sync"]["seconds"]
@@ -100,6 +100,17 @@ def parts(table, figures):
                        ("plan_after_a_changed_advert", "the same, one advert changed")]:
         seconds = figures["ours/" + name]["cpu_seconds"]
         table.add(f"plan, {what}", seconds, f"{seconds * 1e3:.1f} ms CPU", "at most 100 ms", 0.1)
+    read = figures["machine/mapped_read"]
+    for rule, aim in [("fedavg", 0.8), ("median", 0.5), ("trimmed_mean", 0.5), ("krum", 0.5),
+                      ("bulyan", None)]:
+        figure = figures["ours/aggregate/" + rule]
+        share = figure["rate"] / read["rate"]
+        table.add(f"{rule}, 10 x 100 MB / reading them", share,
+                  f"{share:.2f}  ({figure['seconds'] * 1e3:.0f} ms)",
+                  aim and f"at least {aim}", aim, at_least=True)
+    merge = figures["ours/merge_files"]
+    table.add("fedavg from files to the next model's file", merge["seconds"],
+              f"{merge['seconds'] * 1e3:.0f} ms, {merge['cpu_seconds'] * 1e3:.0f} ms CPU")
 
 
 def rounds(table, figures, programs, quick):

@@ -13,7 +13,7 @@
 #include <span>
 #include <vector>
 
-#include "broker/merge/strategies/distances.h"
+#include "broker/merge/strategies/pair_distances.h"
 #include "broker/merge/strategies/update_values.h"
 
 namespace entente::broker {

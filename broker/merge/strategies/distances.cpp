@@ -19,7 +19,7 @@ namespace hn = hwy::HWY_NAMESPACE;
 // Sum k has the values at k, k + 16, k + 32 and so on, however wide a register is.
 constexpr std::size_t kSums = 16;
 
-// The sums of one pair: as many registers as hold kSums doubles.
+// One distance: as many registers as hold kSums doubles.
 template <class Load>
 HWY_INLINE double sum_of_squares(const float* x, const Load& other, std::size_t count) {
   const hn::CappedTag<double, kSums> wide;
@@ -55,15 +55,6 @@ HWY_INLINE double sum_of_squares(const float* x, const Load& other, std::size_t 
   return all[0];
 }
 
-struct Floats {
-  const float* values;
-  template <class Tag>
-  HWY_INLINE auto vector(Tag wide, std::size_t at) const {
-    return hn::PromoteTo(wide, hn::LoadU(hn::Rebind<float, Tag>(), values + at));
-  }
-  [[nodiscard]] double value(std::size_t at) const { return static_cast<double>(values[at]); }
-};
-
 struct Doubles {
   const double* values;
   template <class Tag>
@@ -81,10 +72,6 @@ struct Origin {
   [[nodiscard]] double value(std::size_t) const { return 0; }
 };
 
-double between_floats(const float* x, const float* y, std::size_t count) {
-  return sum_of_squares(x, Floats{y}, count);
-}
-
 double to_center(const float* x, const double* center, std::size_t count) {
   return sum_of_squares(x, Doubles{center}, count);
 }
@@ -98,15 +85,10 @@ HWY_AFTER_NAMESPACE();
 namespace entente::broker {
 namespace {
 
-HWY_EXPORT(between_floats);
 HWY_EXPORT(to_center);
 HWY_EXPORT(from_origin);
 
 }  // namespace
-
-double squared_distance(const float* x, const float* y, std::size_t count) {
-  return HWY_DYNAMIC_DISPATCH(between_floats)(x, y, count);
-}
 
 double squared_distance(const float* x, const double* center, std::size_t count) {
   return HWY_DYNAMIC_DISPATCH(to_center)(x, center, count);
@@ -122,34 +104,6 @@ std::vector<double> squared_norms(Updates updates, Sweep& sweep) {
                        }
                      });
                    });
-}
-
-PairDistances pair_distances(Updates updates, Sweep& sweep) {
-  ENTENTE_CHECK(!updates.empty());
-  const std::size_t n = updates.size();
-  const auto pairs = sweep.sum(
-      updates.front()->size(), n * (n - 1) / 2, [updates](Range range, std::span<double> sums) {
-        // All pairs of a block while it is in the cache: each update is read once.
-        for_each_block(updates, range, [&](Rows rows, std::size_t, std::size_t count) {
-          auto* sum = sums.data();
-          for (std::size_t i = 0; i < rows.size(); ++i) {
-            for (std::size_t j = i + 1; j < rows.size(); ++j) {
-              *sum++ += HWY_DYNAMIC_DISPATCH(between_floats)(rows[i], rows[j], count);
-            }
-          }
-        });
-      });
-  return PairDistances(n, pairs);
-}
-
-PairDistances::PairDistances(std::size_t updates, std::span<const double> pairs)
-    : updates_(updates), squares_(updates * updates, 0.0) {
-  auto next = pairs.begin();
-  for (std::size_t i = 0; i < updates; ++i) {
-    for (std::size_t j = i + 1; j < updates; ++j) {
-      squares_[i * updates + j] = squares_[j * updates + i] = *next++;
-    }
-  }
 }
 
 }  // namespace entente::broker

@@ -1,12 +1,11 @@
-// Squared Euclidean distances, from one pass over the updates.
+// Squared Euclidean norms of updates, and distances to a center.
 //
 // A difference is taken in double before it is squared: |x|^2 + |y|^2 - 2xy would cancel, and near
-// updates would come out closer than 0. Sums are formed in lanes of a fixed number, block by block:
+// values would come out closer than 0. Sums are formed in lanes of a fixed number, block by block:
 // the same bits on any instruction set. Pure; any thread.
 #pragma once
 
 #include <cstddef>
-#include <span>
 #include <vector>
 
 #include "broker/merge/strategies/sweep.h"
@@ -14,28 +13,10 @@
 
 namespace entente::broker {
 
-// The distances between every two of n updates, as a symmetric matrix with a diagonal of 0.
-class PairDistances {
- public:
-  // `pairs` has the distance of (i, j), i < j, by i, then by j.
-  PairDistances(std::size_t updates, std::span<const double> pairs);
-  [[nodiscard]] std::size_t size() const { return updates_; }
-  [[nodiscard]] double squared(std::size_t i, std::size_t j) const {
-    return squares_[i * updates_ + j];
-  }
-
- private:
-  std::size_t updates_;
-  std::vector<double> squares_;
-};
-
-[[nodiscard]] PairDistances pair_distances(Updates updates, Sweep& sweep);
-
-// |x_i|^2 of every update.
+// |x_i|^2 of every update, from one pass over them.
 [[nodiscard]] std::vector<double> squared_norms(Updates updates, Sweep& sweep);
 
-// Of one block: sum of (x - y)^2, and of (x - center)^2.
-[[nodiscard]] double squared_distance(const float* x, const float* y, std::size_t count);
+// Of one block: the sum of (x - center)^2.
 [[nodiscard]] double squared_distance(const float* x, const double* center, std::size_t count);
 
 }  // namespace entente::broker

@@ -11,7 +11,7 @@
 #include <cstddef>
 #include <vector>
 
-#include "broker/merge/strategies/distances.h"
+#include "broker/merge/strategies/pair_distances.h"
 
 namespace entente::broker {
 

@@ -9,6 +9,7 @@
 
 #include "broker/merge/strategies/bulyan.h"
 #include "broker/merge/strategies/krum.h"
+#include "broker/merge/strategies/pair_distances.h"
 #include "broker/merge/strategy.h"
 #include "broker/merge/threaded_sweep.h"
 #include "tests/unit/merge/cohorts.h"
@@ -133,19 +134,57 @@ TEST(RobustRules, SortLikeASimpleImplementation) {
   }
 }
 
-TEST(Distances, AreThoseOfLongDouble) {
-  const auto cohort = random_cohort(7, 6, 5000);
-  const auto distances = distances_of(cohort);
-  for (std::size_t i = 0; i < 6; ++i) {
-    for (std::size_t j = 0; j < 6; ++j) {
-      long double exact = 0;
-      for (std::size_t k = 0; k < 5000; ++k) {
-        const auto difference =
-            static_cast<long double>(cohort.updates[i][k]) - cohort.updates[j][k];
-        exact += difference * difference;
+// Those nearest to the median, one after the other; of two equally near ones the lower.
+double mean_around_median(std::vector<double> sorted, std::size_t keep) {
+  const std::size_t n = sorted.size();
+  const double median = (sorted[(n - 1) / 2] + sorted[n / 2]) / 2;
+  std::stable_sort(sorted.begin(), sorted.end(), [median](double a, double b) {
+    return std::abs(a - median) < std::abs(b - median);
+  });
+  sorted.resize(keep);
+  std::sort(sorted.begin(), sorted.end());
+  return std::accumulate(sorted.begin(), sorted.end(), 0.0) / static_cast<double>(keep);
+}
+
+TEST(Bulyan, AveragesLikeASimpleImplementation) {
+  for (std::size_t picks = 1; picks <= 40; ++picks) {
+    for (std::size_t byzantine = 0; 2 * byzantine < picks; byzantine += 1 + picks / 8) {
+      constexpr std::size_t kElements = 77;
+      SCOPED_TRACE("random_cohort(" + std::to_string(picks) + ", " + std::to_string(picks) +
+                   ", 77), byzantine " + std::to_string(byzantine));
+      const auto cohort = random_cohort(picks, picks, kElements);
+      std::vector<const float*> rows;
+      for (const auto& update : cohort.updates) {
+        rows.push_back(update.data());
       }
-      EXPECT_NEAR(distances.squared(i, j), static_cast<double>(exact),
-                  static_cast<double>(exact) * 1e-13);
+      std::vector<double> actual(kElements);
+      bulyan(rows, byzantine, actual);
+      for (std::size_t i = 0; i < kElements; ++i) {
+        ASSERT_EQ(actual[i], mean_around_median(column(cohort, i), picks - 2 * byzantine)) << i;
+      }
+    }
+  }
+}
+
+TEST(Distances, AreThoseOfLongDouble) {
+  for (const std::size_t sites : {1UL, 2UL, 6UL, 16UL, 17UL, 40UL}) {
+    for (const std::size_t elements : {1UL, 63UL, 65UL, 5000UL}) {
+      SCOPED_TRACE("random_cohort(7, " + std::to_string(sites) + ", " + std::to_string(elements) +
+                   ")");
+      const auto cohort = random_cohort(7, sites, elements);
+      const auto distances = distances_of(cohort);
+      for (std::size_t i = 0; i < sites; ++i) {
+        for (std::size_t j = 0; j < sites; ++j) {
+          long double exact = 0;
+          for (std::size_t k = 0; k < elements; ++k) {
+            const auto difference =
+                static_cast<long double>(cohort.updates[i][k]) - cohort.updates[j][k];
+            exact += difference * difference;
+          }
+          EXPECT_NEAR(distances.squared(i, j), static_cast<double>(exact),
+                      static_cast<double>(exact) * 1e-13);
+        }
+      }
     }
   }
 }
