@@ -47,7 +47,7 @@ BlobService::BlobService(BlobStore& store, const GrantBook& grants, msg::Welcome
 BlobService::~BlobService() = default;
 
 void BlobService::open(SessionId session, std::string peer) {
-  sessions_.insert_or_assign(session, Session{std::move(peer), Greeting::awaited, {}, {}});
+  sessions_.insert_or_assign(session, Session{std::move(peer), Greeting::awaited, {}, {}, {}});
 }
 
 void BlobService::close(SessionId session) { sessions_.erase(session); }
@@ -263,7 +263,13 @@ void BlobService::settle(SessionId id, const PutGrant& grant, bool brought) {
 }
 
 void BlobService::start_get(SessionId id, Session& session, const msg::BlobGet& message) {
-  session.gets.erase(message.blob);  // asked for again, for example from another offset
+  // Asked for again, for example from another offset. What was under way may have stalled.
+  if (const auto again = session.gets.find(message.blob); again != session.gets.end()) {
+    if (again->second.under_way > 0) {
+      session.pace = Pace();
+    }
+    session.gets.erase(again);
+  }
   if (!grants_.may_get(session.peer, message.blob)) {
     refuse_blob(id, message.blob, not_granted(message.blob));
     return;
@@ -294,7 +300,7 @@ void BlobService::start_get(SessionId id, Session& session, const msg::BlobGet& 
                            message.offset == 0 && !store_.is_fresh(message.blob)
                                ? std::optional<Sha256>(std::in_place)
                                : std::nullopt,
-                           {}});
+                           session.pace});
 }
 
 void BlobService::take_credit(SessionId id, Session& session, const msg::BlobCredit& message,
@@ -342,7 +348,13 @@ bool BlobService::serve_gets(Monotonic now) {
       if (alive) {
         const bool served = get.offset == get.reader.size();
         more = more || (!served && may_send(get));
-        it = served ? session.gets.erase(it) : std::next(it);
+        if (served) {
+          session.pace = std::move(get.pace);
+          session.pace.forget_under_way();
+          it = session.gets.erase(it);
+        } else {
+          ++it;
+        }
       }
     }
   }

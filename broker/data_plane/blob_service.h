@@ -86,7 +86,7 @@ class BlobService {
     std::optional<Monotonic> reported;
     // Of what was sent; none for a get that did not start at 0, or of a blob just hashed.
     std::optional<Sha256> hash;
-    Pace pace;
+    Pace pace{};
   };
 
   struct Session {
@@ -94,6 +94,7 @@ class BlobService {
     Greeting greeting = Greeting::awaited;
     std::map<BlobId, Put> puts;
     std::map<BlobId, Get> gets;
+    Pace pace;  // what the gets that were served have found out about the line; the next goes on
   };
 
   // Chunks that each put (get) may have under way: what there is, shared.

@@ -64,9 +64,26 @@ class Claim {
   BlobId id_;
 };
 
+// The folders in which blobs are filed, each made once: its entry is on the disk from then on.
+class Shelves {
+ public:
+  void make(const fs::path& shelf) {
+    const std::lock_guard lock(mutex_);
+    if (!made_.contains(shelf)) {
+      make_folder(shelf);
+      made_.insert(shelf);
+    }
+  }
+
+ private:
+  std::mutex mutex_;
+  std::set<fs::path> made_;
+};
+
 // The bytes of `file` must be on the disk already.
-void publish(const fs::path& file, const fs::path& target, Keeping keeping = Keeping::durable) {
-  make_folder(target.parent_path());
+void publish(Shelves& shelves, const fs::path& file, const fs::path& target,
+             Keeping keeping = Keeping::durable) {
+  shelves.make(target.parent_path());
   ENTENTE_FAILPOINT("blob.rename.before");
   fs::rename(file, target);
   ENTENTE_FAILPOINT("blob.rename.after");
@@ -80,10 +97,12 @@ FreshBlobs::Clock::time_point now() { return FreshBlobs::Clock::now(); }
 
 class PacedWriter final : public BlobWriter {
  public:
-  PacedWriter(Claim claim, std::shared_ptr<FreshBlobs> fresh, const BlobId& id, File file,
-              fs::path partial, fs::path target, std::uint64_t size, Keeping keeping)
+  PacedWriter(Claim claim, std::shared_ptr<FreshBlobs> fresh, std::shared_ptr<Shelves> shelves,
+              const BlobId& id, File file, fs::path partial, fs::path target, std::uint64_t size,
+              Keeping keeping)
       : claim_(std::move(claim)),
         fresh_(std::move(fresh)),
+        shelves_(std::move(shelves)),
         id_(id),
         file_(std::move(file)),
         partial_(std::move(partial)),
@@ -126,7 +145,7 @@ class PacedWriter final : public BlobWriter {
     if (keeping_ == Keeping::durable) {
       file_.sync_data();
     }
-    publish(partial_, target_, keeping_);
+    publish(*shelves_, partial_, target_, keeping_);
     fresh_->note(id_, size_, now());
     return {};
   }
@@ -135,8 +154,9 @@ class PacedWriter final : public BlobWriter {
   enum class State : std::uint8_t { writing, broken };
 
   // Keeps at most two paces of dirty pages: the one on its way to the disk and the one that fills.
+  // A copy is the kernel's to write: the next model has replaced it before that, most of the time.
   void pace() {
-    while (offset_ - paced_ >= kPaceBytes) {
+    while (keeping_ == Keeping::durable && offset_ - paced_ >= kPaceBytes) {
       const std::uint64_t begin = paced_;
       paced_ += kPaceBytes;
       file_.start_writeback(begin, paced_);
@@ -146,6 +166,7 @@ class PacedWriter final : public BlobWriter {
 
   Claim claim_;
   std::shared_ptr<FreshBlobs> fresh_;
+  std::shared_ptr<Shelves> shelves_;
   BlobId id_;
   File file_;
   fs::path partial_;
@@ -178,6 +199,7 @@ class BlobStore::Impl {
   const fs::path folder_;
   const std::shared_ptr<BusySet> busy_ = std::make_shared<BusySet>();
   const std::shared_ptr<FreshBlobs> fresh_ = std::make_shared<FreshBlobs>();
+  const std::shared_ptr<Shelves> shelves_ = std::make_shared<Shelves>();
 };
 
 BlobStore::BlobStore(fs::path folder) : impl_(std::make_unique<Impl>(std::move(folder))) {}
@@ -214,8 +236,9 @@ Expected<std::unique_ptr<BlobWriter>> BlobStore::open_writer(const BlobId& id, s
                               impl_->folder_.string()),
                   "free some space there and try again", Scope::task);
   }
-  return std::make_unique<PacedWriter>(std::move(*claim), impl_->fresh_, id, std::move(file),
-                                       partial, impl_->finished(id), bytes, keeping);
+  return std::make_unique<PacedWriter>(std::move(*claim), impl_->fresh_, impl_->shelves_, id,
+                                       std::move(file), partial, impl_->finished(id), bytes,
+                                       keeping);
 }
 
 BlobId BlobStore::adopt(const fs::path& file) {
@@ -223,7 +246,7 @@ BlobId BlobStore::adopt(const fs::path& file) {
   const BlobId id = source.digest();
   ENTENTE_FAILPOINT("blob.sync.before");
   source.sync();
-  publish(file, path(id));
+  publish(*impl_->shelves_, file, path(id));
   impl_->fresh_->note(id, source.size(), now());
   return id;
 }
@@ -282,6 +305,8 @@ std::vector<BlobId> BlobStore::list() const {
   std::sort(blobs.begin(), blobs.end());
   return blobs;
 }
+
+bool BlobStore::has_partial(const BlobId& id) const { return fs::exists(impl_->partial(id)); }
 
 std::vector<std::pair<BlobId, std::uint64_t>> BlobStore::list_partial() const {
   std::vector<std::pair<BlobId, std::uint64_t>> partial;

@@ -7,8 +7,9 @@
 // Finished blobs never change. A large one that this process has just hashed is believed for a
 // moment (fresh_blobs.h). A writer reserves its space first, so that a full disk is a clean
 // refusal at the start; paces its writes; verifies the digest; fsyncs, renames and fsyncs the
-// folder before `finish` returns. A failed fsync is never retried: it throws. May be used from
-// several threads as long as no two write the same blob (`open_writer` refuses the second).
+// folder before `finish` returns (unless the blob is a copy). A failed fsync is never retried: it
+// throws. May be used from several threads as long as no two write the same blob (`open_writer`
+// refuses the second).
 #pragma once
 
 #include <cstdint>
@@ -39,7 +40,7 @@ class BlobWriter {
 };
 
 // What a finished blob is worth. A copy of what another holder keeps durable may be lost in a
-// crash, or be found damaged after it, and is then fetched again: it needs no fsync.
+// crash, or be found damaged after it, and is then fetched again: it needs no fsync and no pacing.
 enum class Keeping : std::uint8_t { durable, copy };
 
 class BlobStore {
@@ -71,6 +72,8 @@ class BlobStore {
   // Forgets the blob and, unless it is being written, what an unfinished transfer left of it.
   void remove(const BlobId& id);
   [[nodiscard]] std::vector<BlobId> list() const;
+  // Whether an unfinished transfer of it has left something, or is under way.
+  [[nodiscard]] bool has_partial(const BlobId& id) const;
   // What unfinished transfers have left, with its length so far.
   [[nodiscard]] std::vector<std::pair<BlobId, std::uint64_t>> list_partial() const;
   // A path in this store's file system for a file to be adopted later.

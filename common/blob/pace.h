@@ -1,19 +1,21 @@
-// Decides how large the chunks of one transfer are, from how long the earlier ones were under way.
+// Decides how large the chunks of a session's transfers are, from how long the earlier ones were
+// under way.
 //
 // limits::kCreditChunks chunks may be under way, so their size is the length of the queue before
 // the line. Whatever shares the line (heartbeats, control messages) waits behind that queue, and a
 // session on which no whole message arrives for limits::kHeartbeatTimeout is taken for dead. So:
 //
-//  - The first chunks are small: nothing is known about the line yet.
+//  - The first chunks of a session are small: nothing is known about the line yet. Its later
+//  transfers
+//    go on with what the earlier ones have found out.
 //  - They double when a whole window has met a queue shorter than kQueueShort, so that a fast line
 //    carries full chunks after a few round trips. They are halved when one chunk has met a queue
 //    longer than kQueueLong.
-//  - The queue is what a chunk took beyond the quickest one of the transfer: a line that is long
-//  but
+//  - The queue is what a chunk took beyond the quickest one of the session: a line that is long but
 //    empty is not taken for a full one. Source: LEDBAT (RFC 6817), section 2.4.2.
 //  - A chunk that was sent before the last change tells nothing about it, and is not counted.
 //
-// Pure; one per transfer, at the side that sends.
+// Pure; one per transfer under way, at the side that sends.
 #pragma once
 
 #include <cstddef>
@@ -37,7 +39,7 @@ class Pace {
   void sent(Monotonic now);
   // The peer has taken the oldest `chunks` of those under way; more than were sent are ignored.
   void taken(std::uint64_t chunks, Monotonic now);
-  // What was under way will never be taken.
+  // What was under way will never be taken: its transfer has ended, or starts over.
   void forget_under_way() { under_way_.clear(); }
 
  private:

@@ -10,7 +10,6 @@
 #include "common/base/limits.h"
 #include "common/blob/blob_reader.h"
 #include "common/blob/data_frames.h"
-#include "common/blob/pace.h"
 #include "common/runtime/system_clock.h"
 
 namespace entente {
@@ -132,8 +131,8 @@ class Transfer {
 
 class Put {
  public:
-  Put(Transfer& transfer, const BlobId& blob, BlobReader reader)
-      : transfer_(transfer), blob_(blob), reader_(std::move(reader)) {}
+  Put(Transfer& transfer, Pace& pace, const BlobId& blob, BlobReader reader)
+      : transfer_(transfer), pace_(pace), blob_(blob), reader_(std::move(reader)) {}
 
   [[nodiscard]] Expected<void> run() {
     Expected<void> moved = transfer_.send(msg::BlobPut{blob_, reader_.size()});
@@ -185,13 +184,13 @@ class Put {
   }
 
   Transfer& transfer_;
+  Pace& pace_;
   const BlobId blob_;
   const BlobReader reader_;
   bool ready_ = false;
   bool stored_ = false;
   std::uint64_t offset_ = 0;
   std::uint64_t credit_ = 0;
-  Pace pace_;
 };
 
 Expected<std::uint64_t> await_size(Transfer& transfer) {
@@ -221,18 +220,16 @@ Expected<void> append_chunk(BlobWriter& writer, const Incoming& incoming) {
   return {};
 }
 
+// Asks for what follows `offset`, with credit for a window or without; returns the blob's size.
+Expected<std::uint64_t> ask(Transfer& transfer, const BlobId& blob, std::uint64_t offset,
+                            std::size_t credit) {
+  return transfer.send(msg::BlobGet{blob, offset, static_cast<std::uint32_t>(credit)})
+      .and_then([&] { return await_size(transfer); });
+}
+
+// Takes the chunks that were asked for.
 Expected<void> receive_into(BlobWriter& writer, Transfer& transfer, const BlobId& blob) {
-  Expected<void> moved = transfer.send(
-      msg::BlobGet{blob, writer.offset(), static_cast<std::uint32_t>(limits::kCreditChunks)});
-  if (moved) {
-    const Expected<std::uint64_t> size = await_size(transfer);
-    if (!size) {
-      return tl::unexpected(size.error());
-    }
-    if (*size != writer.size()) {
-      return protocol_broken("the blob has changed its size");
-    }
-  }
+  Expected<void> moved;
   while (moved && writer.offset() < writer.size()) {
     const Expected<Incoming> incoming = transfer.next();
     if (!incoming) {
@@ -275,14 +272,15 @@ Expected<msg::Welcome> open_data_plane(net::ClientSession& session, const msg::H
   return protocol_broken("it did not answer the greeting");
 }
 
-Expected<void> put_blob(net::ClientSession& session, const BlobStore& store, const BlobId& blob,
-                        const TransferProgress& progress, const StopFlag& stop) {
+Expected<void> put_blob(net::ClientSession& session, Pace& pace, const BlobStore& store,
+                        const BlobId& blob, const TransferProgress& progress,
+                        const StopFlag& stop) {
   Expected<BlobReader> reader = BlobReader::open(store, blob);
   if (!reader) {
     return tl::unexpected(reader.error());
   }
   Transfer transfer(session, blob, progress, stop);
-  return Put(transfer, blob, std::move(*reader)).run();
+  return Put(transfer, pace, blob, std::move(*reader)).run();
 }
 
 Expected<void> get_blob(net::ClientSession& session, BlobStore& store, const BlobId& blob,
@@ -291,22 +289,28 @@ Expected<void> get_blob(net::ClientSession& session, BlobStore& store, const Blo
     return {};
   }
   Transfer transfer(session, blob, progress, stop);
-  // Without credit only the size comes: the space is reserved, and the part that is there already
-  // hashed, before any byte is on its way.
-  const Expected<void> asked = transfer.send(msg::BlobGet{blob, 0, 0});
-  if (!asked) {
-    return asked;
-  }
-  const Expected<std::uint64_t> bytes = await_size(transfer);
+  // The first window may come along with the size: it waits in the session's queue while the space
+  // is reserved. Not so when a part is there already, which is hashed first: then only the size.
+  bool asked = !store.has_partial(blob);
+  const Expected<std::uint64_t> bytes = ask(transfer, blob, 0, asked ? limits::kCreditChunks : 0);
   if (!bytes) {
     return tl::unexpected(bytes.error());
   }
-  for (;;) {
+  for (;; asked = false) {
     Expected<std::unique_ptr<BlobWriter>> writer = store.open_writer(blob, *bytes, Keeping::copy);
     if (!writer) {
       return tl::unexpected(writer.error());
     }
     const bool resumed = (*writer)->offset() > 0;
+    if (!asked || resumed) {
+      const auto size = ask(transfer, blob, (*writer)->offset(), limits::kCreditChunks);
+      if (!size) {
+        return tl::unexpected(size.error());
+      }
+      if (*size != *bytes) {
+        return protocol_broken("the blob has changed its size");
+      }
+    }
     const Expected<void> received = receive_into(**writer, transfer, blob);
     if (!received) {
       return received;

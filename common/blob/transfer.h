@@ -10,6 +10,7 @@
 #include "common/base/blob_id.h"
 #include "common/base/refusal.h"
 #include "common/blob/blob_store.h"
+#include "common/blob/pace.h"
 #include "common/domain/messages.h"
 #include "common/net/client_session.h"
 
@@ -28,10 +29,11 @@ using StopFlag = std::atomic<bool>;
 
 // Returns after BlobStored: the blob is verified and on the broker's disk. Refuses with
 // "transfer_cut" (session ended or nothing moved for kTransferSilenceMax; try again), "stopped", or
-// the broker's own refusal.
-[[nodiscard]] Expected<void> put_blob(net::ClientSession& session, const BlobStore& store,
-                                      const BlobId& blob, const TransferProgress& progress,
-                                      const StopFlag& stop);
+// the broker's own refusal. `pace` is what the session's earlier puts have found out about the
+// line.
+[[nodiscard]] Expected<void> put_blob(net::ClientSession& session, Pace& pace,
+                                      const BlobStore& store, const BlobId& blob,
+                                      const TransferProgress& progress, const StopFlag& stop);
 
 // Returns when the blob is verified and finished in `store` (at once if it is there already).
 [[nodiscard]] Expected<void> get_blob(net::ClientSession& session, BlobStore& store,

@@ -17,10 +17,10 @@ Expected<DataSessions::Taken> DataSessions::take() {
   {
     const std::lock_guard lock(mutex_);
     while (!idle_.empty()) {
-      auto session = std::move(idle_.back().session);
+      Taken taken{std::move(idle_.back().session), std::move(idle_.back().pace), true};
       idle_.pop_back();
-      if (!session->ended()) {
-        return Taken{std::move(session), true};
+      if (!taken.session->ended()) {
+        return taken;
       }
     }
   }
@@ -35,12 +35,12 @@ Expected<DataSessions::Taken> DataSessions::open() const {
   if (const auto welcome = open_data_plane(**session, hello_); !welcome) {
     return tl::unexpected(welcome.error());
   }
-  return Taken{std::move(*session), false};
+  return Taken{std::move(*session), {}, false};
 }
 
-void DataSessions::give_back(std::unique_ptr<net::ClientSession> session, Monotonic now) {
+void DataSessions::give_back(Taken taken, Monotonic now) {
   const std::lock_guard lock(mutex_);
-  idle_.push_back({std::move(session), now});
+  idle_.push_back({std::move(taken.session), std::move(taken.pace), now});
 }
 
 std::optional<Monotonic> DataSessions::close_idle(Monotonic now) {

@@ -1,7 +1,7 @@
 // The site's data sessions: one that has served a transfer is kept for a while for the next.
 //
-// A handshake and a broker's slow start cost more than moving a small model. A session that has
-// ended meanwhile is never handed out. Any thread.
+// A handshake and the first small chunks (common/blob/pace.h) cost more than moving a small model.
+// A session that has ended meanwhile is never handed out. Any thread.
 #pragma once
 
 #include <memory>
@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "common/base/time.h"
+#include "common/blob/pace.h"
 #include "common/domain/messages.h"
 #include "common/net/client_session.h"
 #include "site-agent/service/broker_route.h"
@@ -24,6 +25,7 @@ class DataSessions {
 
   struct Taken {
     std::unique_ptr<net::ClientSession> session;
+    Pace pace;             // of its puts
     bool is_used = false;  // it may have died without having noticed yet
   };
 
@@ -31,7 +33,7 @@ class DataSessions {
   [[nodiscard]] Expected<Taken> take();
   [[nodiscard]] Expected<Taken> open() const;
   // Only a session on which nothing is under way.
-  void give_back(std::unique_ptr<net::ClientSession> session, Monotonic now);
+  void give_back(Taken taken, Monotonic now);
 
   // Ends those that were idle for too long, or have ended. Returns when to look again.
   std::optional<Monotonic> close_idle(Monotonic now);
@@ -39,6 +41,7 @@ class DataSessions {
  private:
   struct Idle {
     std::unique_ptr<net::ClientSession> session;
+    Pace pace;
     Monotonic since{};
   };
 

@@ -62,9 +62,9 @@ void Transfers::download(const BlobId& blob) {
   auto flag = std::make_shared<StopFlag>(false);
   downloads_[blob] = flag;
   pool_.post([this, blob, flag] {
-    const auto move = [&](net::ClientSession& session, const TransferProgress& progress,
+    const auto move = [&](DataSessions::Taken& taken, const TransferProgress& progress,
                           const StopFlag& stop) {
-      return get_blob(session, blobs_, blob, progress, stop);
+      return get_blob(*taken.session, blobs_, blob, progress, stop);
     };
     const auto progress = paced(inbox_, [blob](std::uint64_t done, std::uint64_t total) {
       return event::DownloadMoved{blob, done, total};
@@ -82,7 +82,7 @@ void Transfers::upload(const TaskKey& key, const BlobId& blob) {
   auto flag = std::make_shared<StopFlag>(false);
   uploads_[key] = flag;
   pool_.post([this, key, blob, flag] {
-    const auto move = [&](net::ClientSession& session, const TransferProgress& progress,
+    const auto move = [&](DataSessions::Taken& taken, const TransferProgress& progress,
                           const StopFlag& stop) {
       if (auto sound = still_sound(blobs_, blob); !sound) {
         return sound;
@@ -91,7 +91,7 @@ void Transfers::upload(const TaskKey& key, const BlobId& blob) {
         ENTENTE_FAILPOINT("agent.upload.chunk");
         progress(done, total);
       };
-      return put_blob(session, blobs_, blob, chunk_by_chunk, stop);
+      return put_blob(*taken.session, taken.pace, blobs_, blob, chunk_by_chunk, stop);
     };
     const auto progress = paced(inbox_, [key](std::uint64_t done, std::uint64_t total) {
       return event::UploadMoved{key, done, total};
@@ -137,17 +137,17 @@ Expected<void> Transfers::over_a_session(const Move& move, const TransferProgres
   if (!taken) {
     return tl::unexpected(cut(taken.error()));
   }
-  auto moved = move(*taken->session, progress, stop);
+  auto moved = move(*taken, progress, stop);
   // A kept session may have died with a broker that has been restarted since: no attempt lost.
   if (!moved && moved.error().code == "transfer_cut" && taken->is_used) {
     taken = sessions_.open();
     if (!taken) {
       return tl::unexpected(cut(taken.error()));
     }
-    moved = move(*taken->session, progress, stop);
+    moved = move(*taken, progress, stop);
   }
   if (moved) {
-    sessions_.give_back(std::move(taken->session), system_now().monotonic);
+    sessions_.give_back(std::move(*taken), system_now().monotonic);
   }
   return moved;
 }

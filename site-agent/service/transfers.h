@@ -42,7 +42,7 @@ class Transfers {
  private:
   using Flag = std::shared_ptr<StopFlag>;
   using Move =
-      std::function<Expected<void>(net::ClientSession&, const TransferProgress&, const StopFlag&)>;
+      std::function<Expected<void>(DataSessions::Taken&, const TransferProgress&, const StopFlag&)>;
   [[nodiscard]] Expected<void> over_a_session(const Move& move, const TransferProgress& progress,
                                               const StopFlag& stop);
   [[nodiscard]] std::optional<Refusal> attempt(const Move& move, const TransferProgress& progress,

@@ -91,7 +91,8 @@ void upload(benchmark::State& state) {
   for (auto _ : state) {
     const auto session = net::ClientSession::open(context, dial).value();
     open_data_plane(*session, msg::Hello{}).value();
-    const auto put = put_blob(*session, site, blob, {}, StopFlag{false});
+    Pace pace;
+    const auto put = put_blob(*session, pace, site, blob, {}, StopFlag{false});
     if (!put || !broker.await_arrival()) {
       state.SkipWithError(put ? "the update was refused" : put.error().message.c_str());
       break;

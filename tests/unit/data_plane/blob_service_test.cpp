@@ -100,9 +100,9 @@ class BlobServiceTest : public testing::Test {
     send_rest(session, blob, bytes, next<msg::BlobReady>().offset);
   }
   void send_rest(SessionId session, const BlobId& blob, std::string_view bytes,
-                 std::uint64_t offset) {
+                 std::uint64_t offset, std::size_t chunk_bytes = kChunk) {
     while (offset < bytes.size()) {
-      const std::string_view piece = bytes.substr(offset, kChunk);
+      const std::string_view piece = bytes.substr(offset, chunk_bytes);
       chunk(session, blob, offset, piece);
       offset += piece.size();
       if (offset < bytes.size()) {
@@ -110,6 +110,8 @@ class BlobServiceTest : public testing::Test {
       }
     }
   }
+
+  std::vector<std::size_t> get_all(const BlobId& blob);
 
   BlobId stored(std::string_view bytes) {
     const fs::path file = store_.scratch_path("blob");
@@ -373,6 +375,44 @@ TEST_F(BlobServiceTest, TensorsAreCheckedBeforeTheBlobIsAcknowledged) {
   }
 }
 
+TEST_F(BlobServiceTest, TensorsAreCheckedHoweverTheyArrive) {
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  for (const auto& [values, code] : {std::pair(std::vector<float>{2, 4, 4, 8, 0}, ""),
+                                     std::pair(std::vector<float>{1, 2, 3, 4, nan}, "not_finite"),
+                                     std::pair(std::vector<float>{9, 0, 0, 0, 9}, "norm_too_large"),
+                                     std::pair(std::vector<float>{1, 2, 3, 4}, "layout_mismatch"),
+                                     std::pair(std::vector<float>(6), "layout_mismatch")}) {
+    const std::string bytes = tensor_bytes(values);
+    const BlobId blob = sha256(bytes);
+    for (const std::size_t chunk_bytes : {1UL, 3UL, 4UL, 1000UL}) {
+      for (const std::uint64_t resumed_at : {std::uint64_t{0}, bytes.size() - 6}) {
+        SCOPED_TRACE(std::string(code) + " in chunks of " + std::to_string(chunk_bytes) +
+                     ", resumed at " + std::to_string(resumed_at));
+        grants_.add(PutGrant{kNorth, blob, bytes.size(), layout_of(5), 10});
+        arrived_.clear();
+        tell(1, msg::BlobPut{blob, bytes.size()});
+        EXPECT_EQ(next<msg::BlobReady>().offset, 0U);
+        if (resumed_at > 0) {
+          chunk(1, blob, 0, std::string_view(bytes).substr(0, resumed_at));
+          next<msg::BlobCredit>();
+          tell(1, msg::BlobPut{blob, bytes.size()});
+          EXPECT_EQ(next<msg::BlobReady>().offset, resumed_at);
+        }
+        send_rest(1, blob, bytes, resumed_at, chunk_bytes);
+        ASSERT_EQ(arrived_.size(), 1U);
+        if (arrived_[0].check) {
+          EXPECT_EQ(next<msg::BlobStored>().blob, blob);
+          EXPECT_STREQ(code, "");
+          EXPECT_DOUBLE_EQ(arrived_[0].check->l2_norm, 10);
+          store_.remove(blob);
+        } else {
+          EXPECT_EQ(refusal(), code);
+        }
+      }
+    }
+  }
+}
+
 TEST_F(BlobServiceTest, AFailedCheckNeverRemovesABlobThatWasThereBefore) {
   const std::string model = tensor_bytes({30, 40});
   const BlobId blob = stored(model);
@@ -479,6 +519,42 @@ TEST_F(BlobServiceTest, AGetKeepsToSmallChunksOnASlowLine) {
     now_ += Millis(400);  // 10 KB/s
     tell(1, msg::BlobCredit{blob, 1});
   }
+}
+
+// Serves a whole blob to session 1 over a fast line; returns the sizes of its chunks.
+std::vector<std::size_t> BlobServiceTest::get_all(const BlobId& blob) {
+  std::vector<std::size_t> sizes;
+  tell(1, msg::BlobGet{blob, 0, kWindow});
+  std::uint64_t left = next<msg::BlobSize>().bytes;
+  while (left > 0 && !testing::Test::HasFailure()) {
+    service_->serve_gets(now_);
+    sizes.push_back(sent_.front().payload.size());
+    left -= sizes.back();
+    next<msg::BlobChunk>();
+    tell(1, msg::BlobCredit{blob, 1});
+  }
+  return sizes;
+}
+
+TEST_F(BlobServiceTest, TheNextGetOfASessionGoesOnWithTheChunksOfTheLast) {
+  const BlobId first = stored(std::string(40 * kChunk, 'y'));
+  const BlobId second = stored(std::string(4 * kChunk, 'z'));
+  grants_.add(GetGrant{kNorth, first});
+  grants_.add(GetGrant{kNorth, second});
+  EXPECT_EQ(get_all(first).front(), kFirstChunk);
+  EXPECT_EQ(get_all(second).front(), kChunk);
+}
+
+TEST_F(BlobServiceTest, AGetThatIsAskedForAgainWithChunksUnderWayBeginsSmall) {
+  const BlobId first = stored(std::string(40 * kChunk, 'y'));
+  const BlobId second = stored(std::string(40 * kChunk, 'z'));
+  grants_.add(GetGrant{kNorth, first});
+  grants_.add(GetGrant{kNorth, second});
+  get_all(first);
+  tell(1, msg::BlobGet{second, 0, kWindow});
+  service_->serve_gets(now_);
+  sent_.clear();  // lost, perhaps
+  EXPECT_EQ(get_all(second).front(), kFirstChunk);
 }
 
 TEST_F(BlobServiceTest, CreditForChunksThatWereNeverSentEndsTheSession) {

@@ -192,7 +192,8 @@ class DataPlaneTest : public testing::Test {
 
   Expected<void> put(net::ClientSession& session, const BlobId& blob) {
     Watch watch;
-    return put_blob(session, site_store_, blob, watch.progress(), watch.stop);
+    Pace pace;
+    return put_blob(session, pace, site_store_, blob, watch.progress(), watch.stop);
   }
 
   zmq::context_t zmq_;  // of the clients
@@ -242,14 +243,16 @@ TEST_F(DataPlaneTest, ACutPutResumesWithinOneCreditWindow) {
   {
     const auto session = connect();
     ASSERT_TRUE(session);
-    const auto stopped = put_blob(*session, site_store_, blob, cut.progress(), cut.stop);
+    Pace pace;
+    const auto stopped = put_blob(*session, pace, site_store_, blob, cut.progress(), cut.stop);
     ASSERT_FALSE(stopped);
     EXPECT_EQ(stopped.error().code, "stopped");
   }
   const auto session = connect();
   ASSERT_TRUE(session);
   Watch rest;
-  const auto stored = put_blob(*session, site_store_, blob, rest.progress(), rest.stop);
+  Pace pace;
+  const auto stored = put_blob(*session, pace, site_store_, blob, rest.progress(), rest.stop);
   ASSERT_TRUE(stored) << stored.error().message;
   EXPECT_TRUE(broker_store_.verify(blob));
   const std::uint64_t resumed_at = rest.first - limits::kChunkBytesMin;
