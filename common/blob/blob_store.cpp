@@ -13,6 +13,7 @@
 #include "common/base/check.h"
 #include "common/blob/file.h"
 #include "common/blob/fresh_blobs.h"
+#include "common/blob/removed_files.h"
 #include "common/crypto/digest.h"
 #include "common/crypto/random.h"
 #include "common/runtime/failpoint.h"
@@ -188,6 +189,7 @@ class BlobStore::Impl {
     make_folder(folder_ / "partial");
     fs::remove_all(folder_ / "scratch");
     make_folder(folder_ / "scratch");
+    removed_.emplace(folder_ / "scratch");
   }
 
   [[nodiscard]] fs::path finished(const BlobId& id) const {
@@ -200,6 +202,7 @@ class BlobStore::Impl {
   const std::shared_ptr<BusySet> busy_ = std::make_shared<BusySet>();
   const std::shared_ptr<FreshBlobs> fresh_ = std::make_shared<FreshBlobs>();
   const std::shared_ptr<Shelves> shelves_ = std::make_shared<Shelves>();
+  std::optional<RemovedFiles> removed_;  // once its folder is there
 };
 
 BlobStore::BlobStore(fs::path folder) : impl_(std::make_unique<Impl>(std::move(folder))) {}
@@ -283,7 +286,7 @@ bool BlobStore::vouch_for(const BlobId& id) {
 
 void BlobStore::remove(const BlobId& id) {
   impl_->fresh_->forget(id);
-  fs::remove(path(id));
+  impl_->removed_->take(path(id));
   if (const std::optional<Claim> claim = Claim::take(impl_->busy_, id)) {
     fs::remove(impl_->partial(id));
   }

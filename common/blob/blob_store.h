@@ -69,7 +69,8 @@ class BlobStore {
   [[nodiscard]] bool is_fresh(const BlobId& id) const;
   // Where `vouch_for` puts a damaged blob.
   [[nodiscard]] std::filesystem::path quarantine_path(const BlobId& id) const;
-  // Forgets the blob and, unless it is being written, what an unfinished transfer left of it.
+  // Forgets the blob and, unless it is being written, what an unfinished transfer left of it. Never
+  // waits for the disk to free a large blob.
   void remove(const BlobId& id);
   [[nodiscard]] std::vector<BlobId> list() const;
   // Whether an unfinished transfer of it has left something, or is under way.

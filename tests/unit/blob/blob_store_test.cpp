@@ -289,6 +289,20 @@ TEST_F(BlobStoreTest, AReaderOutlivesTheRemovalOfItsBlob) {
             std::string_view(bytes).substr(1 << 20));
 }
 
+TEST_F(BlobStoreTest, ARemovedBlobIsGoneFromTheDiskWhenItsStoreIs) {
+  {
+    BlobStore store(folder_);
+    for (const std::string bytes : {"one", "two", "three"}) {
+      ASSERT_TRUE(write_all(store, sha256(bytes), bytes));
+      store.remove(sha256(bytes));
+      EXPECT_FALSE(store.has(sha256(bytes)));
+      ASSERT_TRUE(write_all(store, sha256(bytes), bytes)) << "its name is free";
+      store.remove(sha256(bytes));
+    }
+  }
+  EXPECT_TRUE(fs::is_empty(folder_ / "scratch"));
+}
+
 TEST_F(BlobStoreTest, AFolderIsMadeWithThoseAboveItForItsOwnerAlone) {
   for (const auto* written : {"a/b/c", "a/b/d/", "a/./e/../e", "a/b/c"}) {
     make_folder(folder_ / written);

@@ -1,135 +1,14 @@
-#include "broker/data_plane/blob_service.h"
-
+// Greetings and puts.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <cmath>
-#include <deque>
-#include <filesystem>
-#include <fstream>
 #include <limits>
 
-#include "common/crypto/digest.h"
-#include "common/crypto/random.h"
+#include "tests/unit/data_plane/blob_service_fixture.h"
 #include "tests/unit/data_plane/tensors.h"
 
 namespace entente::broker {
 namespace {
-
-namespace fs = std::filesystem;
-
-constexpr std::size_t kChunk = limits::kChunkBytesMax;
-constexpr std::size_t kFirstChunk = limits::kChunkBytesMin;  // of a get
-constexpr std::size_t kWindow = limits::kCreditChunks;
-constexpr char kNorth[] = "site/north";
-
-struct Sent {
-  SessionId session = 0;
-  msg::Data message;
-  std::string payload;
-};
-
-class BlobServiceTest : public testing::Test {
- protected:
-  BlobServiceTest()
-      : folder_(fs::temp_directory_path() / ("entente-service-" + random_hex(8))),
-        store_(folder_),
-        service_(make_service()) {
-    greet(1, kNorth);
-  }
-  ~BlobServiceTest() override {
-    service_.reset();
-    fs::remove_all(folder_);
-  }
-
-  std::unique_ptr<BlobService> make_service() {
-    return std::make_unique<BlobService>(
-        store_, grants_, msg::Welcome{1, 0, "hub", "0.1", {}},
-        BlobService::Outputs{
-            [this](SessionId session, const msg::Data& message,
-                   std::optional<zmq::message_t> payload) {
-              if (queues_are_full_) {
-                return false;
-              }
-              sent_.push_back({session, message, payload ? payload->to_string() : ""});
-              return true;
-            },
-            [this](SessionId session, const std::string&) { closed_.push_back(session); },
-            [this](BlobArrived arrived) { arrived_.push_back(std::move(arrived)); },
-            [this](BlobMoved moved) { moved_.push_back(std::move(moved)); }});
-  }
-
-  void greet(SessionId session, const std::string& peer) {
-    service_->open(session, peer);
-    tell(session, msg::Hello{});
-    ASSERT_EQ(next<msg::Welcome>().session, session);
-  }
-
-  void tell(SessionId session, const msg::Data& message) {
-    service_->receive(session, message, std::nullopt, now_);
-  }
-  void chunk(SessionId session, const BlobId& blob, std::uint64_t offset, std::string_view bytes) {
-    service_->receive(session, msg::BlobChunk{blob, offset},
-                      zmq::message_t(bytes.data(), bytes.size()), now_);
-  }
-
-  // The oldest message that was sent and not looked at yet.
-  template <class Message>
-  Message next() {
-    EXPECT_FALSE(sent_.empty());
-    if (sent_.empty()) {
-      return {};
-    }
-    const auto* message = std::get_if<Message>(&sent_.front().message);
-    EXPECT_NE(message, nullptr) << "message kind " << sent_.front().message.index();
-    const Message result = message ? *message : Message{};
-    sent_.pop_front();
-    return result;
-  }
-  std::string refusal() { return next<msg::BlobRefused>().reason.code; }
-
-  BlobId allow_put(std::string_view bytes, const std::string& peer = kNorth) {
-    const BlobId blob = sha256(bytes);
-    grants_.add(PutGrant{peer, blob, bytes.size(), nullptr, 0});
-    return blob;
-  }
-
-  // Sends all that is missing, as a correct peer would. Leaves the final answer in the queue.
-  void upload(SessionId session, const BlobId& blob, std::string_view bytes) {
-    tell(session, msg::BlobPut{blob, bytes.size()});
-    send_rest(session, blob, bytes, next<msg::BlobReady>().offset);
-  }
-  void send_rest(SessionId session, const BlobId& blob, std::string_view bytes,
-                 std::uint64_t offset, std::size_t chunk_bytes = kChunk) {
-    while (offset < bytes.size()) {
-      const std::string_view piece = bytes.substr(offset, chunk_bytes);
-      chunk(session, blob, offset, piece);
-      offset += piece.size();
-      if (offset < bytes.size()) {
-        EXPECT_EQ(next<msg::BlobCredit>().chunks, 1U);
-      }
-    }
-  }
-
-  std::vector<std::size_t> get_all(const BlobId& blob);
-
-  BlobId stored(std::string_view bytes) {
-    const fs::path file = store_.scratch_path("blob");
-    std::ofstream(file, std::ios::binary) << bytes;
-    return store_.adopt(file);
-  }
-
-  fs::path folder_;
-  BlobStore store_;
-  GrantBook grants_;
-  Monotonic now_{};
-  bool queues_are_full_ = false;
-  std::deque<Sent> sent_;
-  std::vector<SessionId> closed_;
-  std::vector<BlobArrived> arrived_;
-  std::vector<BlobMoved> moved_;
-  std::unique_ptr<BlobService> service_;
-};
 
 TEST_F(BlobServiceTest, StoresAGrantedBlob) {
   const std::string bytes(3 * kChunk + 17, 'x');
@@ -321,26 +200,6 @@ TEST_F(BlobServiceTest, AStoredBlobThatIsDamagedIsPutAsideAndSentAgain) {
   EXPECT_TRUE(fs::exists(store_.quarantine_path(blob)));
 }
 
-TEST_F(BlobServiceTest, ADamagedBlobIsNeverServedToItsEnd) {
-  std::string bytes(2 * kFirstChunk + 3, 'y');
-  BlobStore earlier(folder_);  // another process's: this one has not hashed the blob
-  std::ofstream(earlier.scratch_path("blob"), std::ios::binary) << bytes;
-  const BlobId blob = earlier.adopt(earlier.scratch_path("blob"));
-  bytes[7] = 'x';
-  std::ofstream(store_.path(blob), std::ios::binary) << bytes;
-  grants_.add(GetGrant{kNorth, blob});
-  tell(1, msg::BlobGet{blob, 0, 8});
-  next<msg::BlobSize>();
-  while (service_->serve_gets(now_)) {
-  }
-  next<msg::BlobChunk>();
-  next<msg::BlobChunk>();
-  EXPECT_EQ(refusal(), "blob_damaged");
-  EXPECT_TRUE(sent_.empty());
-  EXPECT_FALSE(store_.has(blob));
-  EXPECT_TRUE(fs::exists(store_.quarantine_path(blob)));
-}
-
 TEST_F(BlobServiceTest, TensorsAreCheckedBeforeTheBlobIsAcknowledged) {
   struct Case {
     std::string bytes;
@@ -457,131 +316,6 @@ TEST_F(BlobServiceTest, ASessionHasFewTransfersAtATime) {
   }
 }
 
-TEST_F(BlobServiceTest, AGetIsServedWithinItsCredit) {
-  const std::string bytes(4 * kFirstChunk + 100, 'y');
-  const BlobId blob = stored(bytes);
-  grants_.add(GetGrant{kNorth, blob});
-  tell(1, msg::BlobGet{blob, 10, 3});
-  EXPECT_EQ(next<msg::BlobSize>().bytes, bytes.size());
-  while (service_->serve_gets(now_)) {
-  }
-  ASSERT_EQ(sent_.size(), 3U);
-  std::uint64_t offset = 10;
-  std::string got = bytes.substr(0, 10);
-  const auto take = [&] {
-    got += sent_.front().payload;
-    EXPECT_EQ(next<msg::BlobChunk>().offset, offset);
-    offset = got.size();
-  };
-  while (!sent_.empty()) {
-    take();
-  }
-  tell(1, msg::BlobCredit{blob, 3});
-  while (service_->serve_gets(now_)) {
-  }
-  ASSERT_EQ(sent_.size(), 2U);
-  while (!sent_.empty()) {
-    take();
-  }
-  EXPECT_EQ(got, bytes);
-  tell(1, msg::BlobCredit{blob, 2});
-  EXPECT_TRUE(closed_.empty()) << "credit for the last chunks comes after the end";
-}
-
-TEST_F(BlobServiceTest, AGetBeginsWithSmallChunksAndGrowsOnAFastLine) {
-  const BlobId blob = stored(std::string(40 * kChunk, 'y'));
-  grants_.add(GetGrant{kNorth, blob});
-  tell(1, msg::BlobGet{blob, 0, kWindow});
-  next<msg::BlobSize>();
-  std::vector<std::size_t> sizes;
-  while (sizes.empty() || sizes.back() < kChunk) {
-    service_->serve_gets(now_);
-    ASSERT_FALSE(sent_.empty());
-    sizes.push_back(sent_.front().payload.size());
-    next<msg::BlobChunk>();
-    tell(1, msg::BlobCredit{blob, 1});
-  }
-  EXPECT_EQ(sizes.front(), kFirstChunk);
-  EXPECT_TRUE(std::is_sorted(sizes.begin(), sizes.end()));
-}
-
-TEST_F(BlobServiceTest, AGetKeepsToSmallChunksOnASlowLine) {
-  const BlobId blob = stored(std::string(kChunk, 'y'));
-  grants_.add(GetGrant{kNorth, blob});
-  tell(1, msg::BlobGet{blob, 0, kWindow});
-  next<msg::BlobSize>();
-  for (int i = 0; i < 100; ++i) {
-    while (service_->serve_gets(now_)) {
-    }
-    ASSERT_FALSE(sent_.empty());
-    EXPECT_EQ(sent_.front().payload.size(), kFirstChunk);
-    next<msg::BlobChunk>();
-    now_ += Millis(400);  // 10 KB/s
-    tell(1, msg::BlobCredit{blob, 1});
-  }
-}
-
-// Serves a whole blob to session 1 over a fast line; returns the sizes of its chunks.
-std::vector<std::size_t> BlobServiceTest::get_all(const BlobId& blob) {
-  std::vector<std::size_t> sizes;
-  tell(1, msg::BlobGet{blob, 0, kWindow});
-  std::uint64_t left = next<msg::BlobSize>().bytes;
-  while (left > 0 && !testing::Test::HasFailure()) {
-    service_->serve_gets(now_);
-    sizes.push_back(sent_.front().payload.size());
-    left -= sizes.back();
-    next<msg::BlobChunk>();
-    tell(1, msg::BlobCredit{blob, 1});
-  }
-  return sizes;
-}
-
-TEST_F(BlobServiceTest, TheNextGetOfASessionGoesOnWithTheChunksOfTheLast) {
-  const BlobId first = stored(std::string(40 * kChunk, 'y'));
-  const BlobId second = stored(std::string(4 * kChunk, 'z'));
-  grants_.add(GetGrant{kNorth, first});
-  grants_.add(GetGrant{kNorth, second});
-  EXPECT_EQ(get_all(first).front(), kFirstChunk);
-  EXPECT_EQ(get_all(second).front(), kChunk);
-}
-
-TEST_F(BlobServiceTest, AGetThatIsAskedForAgainWithChunksUnderWayBeginsSmall) {
-  const BlobId first = stored(std::string(40 * kChunk, 'y'));
-  const BlobId second = stored(std::string(40 * kChunk, 'z'));
-  grants_.add(GetGrant{kNorth, first});
-  grants_.add(GetGrant{kNorth, second});
-  get_all(first);
-  tell(1, msg::BlobGet{second, 0, kWindow});
-  service_->serve_gets(now_);
-  sent_.clear();  // lost, perhaps
-  EXPECT_EQ(get_all(second).front(), kFirstChunk);
-}
-
-TEST_F(BlobServiceTest, CreditForChunksThatWereNeverSentEndsTheSession) {
-  const BlobId blob = stored(std::string(20 * kChunk, 'y'));
-  grants_.add(GetGrant{kNorth, blob});
-  tell(1, msg::BlobGet{blob, 0, 1000});
-  while (service_->serve_gets(now_)) {
-  }
-  EXPECT_EQ(sent_.size(), 1 + kWindow) << "a claimed credit is cut to the window";
-  tell(1, msg::BlobCredit{blob, static_cast<std::uint32_t>(kWindow + 1)});
-  EXPECT_THAT(closed_, testing::ElementsAre(1));
-}
-
-TEST_F(BlobServiceTest, ManyGetsShareWhatMayBeUnderWay) {
-  constexpr SessionId kSites = 16;
-  const BlobId blob = stored(std::string(20 * kChunk, 'y'));
-  for (SessionId session = 2; session < 2 + kSites; ++session) {
-    greet(session, "site/" + std::to_string(session));
-    grants_.add(GetGrant{"site/" + std::to_string(session), blob});
-    tell(session, msg::BlobGet{blob, 0, kWindow});
-    next<msg::BlobSize>();
-  }
-  while (service_->serve_gets(now_)) {
-  }
-  EXPECT_EQ(sent_.size(), limits::kChunksUnderWayMax);
-}
-
 TEST_F(BlobServiceTest, ManyPutsShareWhatMayBeUnderWay) {
   constexpr SessionId kSites = 16;
   std::uint32_t last = kWindow;
@@ -595,56 +329,6 @@ TEST_F(BlobServiceTest, ManyPutsShareWhatMayBeUnderWay) {
     last = next<msg::BlobReady>().credit;
   }
   EXPECT_EQ(last, limits::kChunksUnderWayMax / kSites);
-}
-
-TEST_F(BlobServiceTest, GetsTakeTurns) {
-  const BlobId blob = stored(std::string(8 * kChunk, 'y'));
-  for (SessionId session : {2, 3, 4}) {
-    greet(session, "site/" + std::to_string(session));
-    grants_.add(GetGrant{"site/" + std::to_string(session), blob});
-    tell(session, msg::BlobGet{blob, 0, 8});
-    next<msg::BlobSize>();
-  }
-  EXPECT_TRUE(service_->serve_gets(now_));
-  std::map<SessionId, int> served;
-  for (const Sent& sent : sent_) {
-    ++served[sent.session];
-  }
-  EXPECT_THAT(served,
-              testing::ElementsAre(testing::Pair(2, 2), testing::Pair(3, 2), testing::Pair(4, 2)));
-}
-
-TEST_F(BlobServiceTest, AGetOfAMissingBlobOrFromBeyondItsEndIsNotServed) {
-  const BlobId missing = sha256("missing");
-  grants_.add(GetGrant{kNorth, missing});
-  tell(1, msg::BlobGet{missing, 0, 8});
-  EXPECT_EQ(refusal(), "blob_missing");
-  const BlobId blob = stored("12345");
-  grants_.add(GetGrant{kNorth, blob});
-  tell(1, msg::BlobGet{blob, 6, 8});
-  EXPECT_THAT(closed_, testing::ElementsAre(1));
-}
-
-TEST_F(BlobServiceTest, ARevokedGetIsRefusedAtItsNextMessage) {
-  const BlobId blob = stored(std::string(20 * kChunk, 'y'));
-  grants_.add(GetGrant{kNorth, blob});
-  tell(1, msg::BlobGet{blob, 0, 1});
-  service_->serve_gets(now_);
-  sent_.clear();
-  grants_.revoke(kNorth, blob);
-  tell(1, msg::BlobCredit{blob, 1});
-  EXPECT_EQ(refusal(), "not_granted");
-  EXPECT_FALSE(service_->serve_gets(now_));
-  EXPECT_TRUE(sent_.empty());
-}
-
-TEST_F(BlobServiceTest, ASessionThatTakesNothingIsClosed) {
-  const BlobId blob = stored(std::string(4 * kChunk, 'y'));
-  grants_.add(GetGrant{kNorth, blob});
-  tell(1, msg::BlobGet{blob, 0, 8});
-  queues_are_full_ = true;
-  EXPECT_FALSE(service_->serve_gets(now_));
-  EXPECT_THAT(closed_, testing::ElementsAre(1));
 }
 
 TEST_F(BlobServiceTest, ProgressIsReportedAtMostOnceASecond) {
