@@ -11,23 +11,19 @@
 //  - A result is in the outbox (journal and blob store) before it is announced, and stays there
 //    until the broker's verdict. Losing the session or the process therefore loses no work.
 //  - What topk leaves out of an update is kept with it, in the same step, and counts once the
-//  broker
-//    has accepted the update. So a round starts from the residual of the last accepted round before
-//    it, also when it is trained again, and waits with its update until there is no doubt which
-//    that is.
+//    broker has accepted the update. So a round starts from the residual of the last accepted round
+//    before it, also when it is trained again, and waits with its update until there is no doubt
+//    which that is.
 //  - Training goes on while the session is down. After Welcome everything open is said again;
 //    every message is idempotent by its key.
 //  - Nothing sent while the session is down is queued: the broker repeats its offers.
 //  - What the policy does not allow now, but may later (hours, the day's rounds, people's
-//  approval),
-//    waits: an offer unanswered, a task unstarted. The broker hears why. A task that runs is not
-//    interrupted when its hours end.
+//    approval), waits: an offer unanswered, a task unstarted. The broker hears why. A task that
+//    runs is not interrupted when its hours end.
 //  - An approval binds one spec's digest and expires; the journal has who gave it and why. Without
-//  a
-//    readable one there is none.
+//    a readable one there is none.
 //  - While the site is paused nothing is computed and nothing leaves but the word that it is.
-//  Pausing
-//    drops running tasks, keeps promises and finished results, and outlives a restart.
+//    Pausing drops running tasks, keeps promises and finished results, and outlives a restart.
 //
 // Pure: `step` is a function of the state, the event and `now`; jitter comes from a seed. Used by
 // the agent's loop thread only.

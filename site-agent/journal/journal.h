@@ -4,9 +4,9 @@
 //
 //  - All rows of one step are one transaction, committed before the step speaks to anyone.
 //  - Promises, results, residuals, decisions and spent rounds carry a seal (seals.h). A row whose
-//  seal
-//    is broken has changed on the disk: it is removed and never used. A spent round that is removed
-//    so counts against the site's limits as long as the process lives: a limit fails closed.
+//    seal is broken has changed on the disk: it is removed and never used. A spent round that is
+//    removed so counts against the site's limits as long as the process lives: a limit fails
+//    closed.
 //  - `decision` is the record of who approved or denied which job and why; never deleted.
 //  - `sent` is the institution's own ledger: a row per result that was announced, never deleted, in
 //    words and numbers that need no Entente to be read (docs/agent-config.md has the columns).
