@@ -19,13 +19,21 @@ struct ModelArguments {
   std::filesystem::path output;
 };
 
-// "fashion-mnist-1" is the newest version, "fashion-mnist-1@3" that of round 3.
-Expected<msg::ShowModel> parse_model(const std::string& text) {
+struct ModelName {
+  JobId job;
+  std::optional<Round> version;  // none: the newest
+  bool is_best = false;
+};
+
+// "fashion-mnist-1" is the newest version, "fashion-mnist-1@3" that of round 3,
+// "fashion-mnist-1@best" the one that did best where it was evaluated.
+Expected<ModelName> parse_model(const std::string& text) {
   const auto at = text.find('@');
   const auto job = JobId::parse(text.substr(0, at));
   std::optional<Round> version;
   bool is_legal = job.has_value();
-  if (at != std::string::npos) {
+  const bool is_best = at != std::string::npos && text.substr(at) == "@best";
+  if (at != std::string::npos && !is_best) {
     Round number = 0;
     const auto* end = text.data() + text.size();
     const auto parsed = std::from_chars(text.data() + at + 1, end, number);
@@ -34,9 +42,47 @@ Expected<msg::ShowModel> parse_model(const std::string& text) {
   }
   if (!is_legal) {
     return refuse("model_unknown", fmt::format("\"{}\" is no model", text),
-                  "write the job's id, or job@round; list them with: entente model list");
+                  "write the job's id, job@round or job@best; list them with: entente model list");
   }
-  return msg::ShowModel{*job, version};
+  return ModelName{*job, version, is_best};
+}
+
+// The round whose model was evaluated best: by accuracy where that was measured, by loss otherwise.
+// Of equal ones the earlier.
+std::optional<Round> best_round(const JobView& job) {
+  std::optional<Round> best;
+  double best_score = 0;
+  for (const auto& round : job.rounds) {
+    const auto& metrics = round.evaluate_metrics;
+    const auto accuracy = metrics.find("accuracy");
+    const auto loss = metrics.find("loss");
+    if (!round.model || (accuracy == metrics.end() && loss == metrics.end())) {
+      continue;
+    }
+    const double score = accuracy != metrics.end() ? accuracy->second : -loss->second;
+    if (!best || score > best_score) {
+      best = round.round;
+      best_score = score;
+    }
+  }
+  return best;
+}
+
+Expected<ModelView> find_model(BrokerClient& client, const ModelName& name) {
+  msg::ShowModel query{name.job, name.version};
+  if (name.is_best) {
+    const auto job = client.ask<JobView>(msg::ShowJob{name.job});
+    if (!job) {
+      return tl::unexpected(job.error());
+    }
+    query.version = best_round(*job);
+    if (!query.version) {
+      return refuse("model_unknown",
+                    fmt::format("no model of {} has been evaluated", name.job.str()),
+                    "give the job an [evaluate] table, or name a round: job@round");
+    }
+  }
+  return client.ask<ModelView>(query);
 }
 
 void print_models(const std::vector<ModelView>& models) {
@@ -81,9 +127,24 @@ void print_receipt(const ModelView& model) {
 }
 
 ExitCode show(const Options& options, const ModelArguments& arguments) {
-  const auto query = parse_model(arguments.model);
-  return query ? ask_and_print<ModelView>(options, *query, print_receipt)
-               : print_refusal(options, query.error());
+  const auto name = parse_model(arguments.model);
+  if (!name) {
+    return print_refusal(options, name.error());
+  }
+  auto client = BrokerClient::connect(options);
+  if (!client) {
+    return print_refusal(options, client.error());
+  }
+  const auto model = find_model(*client, *name);
+  if (!model) {
+    return print_refusal(options, model.error());
+  }
+  if (options.json) {
+    print_json(to_json(*model));
+  } else {
+    print_receipt(*model);
+  }
+  return ExitCode::done;
 }
 
 // A download of gigabytes must not end in front of a place that cannot take it.
@@ -102,9 +163,9 @@ Expected<void> check_output(const std::filesystem::path& output) {
 }
 
 ExitCode pull(const Options& options, const ModelArguments& arguments) {
-  const auto query = parse_model(arguments.model);
-  if (!query) {
-    return print_refusal(options, query.error());
+  const auto name = parse_model(arguments.model);
+  if (!name) {
+    return print_refusal(options, name.error());
   }
   if (const auto writable = check_output(arguments.output); !writable) {
     return print_refusal(options, writable.error());
@@ -113,7 +174,7 @@ ExitCode pull(const Options& options, const ModelArguments& arguments) {
   if (!client) {
     return print_refusal(options, client.error());
   }
-  const auto model = client->ask<ModelView>(*query);
+  const auto model = find_model(*client, *name);
   if (!model) {
     return print_refusal(options, model.error());
   }
@@ -143,13 +204,13 @@ void add_model_command(CLI::App& app, const Options& options, Action& chosen) {
   });
 
   auto* show_command = model->add_subcommand("show", "Show a model's receipt");
-  show_command->add_option("MODEL", arguments->model, "job id, or job@round")->required();
+  show_command->add_option("MODEL", arguments->model, "job id, job@round or job@best")->required();
   show_command->callback([&options, &chosen, arguments] {
     chosen = [&options, arguments] { return show(options, *arguments); };
   });
 
   auto* pull_command = model->add_subcommand("pull", "Download a model as a safetensors file");
-  pull_command->add_option("MODEL", arguments->model, "job id, or job@round")->required();
+  pull_command->add_option("MODEL", arguments->model, "job id, job@round or job@best")->required();
   pull_command->add_option("-o,--output", arguments->output, "the file to write")->required();
   pull_command->callback([&options, &chosen, arguments] {
     chosen = [&options, arguments] { return pull(options, *arguments); };

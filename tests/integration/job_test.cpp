@@ -79,6 +79,15 @@ TEST_F(Job, CompletesAndItsModelIsReadableByAnybody) {
             "classes.weight F32 [3, 16]\nclasses.bias F32 [3]\n");
 }
 
+TEST_F(Job, ThatIsNotEvaluatedHasNoBestModel) {
+  JobFile file;
+  file.evaluates = false;
+  const auto id = consortium_.complete(file);
+  const auto refused = consortium_.entente({"model", "pull", id + "@best", "-o", "best"});
+  EXPECT_EQ(refused.code, 1);
+  EXPECT_THAT(refused.err, HasSubstr("no model of " + id + " has been evaluated"));
+}
+
 TEST_F(Job, IsShownWithItsSitesRoundsAndModels) {
   const auto id = consortium_.complete({});
   const auto job = consortium_.ask({"job", "show", id});
@@ -104,6 +113,15 @@ TEST_F(Job, IsShownWithItsSitesRoundsAndModels) {
   EXPECT_EQ(models[2]["version"], 2);
   EXPECT_EQ(models[2]["parent"], models[1]["blob"]);
   EXPECT_EQ(models[1]["parent"], models[0]["blob"]);
+
+  int best = 0;
+  for (int round = 1; round <= 2; ++round) {
+    const auto accuracy = [&](int number) {
+      return job["rounds_done"][number]["evaluate_metrics"].value("accuracy", -1.0);
+    };
+    best = accuracy(round) > accuracy(best) ? round : best;
+  }
+  EXPECT_EQ(consortium_.ask({"model", "show", id + "@best"})["version"], best);
 
   const auto receipt = consortium_.ask({"model", "show", id + "@2"});
   ASSERT_EQ(receipt["contributions"].size(), 2U);
