@@ -318,7 +318,9 @@ void lose_update(Step& step, Job& job, Task& task) {
   const auto key = task.row.key;
   const auto blob = std::exchange(task.row.result, {}).blob;
   end_task(step, job, task, TaskState::lost, "its update was damaged on the broker's disk");
-  job.parts.at(key.site).row.updates_accepted -= 1;
+  auto& part = job.parts.at(key.site);
+  part.row.updates_accepted -= 1;
+  part.accepted_key.reset();
   note_failure(step, job, key, JobEventKind::task_lost, task.row.reason);
   step.audit("broker", "update.lose", fmt::format("job/{}/{}", job.id().str(), key.round),
              fmt::format("site/{} {}", key.site.str(), blob->hex()));

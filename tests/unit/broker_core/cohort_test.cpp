@@ -204,6 +204,20 @@ TEST(Cohort, AnUpdateThatIsDamagedAtItsMergeIsAskedForAgain) {
               ElementsAre("east", "north", "south"));
 }
 
+TEST(Cohort, AnUpdateThatIsDamagedIsNoLongerAcceptedWhenTheRoundWentOnWithoutIt) {
+  WithoutReplacement it;
+  it.finish_round_without_south();
+  it.deliver(it.south, it.train("south"), blob(3));
+  it.on(MergeFinished{it.id, 1, refuse("update_damaged", "no"), {SiteId::literal("north")}});
+  const auto again = it.train("north", 1, 2);
+  const auto effects = it.hear(it.north, msg::TaskFailed{again, {{"broken", "no", "", {}}, false}});
+  EXPECT_THAT(sites_of(all<StartMerge>(effects)), ElementsAre("east", "south"));
+  it.merged(it.id, 1, blob(101));
+  const auto old =
+      sent<msg::ResultVerdict>(it.announce(it.north, it.train("north"), blob(2)), it.north);
+  EXPECT_EQ(old.at(0).refusal->code, "stale");
+}
+
 TEST(OwnSleep, OfTheBrokerBlamesNoSite) {
   WithoutReplacement it;
   it.finish_round_without_south();
