@@ -71,6 +71,10 @@ void AgentCore::on(const event::UploadEnded& event) {
   if (!event.refusal) {
     outgoing.backoff.reset();
   } else if (event.refusal->code == "transfer_cut") {
+    warn("upload_cut",
+         fmt::format("round {}: the upload was cut and goes on from there: {}", event.key.round,
+                     event.refusal->message),
+         event.key.job.str());
     // Without a grant of this session the next announcement brings one.
     if (outgoing.granted) {
       outgoing.retry_at = now_.monotonic + outgoing.backoff.next(jitter_);

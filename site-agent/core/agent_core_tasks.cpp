@@ -377,6 +377,11 @@ void AgentCore::on(const event::DownloadEnded& event) {
   } else if (event.refusal->code == "transfer_cut" || event.refusal->code == "not_granted") {
     // A broker that has been restarted grants the model again with its offers, which may come
     // after this site has asked: that costs no attempt.
+    if (event.refusal->code == "transfer_cut") {
+      warn("download_cut",
+           fmt::format("the download of model {} was cut and goes on from there: {}",
+                       event.blob.short_hex(), event.refusal->message));
+    }
     state.retry_at = now_.monotonic + state.backoff.next(jitter_);
   } else {
     fetches_.erase(found);

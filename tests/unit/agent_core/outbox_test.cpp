@@ -64,10 +64,12 @@ TEST(Outbox, ARepeatedVerdictIsIgnored) {
   EXPECT_TRUE(s.hear(msg::ResultVerdict{s.order.key, std::nullopt}).empty());
 }
 
-TEST(Outbox, ACutUploadIsTriedAgainAfterAPause) {
+TEST(Outbox, ACutUploadIsToldAndTriedAgainAfterAPause) {
   Finished s;
   s.hear(msg::ResultGrant{s.order.key, blob(101)});
-  EXPECT_FALSE(has<effect::Upload>(s.on(event::UploadEnded{s.order.key, kCut})));
+  const Effects cut = s.on(event::UploadEnded{s.order.key, kCut});
+  EXPECT_FALSE(has<effect::Upload>(cut));
+  EXPECT_EQ(all<effect::Note>(cut).at(0).event, "upload_cut");
   EXPECT_TRUE(has<effect::Upload>(s.sleep()));
 }
 

@@ -292,12 +292,14 @@ TEST(Slots, AllowAsManyJobsAsTheSiteSaysButOneTaskPerJob) {
   EXPECT_TRUE(has<effect::RunTask>(s.begin(Scenario::train(1, 1, "lung-2"))));
 }
 
-TEST(Download, IsTriedAgainAfterACutWithAPause) {
+TEST(Download, ThatIsCutIsToldAndTriedAgainAfterAPause) {
   Scenario s;
   s.start();
   s.enrol();
   s.hear(msg::TaskOffer{Scenario::train(1)});
-  EXPECT_FALSE(has<effect::Download>(s.on(event::DownloadEnded{blob(1), kCut})));
+  const Effects cut = s.on(event::DownloadEnded{blob(1), kCut});
+  EXPECT_FALSE(has<effect::Download>(cut));
+  EXPECT_EQ(all<effect::Note>(cut).at(0).event, "download_cut");
   ASSERT_TRUE(s.core.wake_at());
   EXPECT_GE(*s.core.wake_at() - s.now.monotonic, limits::kBackoffMin);
   EXPECT_TRUE(has<effect::Download>(s.sleep()));
