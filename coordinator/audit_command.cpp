@@ -19,6 +19,7 @@ namespace {
 struct AuditArguments {
   std::string job;
   std::uint32_t last = 50;
+  bool all = false;
   std::string from;
 };
 
@@ -36,7 +37,36 @@ void print_entries(const std::vector<AuditEntry>& entries) {
   print_table(rows);
 }
 
+// The whole log from its first entry, a page after the other.
+ExitCode show_all(const Options& options) {
+  auto client = BrokerClient::connect(options);
+  if (!client) {
+    return print_refusal(options, client.error());
+  }
+  std::vector<AuditEntry> entries;
+  for (;;) {
+    const auto page = client->ask<std::vector<AuditEntry>>(
+        msg::ReadAudit{entries.empty() ? 0 : entries.back().seq});
+    if (!page) {
+      return print_refusal(options, page.error());
+    }
+    if (page->empty()) {
+      break;
+    }
+    entries.insert(entries.end(), page->begin(), page->end());
+  }
+  if (options.json) {
+    print_json(to_json(entries));
+  } else {
+    print_entries(entries);
+  }
+  return ExitCode::done;
+}
+
 ExitCode show(const Options& options, const AuditArguments& arguments) {
+  if (arguments.all) {
+    return show_all(options);
+  }
   msg::ShowAudit query{std::nullopt, arguments.last};
   if (!arguments.job.empty()) {
     query.job = JobId::parse(arguments.job);
@@ -161,8 +191,12 @@ void add_audit_command(CLI::App& app, const Options& options, Action& chosen) {
 
   auto* show_command = audit->add_subcommand("show", "Show the newest entries");
   show_command->add_option("--job", arguments->job, "what concerns this job and its models");
-  show_command->add_option("--last", arguments->last, "how many (default: 50)")
-      ->check(CLI::Range(1, 500));
+  auto* last = show_command->add_option("--last", arguments->last, "how many (default: 50)")
+                   ->check(CLI::Range(1, 500));
+  show_command
+      ->add_flag("--all", arguments->all, "every entry from the first (auditors, operators)")
+      ->excludes(last)
+      ->excludes("--job");
   show_command->callback([&options, &chosen, arguments] {
     chosen = [&options, arguments] { return show(options, *arguments); };
   });

@@ -40,7 +40,7 @@ std::string describe(const Explanation& explanation) {
     text += fmt::format("  needed       {}\n", change);
   }
   if (!explanation.reserved.empty()) {
-    text += fmt::format("  reserved     free slots of {} are kept for it\n",
+    text += fmt::format("  reserved     the next free slots of {} are kept for it\n",
                         names(explanation.reserved));
   }
   if (!explanation.ahead.empty()) {

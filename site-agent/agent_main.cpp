@@ -73,7 +73,7 @@ void add_people_commands(CLI::App& app, Options& options) {
   add_people_command(app, "pending", "List the jobs that wait for approval here", options);
   add_people_command(app, "status", "Show what the running agent does", options);
   auto* approve = add_people_command(app, "approve", "Approve a job that waits", options);
-  auto* deny = add_people_command(app, "deny", "Deny a job that waits", options);
+  auto* deny = add_people_command(app, "deny", "Deny a job that waits or runs here", options);
   auto* pause = add_people_command(app, "pause", "Stop all work of this site at once", options);
   add_people_command(app, "resume", "Go on after a pause", options);
   for (auto* command : {approve, deny}) {
@@ -87,7 +87,7 @@ void add_people_commands(CLI::App& app, Options& options) {
   approve->add_option("--for", options.hold, "how long it holds: \"12h\", \"7d\" (default)");
 }
 
-int run_people_command(const entente::agent::AgentConfig& config, Options& options) {
+int run_people_command(Options& options) {
   if (!options.hold.empty()) {
     const auto hold = entente::parse_duration(options.hold);
     if (!hold || *hold <= entente::Millis{0} || *hold > kApprovalMax) {
@@ -97,7 +97,11 @@ int run_people_command(const entente::agent::AgentConfig& config, Options& optio
     }
     options.people.hold = *hold;
   }
-  const auto text = entente::agent::run_people_command(config, options.people, options.json);
+  const auto data_dir = entente::agent::read_data_dir(options.config_file);
+  if (!data_dir) {
+    return report(data_dir.error());
+  }
+  const auto text = entente::agent::run_people_command(*data_dir, options.people, options.json);
   if (!text) {
     return report(text.error());
   }
@@ -121,9 +125,8 @@ int main(int argc, char** argv) {
   auto* datasets_command = add_command(
       app, "datasets", "Show this site's datasets and how their classes are spread", options);
   datasets_command->add_flag("--json", options.json, "print JSON");
-  auto* sent_command =
-      add_command(app, "sent", "Show the ledger of what has left the house", options);
-  sent_command->add_flag("--json", options.json, "print JSON");
+  add_command(app, "sent", "Show the ledger of what has left the house", options)
+      ->add_flag("--json", options.json, "print JSON");
   add_people_commands(app, options);
   try {
     app.parse(argc, argv);
@@ -131,6 +134,9 @@ int main(int argc, char** argv) {
     return app.exit(error) == 0 ? 0 : 2;
   }
 
+  if (!options.people.verb.empty()) {
+    return run_people_command(options);
+  }
   const auto config = entente::agent::read_agent_config(options.config_file);
   if (!config) {
     return report(config.error());
@@ -143,8 +149,5 @@ int main(int argc, char** argv) {
     std::fputs(shown.text.c_str(), stdout);
     return shown.all_readable ? 0 : 1;
   }
-  if (sent_command->parsed()) {
-    return show_sent(*config, options);
-  }
-  return run_people_command(*config, options);
+  return show_sent(*config, options);
 }

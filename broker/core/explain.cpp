@@ -145,8 +145,12 @@ void add_changes_of_sites(const Job& job, const Wait& wait, Explanation& explain
     must(SiteStanding::asked, "accept");
   }
   if (job.spec().sites.min > 1) {
-    explained.changes.push_back(
-        fmt::format("or submit it with a lower sites.min than {}", job.spec().sites.min));
+    auto lower = fmt::format("submit it with a lower sites.min than {}", job.spec().sites.min);
+    if (explained.changes.empty()) {
+      explained.changes.push_back(std::move(lower));
+    } else {
+      explained.changes.back() += ", or " + lower;
+    }
   }
 }
 

@@ -272,9 +272,9 @@ std::optional<Refusal> find_impossibility(const JobSpec& spec, const State& stat
   }
   const auto result = match(spec, state);
   if (result.eligible.empty()) {
-    return Refusal{
-        "no_site_fits", "no site of this consortium can run the job\n" + describe(result.excluded),
-        "change the model's input or the dataset to what a site has: entente dataset list"};
+    return Refusal{"no_site_fits",
+                   "no site of this consortium can run the job\n" + describe(result.excluded),
+                   "ask for less, or for what a site has: entente site list, entente dataset list"};
   }
   for (const auto& exclusion : result.excluded) {
     const auto& mandatory = spec.sites.mandatory;

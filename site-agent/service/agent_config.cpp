@@ -280,6 +280,19 @@ Policy read_policy(TomlReader table) {
 
 }  // namespace
 
+Expected<fs::path> read_data_dir(const fs::path& file) {
+  auto toml = TomlFile::parse_file(file);
+  if (!toml) {
+    return tl::unexpected(toml.error());
+  }
+  const auto data_dir = toml->root().string("data_dir", "");
+  if (data_dir.empty()) {
+    return refuse("config_invalid", fmt::format("{}: \"data_dir\" is missing", file.string()),
+                  "docs/agent-config.md explains every key");
+  }
+  return absolute_from(fs::absolute(file).parent_path(), data_dir);
+}
+
 Expected<AgentConfig> read_agent_config(const fs::path& file) {
   auto toml = TomlFile::parse_file(file);
   if (!toml) {

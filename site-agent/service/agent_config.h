@@ -46,4 +46,8 @@ struct AgentConfig {
 // Refuses with "config_invalid", a line for every problem of the file.
 [[nodiscard]] Expected<AgentConfig> read_agent_config(const std::filesystem::path& file);
 
+// Where the agent of this file keeps its data, whatever else may be wrong with the file: that is
+// enough to reach a running agent, and people must be able to stop it.
+[[nodiscard]] Expected<std::filesystem::path> read_data_dir(const std::filesystem::path& file);
+
 }  // namespace entente::agent

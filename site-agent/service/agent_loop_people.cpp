@@ -62,21 +62,23 @@ json status(const AgentCore& core) {
   return result;
 }
 
-// The job that waits for a decision.
-Expected<Promise> job_to_decide(const AgentCore& core, const std::string& name) {
-  std::vector<std::string> waiting;
+// The job that people decide about: one that waits for it; a denial may also take back what was
+// agreed to.
+Expected<Promise> job_to_decide(const AgentCore& core, const std::string& name, bool is_denial) {
+  std::vector<std::string> known;
   for (const auto& job : core.jobs()) {
-    if (job.awaits_approval && job.promise->job.str() == name) {
+    if (!job.awaits_approval && !is_denial) {
+      continue;
+    }
+    if (job.promise->job.str() == name) {
       return *job.promise;
     }
-    if (job.awaits_approval) {
-      waiting.push_back(job.promise->job.str());
-    }
+    known.push_back(job.promise->job.str());
   }
-  return refuse(
-      "job_unknown",
-      fmt::format("no job {} waits for approval{}", quote(name), suggestion(name, waiting)),
-      "list those that do with: entente-agent pending --config FILE", Scope::site);
+  return refuse("job_unknown",
+                fmt::format("no job {} waits for approval{}{}", quote(name),
+                            is_denial ? " or runs here" : "", suggestion(name, known)),
+                "see the jobs of this site with: entente-agent status --config FILE", Scope::site);
 }
 
 std::string text_at(const json& request, const char* key) {
@@ -107,7 +109,7 @@ Expected<Plan> plan_for(const AgentCore& core, const std::string& verb, const js
     return refuse("request_unknown", fmt::format("the agent knows no request {}", quote(verb)),
                   "use programs of one version", Scope::site);
   }
-  const auto job = job_to_decide(core, text_at(request, "job"));
+  const auto job = job_to_decide(core, text_at(request, "job"), verb == "deny");
   if (!job) {
     return tl::unexpected(job.error());
   }

@@ -76,13 +76,13 @@ std::string text_of(const std::string& verb, const json& answer) {
 
 }  // namespace
 
-Expected<std::string> run_people_command(const AgentConfig& config, const PeopleCommand& command,
-                                         bool as_json) {
+Expected<std::string> run_people_command(const std::filesystem::path& data_dir,
+                                         const PeopleCommand& command, bool as_json) {
   const json request{{"verb", command.verb},
                      {"job", command.job},
                      {"reason", command.reason},
                      {"for_ms", command.hold.count()}};
-  const auto answer = ask_agent(config.data_dir, request);
+  const auto answer = ask_agent(data_dir, request);
   if (!answer) {
     return tl::unexpected(answer.error());
   }

@@ -2,11 +2,11 @@
 // resume, status. Each is one question to it (control_socket.h), and its answer as text or as JSON.
 #pragma once
 
+#include <filesystem>
 #include <string>
 
 #include "common/base/refusal.h"
 #include "common/base/time.h"
-#include "site-agent/service/agent_config.h"
 
 namespace entente::agent {
 
@@ -21,7 +21,7 @@ struct PeopleCommand {
 };
 
 // Refuses like ask_agent.
-[[nodiscard]] Expected<std::string> run_people_command(const AgentConfig& config,
+[[nodiscard]] Expected<std::string> run_people_command(const std::filesystem::path& data_dir,
                                                        const PeopleCommand& command, bool json);
 
 }  // namespace entente::agent

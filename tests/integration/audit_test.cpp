@@ -49,6 +49,10 @@ TEST_F(Audit, IsReadByAuditorsAndByCoordinatorsForTheirOwnJobs) {
   EXPECT_THAT(all.out, HasSubstr("job.submit"));
   EXPECT_THAT(all.out, HasSubstr("coordinator/alice"));
 
+  const auto whole = as_auditor({"audit", "show", "--all", "--json"});
+  ASSERT_EQ(whole.code, 0) << whole.err;
+  EXPECT_EQ(json::parse(whole.out)[0]["seq"], 1);
+
   const auto own = consortium_.ask({"audit", "show", "--job", job, "--last", "500"});
   std::set<std::string> actions;
   for (const auto& entry : own) {

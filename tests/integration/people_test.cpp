@@ -4,6 +4,8 @@
 
 #include <gmock/gmock.h>
 
+#include <fstream>
+
 #include "tests/support/consortium.h"
 #include "tests/support/wait.h"
 
@@ -98,6 +100,20 @@ TEST_F(SitePeople, DenyAJobAndTheCoordinatorReadsWhy) {
   EXPECT_TRUE(at_site({"pending"})["jobs"].empty());
 }
 
+TEST_F(SitePeople, TakeBackWhatTheyHaveApproved) {
+  add_site(kManual);
+  consortium_.hold("south", "train-1");
+  const auto id = consortium_.submit(job_);
+  wait_until_pending(id);
+  at_site({"approve", id});
+  const auto trainer = consortium_.wait_until_held("south", "train-1");
+  EXPECT_EQ(at_site({"deny", id, "--reason", "consent withdrawn"})["state"], "denied");
+  wait_until("the trainer to be dead", [&] { return ::kill(trainer, 0) != 0; });
+  const auto ended = consortium_.wait_for_end(id);
+  EXPECT_EQ(ended["state"], "failed");
+  EXPECT_THAT(ended["reason"].get<std::string>(), HasSubstr("consent withdrawn"));
+}
+
 TEST_F(SitePeople, CannotApproveWhatDoesNotWait) {
   add_site(kManual);
   const auto refused = consortium_.at_site("south", {"approve", "lung-9"});
@@ -137,6 +153,8 @@ TEST_F(SitePeople, PauseWithTheBrokerAway) {
   const auto id = consortium_.submit(job_);
   const auto trainer = consortium_.wait_until_held("south", "train-1");
   consortium_.kill("broker");
+  // Somebody is in the middle of changing agent.toml: the way to stop is open all the same.
+  std::ofstream(consortium_.site_folder("south") / "agent.toml", std::ios::app) << "\noops = 1\n";
   at_site({"pause"});
   wait_until("the trainer to be dead", [&] { return ::kill(trainer, 0) != 0; });
   consortium_.release("south", "train-1");

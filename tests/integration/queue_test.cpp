@@ -54,9 +54,9 @@ TEST_F(QueueOfJobs, RunOneAfterTheOtherOnSitesOfOneSlotAndExplainSaysWhy) {
   EXPECT_EQ(explain(second),
             "stripes-2: waits, 1st in the queue: needs 2 sites at once; 0 of those that are there "
             "have a free slot\n"
-            "  needed       north and south must have a slot free\n"
-            "  needed       or submit it with a lower sites.min than 2\n"
-            "  reserved     free slots of north, south are kept for it\n"
+            "  needed       north and south must have a slot free, or submit it with a lower "
+            "sites.min than 2\n"
+            "  reserved     the next free slots of north, south are kept for it\n"
             "  busy         north  its slot is held by stripes-1\n"
             "  busy         south  its slot is held by stripes-1\n");
   EXPECT_EQ(explain(first),
