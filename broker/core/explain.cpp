@@ -84,14 +84,21 @@ SiteExplanation explain_site(const State& state, const Job& job, const Site& sit
     return explained;
   }
   if (part != job.parts.end() && part->second.row.enrolment == Enrolment::offered) {
+    const auto& row = part->second.row;
     explained.standing = SiteStanding::asked;
-    explained.sentences = {part->second.row.claimed
+    explained.sentences = {!row.reason.empty() ? row.reason  // the site's own words
+                           : row.claimed
                                ? "it has not answered yet"
                                : "it has not answered in time; its answer counts when it comes"};
     return explained;
   }
   if (part != job.parts.end() && part->second.row.claimed) {
     explained.standing = SiteStanding::taking_part;
+    if (!site.advertised || site.row.draining || site.row.advert.paused) {
+      explained.sentences = {absence_text(site)};
+    } else if (!part->second.row.reason.empty()) {
+      explained.sentences = {part->second.row.reason};
+    }
     return explained;
   }
   if (!site.advertised || site.row.draining) {
@@ -214,7 +221,8 @@ std::string sentence_of(const Job& job, const Explanation& explained) {
 void explain_wait(const Step& step, Job& job, Explanation& explained) {
   const auto outlook = foresee(step, job);
   if (!outlook.wait) {
-    explained.sentence = fmt::format("starts at once: it asks {}", names(outlook.claims));
+    explained.sentence = fmt::format(
+        "starts at once: it asks {}, and each site's own policy decides", names(outlook.claims));
     return;
   }
   explained.place = static_cast<std::uint32_t>(outlook.ahead.size()) + 1;
@@ -236,6 +244,10 @@ Explanation explain(const Step& step, Job& job) {
   explained.state = job.row.state;
   if (!job.id().empty()) {
     explained.job = job.id();
+  }
+  if (job.ended()) {  // its reason has every site's words, and no site is anything to it any more
+    explained.sentence = sentence_of(job, explained);
+    return explained;
   }
   for (const auto& [id, site] : step.state.sites) {
     explained.sites.push_back(explain_site(step.state, job, site));

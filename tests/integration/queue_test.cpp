@@ -94,7 +94,7 @@ TEST_F(QueueOfJobs, SayBeforeTheyAreSubmittedWhatWouldHappen) {
   add_sites({"north", "south"});
   auto file = consortium_.write_job({}).string();
   EXPECT_EQ(consortium_.entente({"job", "submit", "--dry-run", file}).out,
-            "the job: starts at once: it asks north and south\n"
+            "the job: starts at once: it asks north and south, and each site's own policy decides\n"
             "  free         north\n"
             "  free         south\n");
   EXPECT_THAT(consortium_.ask({"job", "list"}), IsEmpty());

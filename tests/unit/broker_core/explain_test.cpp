@@ -113,7 +113,8 @@ TEST(Explain, GivesASitesWordsWhenItHasDeclined) {
 
 TEST(Explain, ADryRunSaysWhatWouldHappenAndStoresNothing) {
   Explained it;
-  EXPECT_EQ(it.dry_run(Explained::for_sites(2)).sentence, "starts at once: it asks east and north");
+  EXPECT_EQ(it.dry_run(Explained::for_sites(2)).sentence,
+            "starts at once: it asks east and north, and each site's own policy decides");
   EXPECT_EQ(it.dry_run(Explained::for_sites(2)).job, std::nullopt);
   EXPECT_TRUE(it.core.state().jobs.empty());
   it.running();
@@ -136,6 +137,20 @@ TEST(Explain, AnotherCoordinatorsJobIsUnknown) {
   const auto id = it.running();
   const auto bob = it.connect(Role::coordinator, "bob");
   EXPECT_EQ(it.refusal(bob, msg::ExplainJob{id}).code, "job_unknown");
+}
+
+TEST(Explain, GivesTheWordsOfASiteThatWaits) {
+  Explained it;
+  const auto id = it.submit(Explained::for_sites(2));
+  const std::string words = "policy clause \"approve\" (manual): waits for approval at the site";
+  it.hear(it.east, msg::JobWaits{id, Explained::kSpecDigest, words});
+  EXPECT_THAT(Explained::site(it.explain(id), "east").sentences, ElementsAre(words));
+  it.accept(it.east, id);
+  it.accept(it.north, id);
+  EXPECT_THAT(Explained::site(it.explain(id), "east").sentences, IsEmpty());
+  it.ask(it.mary, msg::DrainSite{SiteId::literal("north"), "a new disk"});
+  EXPECT_THAT(Explained::site(it.explain(id), "north").sentences,
+              ElementsAre("it is draining, a new disk"));
 }
 
 TEST(Explain, FollowsAJobToItsEnd) {
