@@ -2,7 +2,9 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <csignal>
 #include <exception>
+#include <system_error>
 
 #include "common/base/version.h"
 #include "common/config/command_line.h"
@@ -17,6 +19,8 @@
 
 int main(int argc, char** argv) {
   using entente::cli::ExitCode;
+  // A broker that is gone is an error of a write, not the end of this process (net/tls_stream.h).
+  std::signal(SIGPIPE, SIG_IGN);
   CLI::App app{"Entente: train one model together while each one's data stays at home."};
   app.set_version_flag("--version", std::string("entente ") + entente::kVersion);
   app.require_subcommand(1);
@@ -42,6 +46,12 @@ int main(int argc, char** argv) {
   }
   try {
     return static_cast<int>(chosen());
+  } catch (const std::system_error& error) {
+    if (error.code() == std::errc::broken_pipe) {  // whoever read what is printed has seen enough
+      return static_cast<int>(ExitCode::done);
+    }
+    fmt::print(stderr, "error: {}\n", error.what());
+    return static_cast<int>(ExitCode::refused);
   } catch (const std::exception& error) {
     fmt::print(stderr, "error: {}\n", error.what());
     return static_cast<int>(ExitCode::refused);

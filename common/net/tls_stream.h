@@ -1,10 +1,9 @@
 // OpenSSL on a non-blocking TCP socket, with Asio only for waiting. (Asio's own ssl::stream copies
 // every record twice through a BIO pair.)
 //
-// OpenSSL writes without MSG_NOSIGNAL; constructing an asio::io_context has made the process ignore
-// SIGPIPE by then. `read` and `write` never wait: they move what can be moved now and say what to
-// wait for. Owned by one session and used on one thread at a time. For the .cpp files of this
-// folder only.
+// OpenSSL writes without MSG_NOSIGNAL: the process must ignore SIGPIPE, or a peer that is gone ends
+// it. `read` and `write` never wait: they move what can be moved now and say what to wait for.
+// Owned by one session and used on one thread at a time. For the .cpp files of this folder only.
 #pragma once
 
 #include <asio/awaitable.hpp>

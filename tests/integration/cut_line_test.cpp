@@ -102,7 +102,8 @@ TEST_F(SlowCutLine, InTheMiddleOfAGigabyteSendsAtMostOneWindowAgain) {
   wait_for("half of the model is on its way down",
            [&] { return largest(relay_.bytes_down()) >= kModelBytes / 2; });
   relay_.cut();
-  EXPECT_EQ(cut.finish().code, 1);
+  const auto interrupted = cut.finish();
+  EXPECT_EQ(interrupted.code, 1) << interrupted.err;
   const auto again = consortium_.entente_as("alice-far", pull);
   EXPECT_EQ(again.code, 0) << again.err;
   const auto down = sum(relay_.bytes_down()) - down_before;
