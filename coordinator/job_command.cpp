@@ -37,6 +37,17 @@ Expected<JobId> parse_job(const std::string& text) {
                 "list your jobs with: entente job list");
 }
 
+// Runs what a command does with the broker and the job that it was given.
+template <class Run>
+ExitCode with_job(const Options& options, const JobArguments& arguments, Run run) {
+  const auto id = parse_job(arguments.job);
+  if (!id) {
+    return print_refusal(options, id.error());
+  }
+  auto client = BrokerClient::connect(options);
+  return client ? run(*client, *id) : print_refusal(options, client.error());
+}
+
 ExitCode watch(const Options& options, BrokerClient& client, const JobId& job,
                std::uint64_t after_seq = 0) {
   Expected<JobSummary> ended = [&] {
@@ -104,20 +115,14 @@ ExitCode submit(const Options& options, const JobArguments& arguments) {
 }
 
 ExitCode clone(const Options& options, const JobArguments& arguments) {
-  const auto id = parse_job(arguments.job);
-  if (!id) {
-    return print_refusal(options, id.error());
-  }
-  auto client = BrokerClient::connect(options);
-  if (!client) {
-    return print_refusal(options, client.error());
-  }
-  const auto job = client->ask<JobView>(msg::ShowJob{*id});
-  if (!job) {
-    return print_refusal(options, job.error());
-  }
-  const auto spec = parse_job_file(job_file_text(job->spec), id->str(), arguments.overrides);
-  return spec ? submit(options, *client, *spec, arguments) : print_refusal(options, spec.error());
+  return with_job(options, arguments, [&](BrokerClient& client, const JobId& id) {
+    const auto job = client.ask<JobView>(msg::ShowJob{id});
+    if (!job) {
+      return print_refusal(options, job.error());
+    }
+    const auto spec = parse_job_file(job_file_text(job->spec), id.str(), arguments.overrides);
+    return spec ? submit(options, client, *spec, arguments) : print_refusal(options, spec.error());
+  });
 }
 
 void print_jobs(const std::vector<JobSummary>& jobs) {
@@ -199,34 +204,28 @@ ExitCode show(const Options& options, const JobArguments& arguments) {
 
 // Everything that has happened so far, a line each.
 ExitCode logs(const Options& options, const JobArguments& arguments) {
-  const auto id = parse_job(arguments.job);
-  if (!id) {
-    return print_refusal(options, id.error());
-  }
-  auto client = BrokerClient::connect(options);
-  if (!client) {
-    return print_refusal(options, client.error());
-  }
-  WatchDisplay display(options);
-  auto after = arguments.after_seq;
-  for (;;) {
-    const auto events = client->ask<std::vector<JobEvent>>(msg::ListEvents{*id, after});
-    if (!events) {
-      return print_refusal(options, events.error());
-    }
-    if (events->empty()) {
-      return ExitCode::done;
-    }
-    for (const auto& event : *events) {
-      if (arguments.site.empty() || event.site == arguments.site) {
-        if (!options.json) {
-          fmt::print("{}  ", format_utc(event.unix_ms));
-        }
-        display.show(event);
+  return with_job(options, arguments, [&](BrokerClient& client, const JobId& id) {
+    WatchDisplay display(options);
+    auto after = arguments.after_seq;
+    for (;;) {
+      const auto events = client.ask<std::vector<JobEvent>>(msg::ListEvents{id, after});
+      if (!events) {
+        return print_refusal(options, events.error());
       }
+      if (events->empty()) {
+        return ExitCode::done;
+      }
+      for (const auto& event : *events) {
+        if (arguments.site.empty() || event.site == arguments.site) {
+          if (!options.json) {
+            fmt::print("{}  ", format_utc(event.unix_ms));
+          }
+          display.show(event);
+        }
+      }
+      after = events->back().seq;
     }
-    after = events->back().seq;
-  }
+  });
 }
 
 ExitCode explain(const Options& options, const JobArguments& arguments) {
@@ -236,36 +235,24 @@ ExitCode explain(const Options& options, const JobArguments& arguments) {
 }
 
 ExitCode watch(const Options& options, const JobArguments& arguments) {
-  const auto id = parse_job(arguments.job);
-  if (!id) {
-    return print_refusal(options, id.error());
-  }
-  auto client = BrokerClient::connect(options);
-  if (!client) {
-    return print_refusal(options, client.error());
-  }
-  return watch(options, *client, *id, arguments.after_seq);
+  return with_job(options, arguments, [&](BrokerClient& client, const JobId& id) {
+    return watch(options, client, id, arguments.after_seq);
+  });
 }
 
 ExitCode abort(const Options& options, const JobArguments& arguments) {
-  const auto id = parse_job(arguments.job);
-  if (!id) {
-    return print_refusal(options, id.error());
-  }
-  auto client = BrokerClient::connect(options);
-  if (!client) {
-    return print_refusal(options, client.error());
-  }
-  const auto done = client->ask<msg::Done>(msg::AbortJob{*id, arguments.reason});
-  if (!done) {
-    return print_refusal(options, done.error());
-  }
-  if (options.json) {
-    print_json({{"job", id->str()}, {"state", "aborted"}});
-  } else {
-    fmt::print("aborted {}; its sites have been told to stop\n", id->str());
-  }
-  return ExitCode::done;
+  return with_job(options, arguments, [&](BrokerClient& client, const JobId& id) {
+    const auto done = client.ask<msg::Done>(msg::AbortJob{id, arguments.reason});
+    if (!done) {
+      return print_refusal(options, done.error());
+    }
+    if (options.json) {
+      print_json({{"job", id.str()}, {"state", "aborted"}});
+    } else {
+      fmt::print("aborted {}; its sites have been told to stop\n", id.str());
+    }
+    return ExitCode::done;
+  });
 }
 
 }  // namespace

@@ -2,9 +2,10 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <cerrno>
 #include <csignal>
+#include <cstdio>
 #include <exception>
-#include <system_error>
 
 #include "common/base/version.h"
 #include "common/config/command_line.h"
@@ -46,13 +47,10 @@ int main(int argc, char** argv) {
   }
   try {
     return static_cast<int>(chosen());
-  } catch (const std::system_error& error) {
-    if (error.code() == std::errc::broken_pipe) {  // whoever read what is printed has seen enough
-      return static_cast<int>(ExitCode::done);
-    }
-    fmt::print(stderr, "error: {}\n", error.what());
-    return static_cast<int>(ExitCode::refused);
   } catch (const std::exception& error) {
+    if (std::ferror(stdout) != 0 && errno == EPIPE) {
+      return static_cast<int>(ExitCode::done);  // whoever read what is printed has seen enough
+    }
     fmt::print(stderr, "error: {}\n", error.what());
     return static_cast<int>(ExitCode::refused);
   }

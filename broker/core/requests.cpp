@@ -45,10 +45,7 @@ class Answer {
   void operator()(const msg::SubmitJob&) {}  // handled by submit(), which needs the digest
 
   void submit(const msg::SubmitJob& submit, const Digest& digest) {
-    auto model = check(submit.spec);
-    if (!model) {
-      return reply(model.error());
-    }
+    // First: that the job could no longer be submitted does not undo it.
     if (const auto* job = made_before(submit.token)) {
       return job->row.spec_digest == digest
                  ? reply(summarise(*job))
@@ -57,6 +54,10 @@ class Answer {
                                              "another job",
                                              submit.token, job->id().str()),
                                  "submit with another token, or with none"});
+    }
+    auto model = check(submit.spec);
+    if (!model) {
+      return reply(model.error());
     }
     auto& job = admit(step_, session_.identity, submit.spec, digest,
                       std::make_shared<const TensorLayout>(std::move(model->layout)), submit.token);

@@ -112,6 +112,30 @@ TEST(Submit, AnInvalidSpecIsRefusedWithTheKeyAtFault) {
   EXPECT_THAT(refusal.message, HasSubstr("rounds"));
 }
 
+TEST(Submit, TheSameTokenAgainIsTheSameJobWhateverHasChangedSince) {
+  Scenario it;
+  it.connect("north");
+  auto alice = it.connect(Role::coordinator, "alice");
+  const msg::SubmitJob submit{small_spec(), "once"};
+  const auto first = std::get<JobSummary>(it.answer(alice, submit)).id;
+  it.restart();
+  it.connect("north", advert("nothing-of-it"));
+  alice = it.connect(Role::coordinator, "alice");
+  EXPECT_EQ(std::get<JobSummary>(it.answer(alice, submit)).id, first);
+  EXPECT_EQ(it.core.state().jobs.size(), 1U);
+  EXPECT_EQ(it.refusal(it.connect(Role::coordinator, "bob"), submit).code, "dataset_unknown")
+      << "a token is its coordinator's own";
+}
+
+TEST(Submit, WithoutATokenEachIsAJob) {
+  Scenario it;
+  it.connect("north");
+  const auto alice = it.connect(Role::coordinator, "alice");
+  it.answer(alice, msg::SubmitJob{small_spec(), {}});
+  it.answer(alice, msg::SubmitJob{small_spec(), {}});
+  EXPECT_EQ(it.core.state().jobs.size(), 2U);
+}
+
 TEST(Submit, ASiteAndAnAuditorMayNot) {
   Scenario it;
   const auto site = it.connect("north");
