@@ -6,9 +6,10 @@
 
 #include "broker/store/audit_chain.h"
 #include "broker/store/consistency.h"
+#include "broker/store/row_values.h"
 #include "broker/store/schema.h"
-#include "broker/store/statements.h"
 #include "common/storage/database.h"
+#include "common/storage/statements.h"
 #include "common/wire/job_codec.h"
 
 namespace entente::broker {

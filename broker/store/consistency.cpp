@@ -2,6 +2,8 @@
 
 #include <array>
 
+#include "broker/store/row_values.h"
+
 namespace entente::broker {
 namespace {
 

@@ -9,7 +9,7 @@
 #include "common/domain/layers.h"
 #include "common/runtime/system_clock.h"
 #include "site-agent/data/dataset.h"
-#include "site-agent/journal/journal.h"
+#include "site-agent/journal/ledger.h"
 
 namespace entente::agent {
 namespace {

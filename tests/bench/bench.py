@@ -50,9 +50,10 @@ def run_rounds(programs, *arguments):
     return json.loads(done.stdout)
 
 
-def bound_of_round(figures, sites, model_bytes):
+def bound_of_round(figures, sites, model_bytes, with_zmq=False):
     """The least time a round can take here, from the primitives: each byte that has to be moved,
-    hashed or written costs what the primitive costs, on all cores, and the disk what it takes."""
+    hashed or written costs what the primitive costs, on all cores, and the disk what it takes.
+    `with_zmq` adds what libzmq costs between our own TLS and the program, at both ends."""
     gb = sites * model_bytes / GB
     model_gb = model_bytes / GB
     cpu = (
@@ -60,6 +61,8 @@ def bound_of_round(figures, sites, model_bytes):
         + (3 * gb + model_gb) * figures["machine/sha256"]["cpu"]  # a name for each blob at each end
         + (3 * gb + model_gb) * figures["machine/page_cache_write"]["cpu"]  # update, copy, spool
         + (gb + model_gb) / (figures["machine/memory_read/threads:1"]["rate"] / GB))  # the merge
+    if with_zmq:
+        cpu += 2 * gb * figures["machine/zmq_unix_stream"]["cpu"]
     durable = (2 * gb + model_gb) * GB / figures["machine/durable_write"]["rate"]
     return max(cpu / CORES, durable)
 
@@ -81,8 +84,8 @@ class Table:
 
 
 def machine(table, figures):
-    for name in ["tcp_stream", "tls_stream", "sha256", "durable_write", "page_cache_write",
-                 "memory_read/threads:1", "memory_read/threads:2", "mapped_read"]:
+    for name in ["tcp_stream", "tls_stream", "zmq_unix_stream", "sha256", "durable_write",
+                 "page_cache_write", "memory_read/threads:1", "memory_read/threads:2", "mapped_read"]:
         figure = figures["machine/" + name]
         table.add(name, figure["rate"], f"{figure['rate'] / GB:.2f} GB/s, {figure['cpu']:.2f} s/GB")
     sync = figures["machine/small_sync"]["seconds"]
@@ -131,6 +134,10 @@ def rounds(table, figures, programs, quick):
             ratio = result["seconds"] / bound
             table.add("  against the bound of this machine", ratio,
                       f"{ratio:.2f}  (bound {bound:.2f} s)", "at most 1.5", 1.5)
+            bound = bound_of_round(figures, sites, result["model_bytes"], with_zmq=True)
+            ratio = result["seconds"] / bound
+            table.add("  against that bound with libzmq", ratio,
+                      f"{ratio:.2f}  (bound {bound:.2f} s)")
         memory = result["broker_anonymous_bytes"]
         table.add("  broker's anonymous memory", memory, f"{memory / MB:.0f} MB", "at most 128 MB",
                   128 * MB)

@@ -11,6 +11,7 @@
 #include "broker/store/consistency.h"
 #include "broker/store/schema.h"
 #include "common/storage/database.h"
+#include "common/storage/statements.h"
 #include "common/wire/job_codec.h"
 
 namespace entente::broker {
