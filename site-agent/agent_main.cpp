@@ -70,7 +70,8 @@ CLI::App* add_people_command(CLI::App& app, const char* name, const char* what, 
 }
 
 void add_people_commands(CLI::App& app, Options& options) {
-  add_people_command(app, "pending", "List the jobs that wait for approval here", options);
+  add_people_command(app, "pending", "Show the jobs that wait for approval here", options)
+      ->add_option("JOB", options.people.job, "one of this site's jobs, with its whole file");
   add_people_command(app, "status", "Show what the running agent does", options);
   auto* approve = add_people_command(app, "approve", "Approve a job that waits", options);
   auto* deny = add_people_command(app, "deny", "Deny a job that waits or runs here", options);

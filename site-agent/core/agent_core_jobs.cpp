@@ -5,6 +5,7 @@
 #include "common/base/check.h"
 #include "common/base/limits.h"
 #include "common/base/quote.h"
+#include "common/domain/update_encodings.h"
 #include "site-agent/core/agent_core.h"
 #include "site-agent/core/peer_text.h"
 
@@ -29,7 +30,7 @@ std::optional<Refusal> AgentCore::objection(const std::string& coordinator,
   }
   if (const auto model = resolve_model(spec.model)) {
     facts.parameters = model->layout.elements();
-    facts.update_bytes = model->layout.elements() * sizeof(float);
+    facts.update_bytes = encoded_layout(model->layout, spec.update).bytes();
   }
   facts.cohort = spec.sites.effective_quorum();
   if (auto refusal = decide(settings_.policy, facts)) {
