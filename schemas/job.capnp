@@ -3,7 +3,8 @@
 #
 #   broker  -> JobOffer       to each site at which the job has claimed a slot
 #   site    -> JobWaits       not yet: waits for approval, for its hours, for tomorrow's rounds
-#   site    -> JobReply       accepted, or declined with a reason
+#   site    -> JobReply       accepted, or declined with a reason; declined later: it takes part no
+#                             longer, and its open tasks have failed
 #   broker  -> JobClosed      the job has ended, or no longer wants this site
 #
 # A site answers an offer after its policy has allowed it, after people have approved it where the

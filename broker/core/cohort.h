@@ -8,11 +8,12 @@
 //    the next order ends a trainer that hangs.
 //  - Who is back joins the open round at once, unless it has answered in it already.
 //  - A place is vacant while its holder is silent or its task stalls, while the holder has failed
-//    for good in this round, and while it is draining and has nothing left to finish in this round.
-//    When the job allows it (sites.replace), the first by id of those who stand by takes the place,
-//    and the slot of the one before is given back; when nobody does, the next eligible site is
-//    asked to join the job. Either one claims a slot first (scheduler.h). Until then the holder may
-//    come back to its place. Who stands by holds no slot.
+//    for good in this round, once it takes part no longer or was asked anew and does not answer,
+//    and while it is draining and has nothing left to finish in this round. When the job allows it
+//    (sites.replace), the first by id of those who stand by takes the place, and the slot of the
+//    one before is given back; when nobody does, the next eligible site is asked to join the job.
+//    Either one claims a slot first (scheduler.h). Until then the holder may come back to its
+//    place. Who stands by holds no slot.
 //  - A mandatory site's place is kept for it: the coordinator wants its data, not somebody's.
 //    Rounds close without it when it is silent, as without any other.
 //  - A site that is draining finishes its tasks and gets no new ones, in no job.

@@ -86,15 +86,33 @@ bool is_welcome(const Job& job, const Part& part) {
 
 std::string answer_text(const Job& job, const SiteId& site, const msg::JobReply& reply,
                         bool is_turned_away) {
-  const auto& reason = job.parts.at(site).row.reason;
+  const auto& part = job.parts.at(site).row;
   if (reply.decline) {
-    return fmt::format("{} declined: {}", site.str(), reason);
+    return fmt::format("{} declined: {}", site.str(), part.reason);
   }
   if (is_turned_away) {
-    return fmt::format("{} is left out: {}", site.str(), reason);
+    return fmt::format("{} is left out: {}", site.str(), part.reason);
   }
   return fmt::format("{} accepted{}", site.str(),
-                     job.row.state == JobState::running ? " and stands by" : "");
+                     job.row.state == JobState::running && !part.has_place ? " and stands by" : "");
+}
+
+// A site that has accepted takes its word back: its people, or its policy, have changed their mind.
+void withdraw(Step& step, Job& job, Part& part, const Refusal& why) {
+  const auto& site = part.row.site;
+  part.row.enrolment = Enrolment::declined;
+  part.row.reason = why.message;
+  step.save(part);
+  release(step, job, part);
+  step.audit("site/" + site.str(), "job.withdraw", object(job), why.message);
+  JobEvent event;
+  event.kind = JobEventKind::site_declined;
+  event.round = job.rounds.empty() ? 0 : job.rounds.rbegin()->first;
+  event.site = site.str();
+  event.text = fmt::format("{} takes part no longer: {}", site.str(), why.message);
+  step.tell(job, std::move(event));
+  fail_tasks_of(step, job, site, why.message);
+  advance(step, job);
 }
 
 }  // namespace
@@ -137,6 +155,19 @@ void repeat_offer(Step& step, const Job& job, const SiteId& site) {
   step.send(site, msg::JobOffer{job.id(), job.row.coordinator, job.spec(), job.row.spec_digest});
 }
 
+void ask_anew(Step& step, Job& job, const SiteId& site) {
+  auto& part = job.parts.at(site);
+  if (part.row.enrolment != Enrolment::accepted) {
+    return;
+  }
+  part.row.enrolment = Enrolment::offered;
+  part.offered_at = step.now.monotonic;
+  step.save(part);
+  if (!step.state.sites.at(site).row.draining) {
+    repeat_offer(step, job, site);
+  }
+}
+
 std::string declined_sites(const Job& job) {
   std::string text;
   for (const auto& [id, part] : job.parts) {
@@ -161,8 +192,13 @@ void on_job_reply(Step& step, const SiteId& site, const msg::JobReply& reply) {
     }
     return;
   }
-  if (part->second.row.enrolment != Enrolment::offered ||
-      reply.spec_digest != job.row.spec_digest) {
+  if (reply.spec_digest != job.row.spec_digest) {
+    return;
+  }
+  if (part->second.row.enrolment == Enrolment::accepted) {
+    if (reply.decline) {
+      withdraw(step, job, part->second, *reply.decline);
+    }
     return;
   }
   const bool is_turned_away = !reply.decline && !is_welcome(job, part->second);

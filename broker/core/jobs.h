@@ -18,6 +18,9 @@ void start(Step& step, Job& job);
 
 // Asks the site to take part, or asks again with the same words.
 void repeat_offer(Step& step, const Job& job, const SiteId& site);
+// Asks a site that has accepted and knows nothing of it: a damaged journal, another disk. Meanwhile
+// its place is kept.
+void ask_anew(Step& step, Job& job, const SiteId& site);
 
 // Who declined and in what words, a line each.
 [[nodiscard]] std::string declined_sites(const Job& job);

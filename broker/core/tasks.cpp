@@ -6,9 +6,11 @@
 #include <utility>
 
 #include "broker/core/cohort.h"
+#include "broker/core/jobs.h"
 #include "broker/core/requests.h"
 #include "broker/core/rounds.h"
 #include "common/base/limits.h"
+#include "common/domain/lost_promise.h"
 #include "common/domain/seeds.h"
 #include "common/domain/strategy_kinds.h"
 #include "common/domain/update_encodings.h"
@@ -314,6 +316,15 @@ void lose_task(Step& step, Job& job, Task& task, std::string reason) {
   note_failure(step, job, key, JobEventKind::task_lost, task.row.reason);
 }
 
+void fail_tasks_of(Step& step, Job& job, const SiteId& site, const std::string& reason) {
+  for (auto& [key, task] : job.tasks) {
+    if (key.site == site && is_open(task)) {
+      end_task(step, job, task, TaskState::failed, reason);
+      note_failure(step, job, key, JobEventKind::task_failed, reason);
+    }
+  }
+}
+
 void lose_update(Step& step, Job& job, Task& task) {
   const auto key = task.row.key;
   const auto blob = std::exchange(task.row.result, {}).blob;
@@ -389,10 +400,15 @@ void on_task_failed(Step& step, const SiteId& site, const msg::TaskFailed& faile
     return;
   }
   const auto key = failed.key;
-  end_task(step, *job, *task, TaskState::failed, failed.failure.reason.message);
+  const bool is_to_be_asked_anew =
+      failed.failure.reason.code == msg::kJobUnknown && key.attempt <= limits::kAttemptsMax;
+  end_task(step, *job, *task, is_to_be_asked_anew ? TaskState::lost : TaskState::failed,
+           failed.failure.reason.message);
   note_failure(step, *job, key, JobEventKind::task_failed, failed.failure.reason.message);
-  if (failed.failure.transient && failures_of(*job, key) < limits::kAttemptsMax &&
-      !step.state.sites.at(site).row.draining) {
+  if (is_to_be_asked_anew) {
+    ask_anew(step, *job, site);
+  } else if (failed.failure.transient && failures_of(*job, key) < limits::kAttemptsMax &&
+             !step.state.sites.at(site).row.draining) {
     open_task(step, *job, key.round, key.kind, site);
   }
   advance(step, *job);

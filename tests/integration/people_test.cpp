@@ -116,6 +116,7 @@ TEST_F(SitePeople, TakeBackWhatTheyHaveApproved) {
   const auto ended = consortium_.wait_for_end(id);
   EXPECT_EQ(ended["state"], "failed");
   EXPECT_THAT(ended["reason"].get<std::string>(), HasSubstr("consent withdrawn"));
+  EXPECT_THAT(consortium_.entente({"audit", "show", "--job", id}).out, HasSubstr("job.withdraw"));
 }
 
 TEST_F(SitePeople, CannotApproveWhatDoesNotWait) {
