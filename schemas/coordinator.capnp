@@ -160,6 +160,9 @@ struct JobSiteView {
 
   standsBy @12 :Bool;
   # It has accepted the job, and all places are taken: it waits for one to become vacant.
+
+  sitsOut @13 :Bool;
+  # It holds a place, and was not drawn for the open round.
 }
 
 struct RoundView {
@@ -177,6 +180,9 @@ struct RoundView {
 
   model @5 :Data;
   # The merged model. Null until the round is done.
+
+  removed @6 :Bool;
+  # The model is no longer kept.
 }
 
 struct JobView {
@@ -270,6 +276,9 @@ struct Contribution {
 
   weight @3 :Float64;
   # Share in the merge; the weights of a receipt add up to 1. Finite.
+
+  steps @4 :UInt64;
+  # Optimiser steps that the site has taken.
 }
 
 struct ModelView {
@@ -303,6 +312,9 @@ struct ModelView {
   serverState @10 :Data;
   # The state of the server's optimiser after this version, of a strategy that has one. The next
   # version is made from it, too. Null otherwise.
+
+  removed @11 :Bool;
+  # Only this receipt is kept; the model itself cannot be had any more.
 }
 
 struct AuditEntry {

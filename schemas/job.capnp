@@ -39,6 +39,32 @@ $Cxx.namespace("entente::schema");
 
 using Refusal = import "refusal.capnp".Refusal;
 
+enum SampleBy {
+  # What a site's chance of being drawn is in proportion to.
+
+  uniform @0;     # all have the same
+  samples @1;     # its examples of the training dataset
+  preference @2;  # SiteSelection.prefer
+}
+
+struct SampleSpec {
+  # How the sites of one round are drawn from all that take part. Either `count` or `fraction` is not 0.
+
+  by @0 :SampleBy;
+
+  count @1 :UInt32;
+  # Updates that a round takes, at most 10,000. 0: as `fraction` says.
+
+  fraction @2 :Float64;
+  # Of the job's places, at least one; finite. 0: as `count` says.
+
+  over @3 :Float64 = 1;
+  # So many times as many sites are asked, and the first to answer count. Finite.
+
+  separation @4 :UInt32;
+  # Rounds that a site rests after one that has taken its update, at most 100,000.
+}
+
 struct SiteSelection {
   # Which sites take part, and how many of them a round needs.
 
@@ -49,7 +75,8 @@ struct SiteSelection {
   # At most this many take part. 0: every eligible site. At most 10,000.
 
   quorum @2 :UInt32;
-  # Updates that a round needs to close. 0: the same as `min`. At most 10,000.
+  # Updates that a round needs to close, at most 10,000. 0: the same as `min`, or with a `sample` all
+  # that a round takes.
 
   mandatory @3 :List(Text);
   # Sites without which the job does not start. At most 10,000 names.
@@ -69,6 +96,9 @@ struct SiteSelection {
   prefer @8 :Text;
   # An SQL expression that ranks the eligible sites, higher first, ties by id: at most 2000 bytes.
   # Null: by id.
+
+  sample @9 :SampleSpec;
+  # Null: every site that holds a place takes part in every round.
 }
 
 struct Attribute {
@@ -147,6 +177,9 @@ struct TrainSpec {
 
   loss @3 :Loss;
   optimizer @4 :OptimizerSpec;
+
+  balanced @5 :Bool;
+  # Each task says how many steps to take, by the site's speed, instead of `localEpochs`.
 }
 
 struct EvaluateSpec {
@@ -205,6 +238,27 @@ struct UpdateSpec {
   # Of "topk": the share of the values that is sent, finite. 0: the default.
 }
 
+struct StopSpec {
+  # When a job ends before its last round: after `patience` evaluations in a row without an
+  # improvement.
+
+  metric @0 :Text;
+  # Of the evaluations: 1 to 255 bytes. Of an error (loss, mse) less is better, of others more.
+
+  patience @1 :UInt32;
+  # At most 100,000.
+
+  minDelta @2 :Float64;
+  # An improvement is more than this. Finite.
+}
+
+enum Keep {
+  # Which versions of the model the broker keeps. Receipts are kept of all.
+
+  all @0;
+  bestAndLast @1;
+}
+
 struct JobSpec {
   # What a coordinator asks for. Immutable once submitted.
 
@@ -244,6 +298,11 @@ struct JobSpec {
 
   resources @13 :TaskNeeds;
   # Null: none.
+
+  stop @14 :StopSpec;
+  # Null: the job runs all of its rounds.
+
+  keep @15 :Keep;
 }
 
 struct JobOffer {

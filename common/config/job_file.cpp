@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <limits>
 
 #include "common/base/limits.h"
@@ -34,6 +35,34 @@ std::vector<SiteId> read_site_names(TomlReader& table, std::string_view key) {
   return sites;
 }
 
+// One of the words that `parse` takes; the first enumerator is the default.
+template <class Enum, std::size_t N>
+Enum read_word(TomlReader& table, std::string_view key, std::string_view path,
+               const std::array<Enum, N>& known) {
+  const auto word = table.string(key, std::string(to_string(known.front())));
+  std::vector<std::string> words;
+  for (const auto value : known) {
+    words.emplace_back(to_string(value));
+    if (word == words.back()) {
+      return value;
+    }
+  }
+  table.problem(
+      key, fmt::format("{} is {}, which is unknown{}", path, quote(word), suggestion(word, words)));
+  return known.front();
+}
+
+SampleSpec read_sample(TomlReader table) {
+  SampleSpec sample;
+  sample.by = read_word(table, "by", "sites.sample.by",
+                        std::array{SampleBy::uniform, SampleBy::samples, SampleBy::preference});
+  sample.count = count(table, "count", 0, limits::kSitesPerJobMax, sample.count);
+  sample.fraction = table.number("fraction", sample.fraction);
+  sample.over = table.number("over", sample.over);
+  sample.separation = count(table, "separation", 0, limits::kRoundsMax, sample.separation);
+  return sample;
+}
+
 SiteSelection read_sites(TomlReader table) {
   SiteSelection sites;
   sites.min = count(table, "min", 1, limits::kSitesPerJobMax, sites.min);
@@ -46,6 +75,9 @@ SiteSelection read_sites(TomlReader table) {
       table.integer("samples_min", 0, static_cast<std::int64_t>(limits::kExamplesMax), 0));
   sites.require = table.string("require", {});
   sites.prefer = table.string("prefer", {});
+  if (table.has("sample")) {
+    sites.sample = read_sample(table.table("sample"));
+  }
   return sites;
 }
 
@@ -84,6 +116,18 @@ OptimizerSpec read_optimizer(TomlReader table) {
   return optimizer;
 }
 
+bool read_balanced(TomlReader& table) {
+  if (!table.has("local_steps")) {
+    return false;
+  }
+  const auto word = table.string("local_steps");
+  if (word != "balanced") {
+    table.problem("local_steps", fmt::format("train.local_steps is {}, which is unknown{}",
+                                             quote(word), suggestion(word, {"balanced"})));
+  }
+  return true;
+}
+
 TrainSpec read_train(TomlReader table) {
   TrainSpec train;
   train.dataset = table.string("dataset");
@@ -95,6 +139,7 @@ TrainSpec read_train(TomlReader table) {
                                       suggestion(loss, {"cross_entropy"})));
   }
   train.optimizer = read_optimizer(table.table("optimizer"));
+  train.balanced = read_balanced(table);
   return train;
 }
 
@@ -107,6 +152,18 @@ std::optional<EvaluateSpec> read_evaluate(TomlReader& root) {
   evaluate.dataset = table.string("dataset");
   evaluate.every = count(table, "every", 1, limits::kRoundsMax, evaluate.every);
   return evaluate;
+}
+
+std::optional<StopSpec> read_stop(TomlReader& root) {
+  if (!root.has("stop")) {
+    return std::nullopt;
+  }
+  TomlReader table = root.table("stop");
+  StopSpec stop;
+  stop.metric = table.string("metric");
+  stop.patience = count(table, "patience", 1, limits::kRoundsMax, stop.patience);
+  stop.min_delta = table.number("min_delta", stop.min_delta);
+  return stop;
 }
 
 // All keys that are left, each of them a number.
@@ -189,6 +246,8 @@ JobSpec read_job(TomlReader root) {
   spec.strategy = read_strategy(root.table("strategy"));
   spec.update = read_update(root.table("update"));
   spec.evaluate = read_evaluate(root);
+  spec.stop = read_stop(root);
+  spec.keep = read_word(root, "keep", "keep", std::array{Keep::all, Keep::best_and_last});
   return spec;
 }
 

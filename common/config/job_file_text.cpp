@@ -22,6 +22,18 @@ toml::array names(const std::vector<SiteId>& sites) {
   return list;
 }
 
+toml::table sample_table(const SampleSpec& sample) {
+  toml::table table{{"by", std::string(to_string(sample.by))},
+                    {"over", sample.over},
+                    {"separation", sample.separation}};
+  if (sample.count != 0) {
+    table.insert("count", sample.count);
+  } else {
+    table.insert("fraction", sample.fraction);
+  }
+  return table;
+}
+
 toml::table sites_table(const SiteSelection& sites) {
   toml::table table{{"min", sites.min},
                     {"max", sites.max},
@@ -35,6 +47,9 @@ toml::table sites_table(const SiteSelection& sites) {
   }
   if (!sites.prefer.empty()) {
     table.insert("prefer", sites.prefer);
+  }
+  if (sites.sample) {
+    table.insert("sample", sample_table(*sites.sample));
   }
   return table;
 }
@@ -70,14 +85,18 @@ toml::table model_table(const ModelSpec& model) {
 
 toml::table train_table(const TrainSpec& train) {
   const auto& optimizer = train.optimizer;
-  return toml::table{{"dataset", train.dataset},
-                     {"local_epochs", train.local_epochs},
-                     {"batch_size", train.batch_size},
-                     {"loss", "cross_entropy"},
-                     {"optimizer", toml::table{{"type", optimizer.kind},
-                                               {"lr", optimizer.lr},
-                                               {"momentum", optimizer.momentum},
-                                               {"weight_decay", optimizer.weight_decay}}}};
+  toml::table table{{"dataset", train.dataset},
+                    {"local_epochs", train.local_epochs},
+                    {"batch_size", train.batch_size},
+                    {"loss", "cross_entropy"},
+                    {"optimizer", toml::table{{"type", optimizer.kind},
+                                              {"lr", optimizer.lr},
+                                              {"momentum", optimizer.momentum},
+                                              {"weight_decay", optimizer.weight_decay}}}};
+  if (train.balanced) {
+    table.insert("local_steps", "balanced");
+  }
+  return table;
 }
 
 toml::table strategy_table(const StrategySpec& strategy) {
@@ -125,6 +144,14 @@ std::string job_file_text(const JobSpec& spec) {
   if (spec.evaluate) {
     root.insert("evaluate",
                 toml::table{{"dataset", spec.evaluate->dataset}, {"every", spec.evaluate->every}});
+  }
+  if (spec.stop) {
+    root.insert("stop", toml::table{{"metric", spec.stop->metric},
+                                    {"patience", spec.stop->patience},
+                                    {"min_delta", spec.stop->min_delta}});
+  }
+  if (spec.keep != Keep::all) {
+    root.insert("keep", std::string(to_string(spec.keep)));
   }
   std::ostringstream text;
   text << root << '\n';

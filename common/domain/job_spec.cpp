@@ -128,6 +128,27 @@ Problem check_expression(std::string_view key, const std::string& expression) {
                  "say it in fewer words");
 }
 
+Problem check_sampling(const SiteSelection& sites) {
+  if (!sites.sample) {
+    return std::nullopt;
+  }
+  if (auto sound = check_sample(*sites.sample, sites.min); !sound) {
+    return sound.error();
+  }
+  const auto wanted = updates_wanted(*sites.sample, sites.min);
+  if (sites.quorum > wanted) {
+    return invalid(
+        fmt::format("sites.quorum is {}, more than the {} that a round takes by sites.sample",
+                    sites.quorum, wanted),
+        "lower sites.quorum, or leave it out: a round then takes all that it asks for");
+  }
+  if (sites.sample->by == SampleBy::preference && sites.prefer.empty()) {
+    return invalid("sites.sample.by is \"preference\", and there is no sites.prefer",
+                   "say in sites.prefer what a site's chance is in proportion to");
+  }
+  return std::nullopt;
+}
+
 Problem check_sites(const SiteSelection& sites) {
   if (auto wrong = check_count("sites.min", sites.min, 1, limits::kSitesPerJobMax)) {
     return wrong;
@@ -146,6 +167,9 @@ Problem check_sites(const SiteSelection& sites) {
                     "sites that the job may start with",
                     sites.quorum, sites.min),
         fmt::format("raise sites.min to {}, or lower sites.quorum", sites.quorum));
+  }
+  if (auto wrong = check_sampling(sites)) {
+    return wrong;
   }
   if (sites.max != 0 && sites.mandatory.size() > sites.max) {
     return invalid(fmt::format("sites.mandatory names {} sites, more than sites.max, {}",
@@ -221,6 +245,18 @@ Problem check_evaluate(const std::optional<EvaluateSpec>& evaluate) {
   return check_count("evaluate.every", evaluate->every, 1, limits::kRoundsMax);
 }
 
+Problem check_end(const JobSpec& spec) {
+  if (!spec.stop) {
+    return std::nullopt;
+  }
+  if (!spec.evaluate) {
+    return invalid("stop.metric is a metric of evaluations, and the job has none",
+                   "give the job an [evaluate] table, or take [stop] out");
+  }
+  auto sound = check_stop(*spec.stop);
+  return sound ? std::nullopt : Problem(sound.error());
+}
+
 Problem check_merge(const JobSpec& spec) {
   auto sound = check_strategy(spec.strategy, spec.sites.effective_quorum());
   if (sound) {
@@ -249,7 +285,7 @@ Problem check_output(const TrainSpec& train, const ResolvedModel& model) {
 Expected<ResolvedModel> validate(const JobSpec& spec) {
   for (const auto& problem :
        {check_job(spec), check_sites(spec.sites), check_train(spec.train), check_merge(spec),
-        check_evaluate(spec.evaluate), check_needs(spec.resources)}) {
+        check_evaluate(spec.evaluate), check_needs(spec.resources), check_end(spec)}) {
     if (problem) {
       return tl::unexpected(*problem);
     }

@@ -12,6 +12,8 @@
 #include "common/base/time.h"
 #include "common/domain/layers.h"
 #include "common/domain/model_spec.h"
+#include "common/domain/sample_spec.h"
+#include "common/domain/stop_spec.h"
 #include "common/domain/strategy_spec.h"
 #include "common/domain/update_spec.h"
 
@@ -21,15 +23,21 @@ namespace entente {
 struct SiteSelection {
   std::uint32_t min = 1;          // the job starts when this many have accepted it
   std::uint32_t max = 0;          // 0: every eligible site
-  std::uint32_t quorum = 0;       // updates a round needs to close; 0: the same as min
+  std::uint32_t quorum = 0;       // updates a round needs to close; 0: min, or all of a sample
   std::vector<SiteId> mandatory;  // the job does not start without them
   std::vector<SiteId> exclude;    // never asked
   bool replace = true;            // others may take the place of a site that is lost or draining
   std::uint64_t samples_min = 0;  // examples of the training dataset that a site must have
   std::string require{};          // SQL over the site's advert that must hold; empty: nothing
   std::string prefer{};           // SQL that ranks eligible sites, higher first; empty: by id
+  std::optional<SampleSpec> sample{};  // of the job's sites, in each round; none: all of them
 
-  [[nodiscard]] std::uint32_t effective_quorum() const { return quorum != 0 ? quorum : min; }
+  // Updates that a round needs to close in a job with so many places.
+  [[nodiscard]] std::uint32_t quorum_among(std::size_t places) const {
+    return quorum != 0 ? quorum : sample ? updates_wanted(*sample, places) : min;
+  }
+  // In any job of the spec.
+  [[nodiscard]] std::uint32_t effective_quorum() const { return quorum_among(min); }
   bool operator==(const SiteSelection&) const = default;
 };
 
@@ -58,6 +66,7 @@ struct TrainSpec {
   std::uint32_t batch_size = 32;
   Loss loss = Loss::cross_entropy;
   OptimizerSpec optimizer;
+  bool balanced = false;  // steps by each site's speed instead of epochs (broker/core/balance.h)
   bool operator==(const TrainSpec&) const = default;
 };
 
@@ -81,6 +90,8 @@ struct JobSpec {
   StrategySpec strategy;
   UpdateSpec update;
   TaskNeeds resources{};
+  std::optional<StopSpec> stop{};  // none: the job runs all of its rounds
+  Keep keep = Keep::all;
 
   bool operator==(const JobSpec&) const = default;
 };

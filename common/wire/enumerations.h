@@ -50,6 +50,20 @@ struct Mirror<Weighting> {
 };
 
 template <>
+struct Mirror<SampleBy> {
+  using Wire = schema::SampleBy;
+  static constexpr std::array kValues{SampleBy::uniform, SampleBy::samples, SampleBy::preference};
+  static_assert(Wire::PREFERENCE == Wire{kValues.size() - 1});
+};
+
+template <>
+struct Mirror<Keep> {
+  using Wire = schema::Keep;
+  static constexpr std::array kValues{Keep::all, Keep::best_and_last};
+  static_assert(Wire::BEST_AND_LAST == Wire{kValues.size() - 1});
+};
+
+template <>
 struct Mirror<TaskKind> {
   using Wire = schema::TaskKind;
   static constexpr std::array kValues{TaskKind::initialize, TaskKind::train, TaskKind::evaluate};

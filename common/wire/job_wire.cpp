@@ -17,6 +17,24 @@ namespace entente::wire {
 // -0.0 == 0.0, and equal specs have equal bytes.
 static double unsigned_zero(double value) { return value == 0.0 ? 0.0 : value; }
 
+static void write(const SampleSpec& sample, schema::SampleSpec::Builder to) {
+  to.setBy(write_enum(sample.by));
+  to.setCount(sample.count);
+  to.setFraction(unsigned_zero(sample.fraction));
+  to.setOver(unsigned_zero(sample.over));
+  to.setSeparation(sample.separation);
+}
+
+static SampleSpec read(schema::SampleSpec::Reader from) {
+  return SampleSpec{
+      .by = read_enum<SampleBy>(from.getBy(), "sample.by"),
+      .count = at_most_32(from.getCount(), limits::kSitesPerJobMax, "sample.count"),
+      .fraction = finite(from.getFraction(), "sample.fraction"),
+      .over = finite(from.getOver(), "sample.over"),
+      .separation = at_most_32(from.getSeparation(), limits::kRoundsMax, "sample.separation"),
+  };
+}
+
 static void write(const SiteSelection& sites, schema::SiteSelection::Builder to) {
   to.setMin(sites.min);
   to.setMax(sites.max);
@@ -35,6 +53,9 @@ static void write(const SiteSelection& sites, schema::SiteSelection::Builder to)
   if (!sites.prefer.empty()) {
     to.setPrefer(text(sites.prefer));
   }
+  if (sites.sample) {
+    write(*sites.sample, to.initSample());
+  }
 }
 
 static std::string read_expression(std::string_view text, std::string_view what) {
@@ -46,7 +67,7 @@ static std::string read_expression(std::string_view text, std::string_view what)
 }
 
 static SiteSelection read(schema::SiteSelection::Reader from) {
-  return SiteSelection{
+  SiteSelection sites{
       .min = at_most_32(from.getMin(), limits::kSitesPerJobMax, "sites.min"),
       .max = at_most_32(from.getMax(), limits::kSitesPerJobMax, "sites.max"),
       .quorum = at_most_32(from.getQuorum(), limits::kSitesPerJobMax, "sites.quorum"),
@@ -57,7 +78,12 @@ static SiteSelection read(schema::SiteSelection::Reader from) {
       .samples_min = at_most(from.getSamplesMin(), limits::kExamplesMax, "sites.samplesMin"),
       .require = read_expression(view(from.getRequire()), "sites.require"),
       .prefer = read_expression(view(from.getPrefer()), "sites.prefer"),
+      .sample = std::nullopt,
   };
+  if (from.hasSample()) {
+    sites.sample = read(from.getSample());
+  }
+  return sites;
 }
 
 static void write(const std::string& name, const Attribute& attribute,
@@ -161,6 +187,7 @@ static void write(const TrainSpec& train, schema::TrainSpec::Builder to) {
   to.setBatchSize(train.batch_size);
   to.setLoss(write_enum(train.loss));
   write(train.optimizer, to.initOptimizer());
+  to.setBalanced(train.balanced);
 }
 
 static TrainSpec read(schema::TrainSpec::Reader from) {
@@ -171,6 +198,7 @@ static TrainSpec read(schema::TrainSpec::Reader from) {
       .batch_size = at_most_32(from.getBatchSize(), limits::kBatchSizeMax, "train.batchSize"),
       .loss = read_enum<Loss>(from.getLoss(), "train.loss"),
       .optimizer = read(from.getOptimizer()),
+      .balanced = from.getBalanced(),
   };
 }
 
@@ -269,6 +297,20 @@ static TaskNeeds read(schema::TaskNeeds::Reader from) {
   };
 }
 
+static void write(const StopSpec& stop, schema::StopSpec::Builder to) {
+  to.setMetric(text(stop.metric));
+  to.setPatience(stop.patience);
+  to.setMinDelta(unsigned_zero(stop.min_delta));
+}
+
+static StopSpec read(schema::StopSpec::Reader from) {
+  return StopSpec{
+      .metric = label(view(from.getMetric()), "stop.metric"),
+      .patience = at_most_32(from.getPatience(), limits::kRoundsMax, "stop.patience"),
+      .min_delta = finite(from.getMinDelta(), "stop.minDelta"),
+  };
+}
+
 void write(const JobSpec& spec, schema::JobSpec::Builder to) {
   to.setName(text(spec.name));
   to.setRounds(spec.rounds);
@@ -293,6 +335,10 @@ void write(const JobSpec& spec, schema::JobSpec::Builder to) {
   if (spec.resources != TaskNeeds{}) {
     write(spec.resources, to.initResources());
   }
+  if (spec.stop) {
+    write(*spec.stop, to.initStop());
+  }
+  to.setKeep(write_enum(spec.keep));
 }
 
 JobSpec read(schema::JobSpec::Reader from) {
@@ -310,12 +356,17 @@ JobSpec read(schema::JobSpec::Reader from) {
       .strategy = read(from.getStrategy()),
       .update = {},
       .resources = read(from.getResources()),
+      .stop = std::nullopt,
+      .keep = read_enum<Keep>(from.getKeep(), "job.keep"),
   };
   if (from.hasEvaluate()) {
     spec.evaluate = read(from.getEvaluate());
   }
   if (from.hasUpdate()) {
     spec.update = read(from.getUpdate());
+  }
+  if (from.hasStop()) {
+    spec.stop = read(from.getStop());
   }
   return spec;
 }

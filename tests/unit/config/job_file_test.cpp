@@ -115,10 +115,14 @@ TEST(JobFile, TheDocumentedExampleUsesEveryKey) {
                                         false,
                                         1000,
                                         "jurisdiction IN ('DE', 'FR')",
-                                        "cores * slots"}));
+                                        "cores * slots",
+                                        SampleSpec{SampleBy::samples, 2, 0, 1.5, 0}}));
+  EXPECT_EQ(spec->stop, (StopSpec{"accuracy", 3, 0.001}));
+  EXPECT_EQ(spec->keep, Keep::best_and_last);
   EXPECT_EQ(spec->resources, (TaskNeeds{2'000'000'000, 2, 1}));
-  EXPECT_EQ(spec->train,
-            (TrainSpec{"lung-nodules", 2, 64, Loss::cross_entropy, {"sgd", 0.01, 0.9, 0.0001}}));
+  EXPECT_EQ(
+      spec->train,
+      (TrainSpec{"lung-nodules", 2, 64, Loss::cross_entropy, {"sgd", 0.01, 0.9, 0.0001}, true}));
   EXPECT_EQ(spec->evaluate, (EvaluateSpec{"lung-nodules-test", 5}));
   EXPECT_EQ(spec->strategy.kind, "fedavg");
   EXPECT_EQ(spec->update, (UpdateSpec{"topk", 0.05}));
@@ -137,6 +141,8 @@ TEST(JobFile, TheTextOfASpecReadsBackAsTheSame) {
     if (has_own_weights) {
       spec->strategy.weights = Weighting::given;
       spec->strategy.site_weights = {{SiteId::literal("north"), 2.5}};
+      spec->sites.quorum = 1;
+      spec->sites.sample = SampleSpec{SampleBy::uniform, 0, 1.0 / 3, 1, 2};
     }
     const auto text = job_file_text(*spec);
     const auto again = parse_job_file(text, "text", {});
@@ -208,8 +214,9 @@ INSTANTIATE_TEST_SUITE_P(
                 "job.toml:6: layer type \"liner\" is unknown; did you mean \"linear\"?",
                 kDocs},
         Invalid{"UnknownKeyFarFromAllOthers", "zzz = 3\n" + kMinimal, "config_invalid",
-                "job.toml:1: unknown key \"zzz\"; known are deadline, evaluate, model, name, "
-                "priority, resources, rounds, seed, sites, stall_window, strategy, train, update",
+                "job.toml:1: unknown key \"zzz\"; known are deadline, evaluate, keep, model, name, "
+                "priority, resources, rounds, seed, sites, stall_window, stop, strategy, train, "
+                "update",
                 kDocs},
         Invalid{
             "LayerWithATable", replaced(kMinimal, "out_features = 3", "out_features = {}"),
@@ -238,6 +245,15 @@ INSTANTIATE_TEST_SUITE_P(
         Invalid{"MinAboveMax", kMinimal + "[sites]\nmin = 4\nmax = 3\n", "job_invalid",
                 "job.toml: sites.min is 4, more than sites.max, 3",
                 "raise sites.max, or leave it out to take every eligible site"},
+        Invalid{"UnknownWayToSample",
+                kMinimal + "[sites]\nsample = { count = 1, by = \"sample\" }\n", "config_invalid",
+                "job.toml:11: sites.sample.by is \"sample\", which is unknown; did you mean "
+                "\"samples\"?",
+                kDocs},
+        Invalid{"UnknownLocalSteps", kMinimal + "local_steps = \"balance\"\n", "config_invalid",
+                "job.toml:10: train.local_steps is \"balance\", which is unknown; did you mean "
+                "\"balanced\"?",
+                kDocs},
         Invalid{"UnknownLoss", kMinimal + "loss = \"cross_entrop\"\n", "config_invalid",
                 "job.toml:10: train.loss is \"cross_entrop\", which is unknown; did you mean "
                 "\"cross_entropy\"?",
@@ -260,7 +276,7 @@ INSTANTIATE_TEST_SUITE_P(
                 kMinimal,
                 "config_invalid",
                 "--set sites.mn=2: unknown key \"mn\" in [sites]; known are exclude, mandatory, "
-                "max, min, prefer, quorum, replace, require, samples_min",
+                "max, min, prefer, quorum, replace, require, sample, samples_min",
                 kDocs,
                 {"sites.mn=2"}},
         Invalid{"OverrideWithoutAValue",

@@ -167,6 +167,15 @@ TEST(IllegalValues, InAJobSpec) {
   expect("sites.require",
          [](auto& s) { s.sites.require.assign(limits::kExpressionBytesMax + 1, '1'); });
   expect("sites.prefer", [](auto& s) { s.sites.prefer = "broken \xc3("; });
+  expect("sample.by", [](auto& s) { s.sites.sample->by = static_cast<SampleBy>(3); });
+  expect("sample.count", [](auto& s) { s.sites.sample->count = limits::kSitesPerJobMax + 1; });
+  expect("sample.fraction", [](auto& s) { s.sites.sample->fraction = kNaN; });
+  expect("sample.over", [](auto& s) { s.sites.sample->over = kInfinity; });
+  expect("sample.separation", [](auto& s) { s.sites.sample->separation = limits::kRoundsMax + 1; });
+  expect("stop.metric", [](auto& s) { s.stop->metric = ""; });
+  expect("stop.patience", [](auto& s) { s.stop->patience = limits::kRoundsMax + 1; });
+  expect("stop.minDelta", [](auto& s) { s.stop->min_delta = kNaN; });
+  expect("job.keep", [](auto& s) { s.keep = static_cast<Keep>(2); });
   expect("resources.memoryBytes",
          [](auto& s) { s.resources.memory_bytes = limits::kMemoryBytesMax + 1; });
   expect("resources.threads",
@@ -217,6 +226,8 @@ TEST(IllegalValues, InATask) {
   expect_invalid(
       msg::Control(msg::TaskOffer{{key, 0, samples::blob(1), limits::kBlobBytesMax + 1}}),
       "task.modelBytes");
+  expect_invalid(msg::Control(msg::TaskOffer{{key, 0, {}, 0, 0, limits::kStepsMax + 1}}),
+                 "task.steps");
   expect_invalid(msg::Control(msg::TaskReport{key, {.done = 0, .total = 0, .unit = "by\ttes"}}),
                  "progress.unit");
 }

@@ -57,15 +57,18 @@ JobSpec job_spec() {
   spec.deadline = Millis(86'400'000);
   spec.priority = -5;
   spec.stall_window = Millis(300'000);
-  spec.sites = {.min = 2,
-                .max = 5,
-                .quorum = 3,
-                .mandatory = {SiteId::literal("north"), SiteId::literal("east")},
-                .exclude = {SiteId::literal("south")},
-                .replace = false,
-                .samples_min = 1000,
-                .require = "jurisdiction IN ('DE', 'Ö')",
-                .prefer = "cores"};
+  spec.sites = {
+      .min = 2,
+      .max = 5,
+      .quorum = 3,
+      .mandatory = {SiteId::literal("north"), SiteId::literal("east")},
+      .exclude = {SiteId::literal("south")},
+      .replace = false,
+      .samples_min = 1000,
+      .require = "jurisdiction IN ('DE', 'Ö')",
+      .prefer = "cores",
+      .sample = SampleSpec{
+          .by = SampleBy::preference, .count = 2, .fraction = 0.25, .over = 1.5, .separation = 3}};
   spec.model.input = {1, 28, 28};
   spec.model.layers = {
       {.kind = "conv2d",
@@ -80,7 +83,8 @@ JobSpec job_spec() {
                 .local_epochs = 2,
                 .batch_size = 64,
                 .loss = Loss::cross_entropy,
-                .optimizer = {.kind = "adam", .lr = 0.05, .momentum = 0.9, .weight_decay = 1e-4}};
+                .optimizer = {.kind = "adam", .lr = 0.05, .momentum = 0.9, .weight_decay = 1e-4},
+                .balanced = true};
   spec.evaluate = EvaluateSpec{.dataset = "fashion-mnist-test", .every = 2};
   spec.strategy = {.kind = "multi_krum",
                    .parameters = {{"byzantine", 2}, {"clip_norm", 0.5}},
@@ -88,6 +92,8 @@ JobSpec job_spec() {
                    .site_weights = {{SiteId::literal("north"), 2.5}}};
   spec.update = {.encoding = "topk", .fraction = 0.05};
   spec.resources = {.memory_bytes = 2'000'000'000, .threads = 2, .gpus = 1};
+  spec.stop = StopSpec{.metric = "accuracy", .patience = 4, .min_delta = 0.001};
+  spec.keep = Keep::best_and_last;
   return spec;
 }
 
@@ -135,7 +141,8 @@ JobSiteView job_site_view() {
           .task = TaskKind::evaluate,
           .task_state = TaskState::lost,
           .progress = progress(),
-          .stands_by = true};
+          .stands_by = true,
+          .sits_out = true};
 }
 
 static RoundView round_view() {
@@ -144,7 +151,8 @@ static RoundView round_view() {
           .updates = 2,
           .train_metrics = metrics(),
           .evaluate_metrics = {{"accuracy", -0.5}},
-          .model = blob(5)};
+          .model = blob(5),
+          .removed = true};
 }
 
 JobView job_view() {
@@ -179,12 +187,15 @@ ModelView model_view() {
           .contributions = {{.site = SiteId::literal("north"),
                              .update = blob(10),
                              .examples = 6000,
-                             .weight = 0.75},
+                             .weight = 0.75,
+                             .steps = 188},
                             {.site = SiteId::literal("south"),
                              .update = blob(11),
                              .examples = 2000,
-                             .weight = 0.25}},
-          .evaluate_metrics = metrics()};
+                             .weight = 0.25,
+                             .steps = 63}},
+          .evaluate_metrics = metrics(),
+          .removed = true};
 }
 
 AuditEntry audit_entry() {
@@ -237,7 +248,7 @@ std::vector<msg::Control> control_messages() {
       msg::JobReply{job, blob(1), std::nullopt},
       msg::JobClosed{job, "the job has completed"},
       msg::JobWaits{job, blob(1), "waits for approval at the site"},
-      msg::TaskOffer{{task_key(), 99, blob(2), 4'000'000, 3}},
+      msg::TaskOffer{{task_key(), 99, blob(2), 4'000'000, 3, 250}},
       msg::TaskReport{task_key(), progress()},
       msg::ResultAnnounce{task_key(), {blob(3), 4'000'001, 6000, 188, metrics()}},
       msg::ResultGrant{task_key(), blob(3)},
