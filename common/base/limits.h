@@ -82,6 +82,9 @@ constexpr std::uint64_t kModelParametersMax = std::uint64_t{1} << 36;
 constexpr std::uint64_t kBatchSizeMax = 1 << 20;
 constexpr std::uint32_t kLocalEpochsMax = 10'000;
 
+// Jobs that one may wait for: a study's stages, not a schedule of the consortium's.
+constexpr std::size_t kJobsAfterMax = 64;
+
 // What a site may claim: beyond this an example count is a lie or a bug.
 constexpr std::uint64_t kExamplesMax = std::uint64_t{1} << 40;
 // An update whose L2 norm is larger has diverged.

@@ -10,6 +10,7 @@
 #include "common/base/ids.h"
 #include "common/base/refusal.h"
 #include "common/base/time.h"
+#include "common/domain/initial_model.h"
 #include "common/domain/layers.h"
 #include "common/domain/model_spec.h"
 #include "common/domain/strategy_spec.h"
@@ -81,6 +82,9 @@ struct JobSpec {
   StrategySpec strategy;
   UpdateSpec update;
   TaskNeeds resources{};
+  bool preemptible = false;            // gives way after a round (broker/core/scheduler.h)
+  std::vector<JobId> after{};          // starts when these have completed
+  std::optional<InitialModel> init{};  // none: drawn from the seed
 
   bool operator==(const JobSpec&) const = default;
 };
