@@ -38,9 +38,10 @@ enum JobState {
   queued @0;     # waits until it can claim enough sites at once
   matching @1;   # has claimed sites and asks them
   running @2;
-  completed @3;  # this and what follows is final
+  completed @3;  # this and the next two are final
   failed @4;
   aborted @5;
+  paused @6;     # by people; not final, holds no slots
 }
 
 enum RoundState {
@@ -86,6 +87,10 @@ enum JobEventKind {
   siteReturned @15;
   siteDraining @16;
   siteWaits @17;
+  paused @18;
+  resumed @19;
+  queued @20;       # gives its slots back and waits again
+  initialized @21;  # from another job's model
 }
 
 struct JobEvent {
@@ -262,7 +267,10 @@ struct Explanation {
   # bytes.
 
   sites @7 :List(SiteExplanation);
-  # By standing, then by name, at most 1000.
+  # By standing, then by name, as many as one message holds.
+
+  sitesLeftOut @8 :UInt32;
+  # How many more there are.
 }
 
 struct Contribution {
@@ -302,7 +310,7 @@ struct ModelView {
   # That merged it, at most 255 bytes.
 
   parent @7 :Data;
-  # The model that the updates started from. Null for version 0.
+  # The model that the updates started from. Null for a version 0 that a site has made.
 
   contributions @8 :List(Contribution);
   # In order of the sites' names, at most 10,000. Empty for version 0.
@@ -315,6 +323,10 @@ struct ModelView {
 
   removed @11 :Bool;
   # Only this receipt is kept; the model itself cannot be had any more.
+
+  origin @12 :Text;
+  # Of a version 0 that is another job's model: which one, as "lung-1@3". At most 255 bytes. Empty
+  # otherwise.
 }
 
 struct AuditEntry {
@@ -348,8 +360,17 @@ struct SubmitJob {
   # is refused.
 }
 
-struct ListJobs {}
-# Answered with the jobs that the broker keeps.
+struct ListJobs {
+  # Answered with the jobs that the broker keeps.
+
+  state :union {
+    any @0 :Void;
+    only @1 :JobState;
+  }
+
+  mine @2 :Bool;
+  # Only those that the sender has submitted.
+}
 
 struct ShowJob {
   # Answered with the job's view.
@@ -377,6 +398,22 @@ struct AbortJob {
 
   reason @1 :Text;
   # For people, at most 4096 bytes.
+}
+
+struct PauseJob {
+  # Of the job's coordinator and of operators. Answered with the job's summary once it is durable. The
+  # job gives its slots back until a ResumeJob; updates that were accepted stay accepted. Repeating it
+  # with another reason, not an empty one, replaces the reason.
+  job @0 :Text;
+
+  reason @1 :Text;
+  # For people, at most 4096 bytes.
+}
+
+struct ResumeJob {
+  # Answered with the job's summary once it is durable; also when the job was not paused. It waits in
+  # the queue, with its place by age, and goes on where it was.
+  job @0 :Text;
 }
 
 struct DrainSite {
@@ -408,8 +445,12 @@ struct ExplainSpec {
 struct ListSites {}
 # Answered with all sites that the broker has ever seen.
 
-struct ListModels {}
-# Answered with the models that the broker keeps.
+struct ListModels {
+  # Answered with the models that the broker keeps.
+
+  job @0 :Text;
+  # Only this one's. Empty: of all jobs.
+}
 
 struct ShowModel {
   # Answered with the model's receipt. With the reply this coordinator may get the model's blob on
@@ -462,6 +503,8 @@ struct Request {
     showAudit @14 :ShowAudit;
     readAudit @15 :ReadAudit;
     listEvents @16 :ListEvents;
+    pauseJob @17 :PauseJob;
+    resumeJob @18 :ResumeJob;
   }
 }
 
@@ -478,7 +521,7 @@ struct Reply {
 
     done @2 :Done;                 # to AbortJob, WatchJob, DrainSite and ResumeSite
     refusal @3 :Refusal;           # to any request
-    job @4 :JobSummary;            # to SubmitJob
+    job @4 :JobSummary;            # to SubmitJob, PauseJob and ResumeJob
     jobs @5 :List(JobSummary);     # to ListJobs
     jobView @6 :JobView;           # to ShowJob
     sites @7 :List(SiteView);      # to ListSites

@@ -5,6 +5,7 @@
 #   site    -> JobWaits       not yet: waits for approval, for its hours, for tomorrow's rounds
 #   site    -> JobReply       accepted, or declined with a reason; declined later: it takes part no
 #                             longer, and its open tasks have failed
+#   broker  -> JobPaused      it holds no slot here for now: stop its tasks, keep the rest
 #   broker  -> JobClosed      the job has ended, or no longer wants this site
 #
 # A site answers an offer after its policy has allowed it, after people have approved it where the
@@ -259,6 +260,18 @@ enum Keep {
   bestAndLast @1;
 }
 
+struct InitialModel {
+  # A model of another job that this one starts from.
+
+  job @0 :Text;
+
+  version :union {
+    last @1 :Void;
+    best @2 :Void;     # by its evaluation: highest accuracy, or lowest loss
+    round @3 :UInt32;  # at most 100,000
+  }
+}
+
 struct JobSpec {
   # What a coordinator asks for. Immutable once submitted.
 
@@ -303,6 +316,15 @@ struct JobSpec {
   # Null: the job runs all of its rounds.
 
   keep @15 :Keep;
+
+  preemptible @16 :Bool;
+  # After a round it gives its slots to a job of a higher priority that lacks nothing else.
+
+  after @17 :List(Text);
+  # Jobs that must have completed before it starts, at most 64. It fails when one of them does not.
+
+  init @18 :InitialModel;
+  # Null: a site draws the initial model from the seed.
 }
 
 struct JobOffer {
@@ -339,6 +361,18 @@ struct JobWaits {
 
   reason @2 :Text;
   # One sentence for the coordinator, at most 4096 bytes. Empty: it waits no longer.
+}
+
+struct JobPaused {
+  # The job holds no slot of the site for now: people have paused it, or it has gone back to the queue.
+  # The site stops its trainer and its tasks; what it has promised stays, and so does a finished
+  # result, which may still be announced. The job goes on with its next TaskOffer. Repeating it changes
+  # nothing.
+
+  job @0 :Text;
+
+  reason @1 :Text;
+  # One sentence for the site's people, at most 4096 bytes.
 }
 
 struct JobClosed {

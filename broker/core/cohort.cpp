@@ -152,6 +152,12 @@ std::size_t places(const Job& job) {
 }
 
 void give_out_places(Step& step, Job& job) {
+  for (auto& [id, part] : job.parts) {
+    if (part.row.has_place && !(has_accepted(part) && part.row.claimed)) {
+      part.row.has_place = false;
+      step.save(part);
+    }
+  }
   const auto max = job.spec().sites.max;
   std::size_t given = 0;
   for (const bool mandatory : {true, false}) {

@@ -1,6 +1,7 @@
 // Who takes part in a job's rounds: places, silence, and who steps in for whom.
 //
-//  - A job starts with a number of places and keeps that number. One site holds a place; a site
+//  - A job starts with a number of places and keeps that number while it runs. One site holds a
+//  place; a site
 //    that has accepted the job and holds none stands by.
 //  - A site whose task was lost for want of progress is silent until something is heard of it: its
 //    advert, a word about the job, bytes that move. No round waits for a silent site. One that is
@@ -39,7 +40,8 @@ enum class Among : std::uint8_t { accepted, holding_places };
 
 [[nodiscard]] std::size_t places(const Job& job);
 
-// At the start of the job: to all that have accepted and hold a slot, at most sites.max.
+// At the start of the job, and when it goes on after a rest: to all that have accepted and hold a
+// slot, at most sites.max.
 void give_out_places(Step& step, Job& job);
 
 // Lets others take vacant places, and notes how many sites must be claimed where nobody can.

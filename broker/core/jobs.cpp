@@ -6,6 +6,7 @@
 
 #include "broker/core/claims.h"
 #include "broker/core/cohort.h"
+#include "broker/core/following.h"
 #include "broker/core/rounds.h"
 #include "broker/core/tasks.h"
 #include "common/base/check.h"
@@ -71,6 +72,7 @@ void end(Step& step, Job& job, JobTrigger trigger, JobEventKind kind, const std:
   }
   release_all(step, job);
   job.wait.reset();
+  job.gives_way_to.reset();
   step.state.queue.is_stale = true;
   job.tasks.clear();
   drop_last_server_state(step, job);
@@ -129,7 +131,9 @@ Job& admit(Step& step, const Identity& coordinator, const JobSpec& spec, const D
   job.row.submitted_unix_ms = step.now.unix_ms;
   job.row.number = step.state.jobs.size();
   job.layout = std::move(layout);
-  job.deadline = step.now.monotonic + spec.deadline;
+  if (!waits_for_others(step.state, job)) {
+    job.deadline = step.now.monotonic + spec.deadline;
+  }
   step.save(job);
   step.audit(coordinator.path(), "job.submit", object(job), digest.hex());
   JobEvent event;
@@ -142,11 +146,12 @@ Job& admit(Step& step, const Identity& coordinator, const JobSpec& spec, const D
 }
 
 void start(Step& step, Job& job) {
+  const bool has_run = places(job) > 0;
   step.move(job, JobTrigger::sites_found, "");
   give_out_places(step, job);
   JobEvent event;
   event.kind = JobEventKind::started;
-  event.text = fmt::format("started with {} sites", places(job));
+  event.text = fmt::format("{} with {} sites", has_run ? "goes on" : "started", places(job));
   step.tell(job, std::move(event));
   start_rounds(step, job);
 }

@@ -13,7 +13,8 @@ namespace entente::broker {
 Job& admit(Step& step, const Identity& coordinator, const JobSpec& spec, const Digest& digest,
            std::shared_ptr<const TensorLayout> layout, const std::string& token);
 
-// Gives out the places among the sites that have accepted and begins the rounds.
+// Gives out the places among the sites that have accepted, and begins the rounds or goes on with
+// them.
 void start(Step& step, Job& job);
 
 // Asks the site to take part, or asks again with the same words.

@@ -91,6 +91,9 @@ constexpr double kBalanceFactorMax = 4;
 // Steps of one task: more than any epochs of any dataset come to.
 constexpr std::uint64_t kStepsMax = std::uint64_t{1} << 56;
 
+// Jobs that one may wait for: a study's stages, not a schedule of the consortium's.
+constexpr std::size_t kJobsAfterMax = 64;
+
 // What a site may claim: beyond this an example count is a lie or a bug.
 constexpr std::uint64_t kExamplesMax = std::uint64_t{1} << 40;
 // An update whose L2 norm is larger has diverged.

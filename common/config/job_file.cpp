@@ -63,6 +63,32 @@ SampleSpec read_sample(TomlReader table) {
   return sample;
 }
 
+std::vector<JobId> read_after(TomlReader& root) {
+  std::vector<JobId> jobs;
+  for (const auto& name : root.strings("after")) {
+    if (const auto job = JobId::parse(name)) {
+      jobs.push_back(*job);
+    } else {
+      root.problem("after", fmt::format("{} in after is no job id", quote(name)));
+    }
+  }
+  return jobs;
+}
+
+std::optional<InitialModel> read_init(TomlReader& root) {
+  if (!root.has("init")) {
+    return std::nullopt;
+  }
+  const auto text = root.string("init");
+  const auto init = parse_initial_model(text);
+  if (!init) {
+    root.problem("init", fmt::format("init is {}; write \"model:JOB@best\", \"model:JOB@last\" or, "
+                                     "for the model of round 3, \"model:JOB@3\"",
+                                     quote(text)));
+  }
+  return init;
+}
+
 SiteSelection read_sites(TomlReader table) {
   SiteSelection sites;
   sites.min = count(table, "min", 1, limits::kSitesPerJobMax, sites.min);
@@ -239,6 +265,9 @@ JobSpec read_job(TomlReader root) {
       root.duration("stall_window", std::min<Millis>(limits::kStallWindowDefault, spec.deadline));
   spec.priority = static_cast<std::int32_t>(
       root.integer("priority", -limits::kPriorityMax, limits::kPriorityMax, spec.priority));
+  spec.preemptible = root.boolean("preemptible", spec.preemptible);
+  spec.after = read_after(root);
+  spec.init = read_init(root);
   spec.sites = read_sites(root.table("sites"));
   spec.resources = read_needs(root.table("resources"));
   spec.model = read_model(root.table("model"));

@@ -90,6 +90,21 @@ Problem check_job(const JobSpec& spec) {
   return std::nullopt;
 }
 
+Problem check_after(const JobSpec& spec) {
+  if (auto wrong =
+          check_count("the length of after", spec.after.size(), 0, limits::kJobsAfterMax)) {
+    return wrong;
+  }
+  const std::set<JobId> jobs(spec.after.begin(), spec.after.end());
+  if (jobs.size() != spec.after.size()) {
+    return invalid("after names a job twice", "name it once");
+  }
+  if (jobs.contains(JobId()) || (spec.init && spec.init->job.empty())) {
+    return invalid("after or init has an empty name", "list your jobs with: entente job list");
+  }
+  return std::nullopt;
+}
+
 Problem check_site_names(const SiteSelection& sites) {
   struct List {
     std::string_view key;
@@ -284,8 +299,9 @@ Problem check_output(const TrainSpec& train, const ResolvedModel& model) {
 
 Expected<ResolvedModel> validate(const JobSpec& spec) {
   for (const auto& problem :
-       {check_job(spec), check_sites(spec.sites), check_train(spec.train), check_merge(spec),
-        check_evaluate(spec.evaluate), check_needs(spec.resources), check_end(spec)}) {
+       {check_job(spec), check_after(spec), check_sites(spec.sites), check_train(spec.train),
+        check_merge(spec), check_evaluate(spec.evaluate), check_needs(spec.resources),
+        check_end(spec)}) {
     if (problem) {
       return tl::unexpected(*problem);
     }

@@ -10,6 +10,7 @@
 #include "common/base/ids.h"
 #include "common/base/refusal.h"
 #include "common/base/time.h"
+#include "common/domain/initial_model.h"
 #include "common/domain/layers.h"
 #include "common/domain/model_spec.h"
 #include "common/domain/sample_spec.h"
@@ -92,6 +93,9 @@ struct JobSpec {
   TaskNeeds resources{};
   std::optional<StopSpec> stop{};  // none: the job runs all of its rounds
   Keep keep = Keep::all;
+  bool preemptible = false;            // gives way after a round (broker/core/scheduler.h)
+  std::vector<JobId> after{};          // starts when these have completed
+  std::optional<InitialModel> init{};  // none: drawn from the seed
 
   bool operator==(const JobSpec&) const = default;
 };

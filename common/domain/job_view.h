@@ -38,6 +38,10 @@ enum class JobEventKind : std::uint8_t {
   site_returned,
   site_draining,
   site_waits,
+  paused,
+  resumed,
+  queued,       // gives its slots back and waits again
+  initialized,  // from another job's model
 };
 
 [[nodiscard]] std::string_view to_string(JobEventKind kind);
@@ -144,6 +148,7 @@ struct ModelView {
   std::string strategy;
   std::optional<BlobId> parent;
   std::optional<BlobId> server_state;       // after this round; the next model is made from it, too
+  std::string origin{};                     // "lung-1@3": version 0 is this one of another job
   std::vector<Contribution> contributions;  // by site id; empty for version 0
   Metrics evaluate_metrics;
   bool removed = false;  // only the receipt is kept

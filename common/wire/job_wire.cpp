@@ -311,6 +311,41 @@ static StopSpec read(schema::StopSpec::Reader from) {
   };
 }
 
+static void write(const InitialModel& init, schema::InitialModel::Builder to) {
+  to.setJob(text(init.job.str()));
+  switch (init.which) {
+    case InitialModel::Which::last:
+      to.initVersion().setLast();
+      return;
+    case InitialModel::Which::best:
+      to.initVersion().setBest();
+      return;
+    case InitialModel::Which::round:
+      to.initVersion().setRound(init.round);
+      return;
+  }
+}
+
+static InitialModel read(schema::InitialModel::Reader from) {
+  InitialModel init;
+  init.job = read_name<JobId>(view(from.getJob()), "init.job");
+  using Version = schema::InitialModel::Version;
+  const auto version = from.getVersion();
+  switch (version.which()) {
+    case Version::LAST:
+      init.which = InitialModel::Which::last;
+      return init;
+    case Version::BEST:
+      init.which = InitialModel::Which::best;
+      return init;
+    case Version::ROUND:
+      init.which = InitialModel::Which::round;
+      init.round = at_most_32(version.getRound(), limits::kRoundsMax, "init.round");
+      return init;
+  }
+  illegal("init.version", "is of an unknown kind");
+}
+
 void write(const JobSpec& spec, schema::JobSpec::Builder to) {
   to.setName(text(spec.name));
   to.setRounds(spec.rounds);
@@ -339,6 +374,13 @@ void write(const JobSpec& spec, schema::JobSpec::Builder to) {
     write(*spec.stop, to.initStop());
   }
   to.setKeep(write_enum(spec.keep));
+  to.setPreemptible(spec.preemptible);
+  if (!spec.after.empty()) {
+    write_names(spec.after, to.initAfter(static_cast<unsigned>(spec.after.size())));
+  }
+  if (spec.init) {
+    write(*spec.init, to.initInit());
+  }
 }
 
 JobSpec read(schema::JobSpec::Reader from) {
@@ -358,6 +400,9 @@ JobSpec read(schema::JobSpec::Reader from) {
       .resources = read(from.getResources()),
       .stop = std::nullopt,
       .keep = read_enum<Keep>(from.getKeep(), "job.keep"),
+      .preemptible = from.getPreemptible(),
+      .after = read_names<JobId>(from.getAfter(), limits::kJobsAfterMax, "job.after"),
+      .init = std::nullopt,
   };
   if (from.hasEvaluate()) {
     spec.evaluate = read(from.getEvaluate());
@@ -367,6 +412,9 @@ JobSpec read(schema::JobSpec::Reader from) {
   }
   if (from.hasStop()) {
     spec.stop = read(from.getStop());
+  }
+  if (from.hasInit()) {
+    spec.init = read(from.getInit());
   }
   return spec;
 }
@@ -417,6 +465,18 @@ msg::JobWaits read(schema::JobWaits::Reader from) {
   return msg::JobWaits{
       .job = read_name<JobId>(view(from.getJob()), "jobWaits.job"),
       .spec_digest = read_digest(from.getSpecDigest(), "jobWaits.specDigest"),
+      .reason = prose(view(from.getReason())),
+  };
+}
+
+void write(const msg::JobPaused& paused, schema::JobPaused::Builder to) {
+  to.setJob(text(paused.job.str()));
+  to.setReason(text(prose(paused.reason)));
+}
+
+msg::JobPaused read(schema::JobPaused::Reader from) {
+  return msg::JobPaused{
+      .job = read_name<JobId>(view(from.getJob()), "jobPaused.job"),
       .reason = prose(view(from.getReason())),
   };
 }

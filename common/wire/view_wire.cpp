@@ -211,6 +211,7 @@ void write(const ModelView& model, schema::ModelView::Builder to) {
   if (model.server_state) {
     to.setServerState(data(*model.server_state));
   }
+  to.setOrigin(text(model.origin));
   write_list(
       model.contributions, [&](unsigned count) { return to.initContributions(count); },
       [](const auto& contribution, auto item) { write(contribution, item); });
@@ -230,6 +231,7 @@ ModelView read(schema::ModelView::Reader from) {
       .strategy = label_or_empty(view(from.getStrategy()), "model.strategy"),
       .parent = read_optional_digest(from.getParent(), "model.parent"),
       .server_state = read_optional_digest(from.getServerState(), "model.serverState"),
+      .origin = label_or_empty(view(from.getOrigin()), "model.origin"),
       .contributions =
           read_list<Contribution>(from.getContributions(), limits::kSitesPerJobMax,
                                   "model.contributions", [](auto item) { return read(item); }),

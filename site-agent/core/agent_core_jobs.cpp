@@ -124,6 +124,25 @@ void AgentCore::close(const JobId& job, const std::string& reason) {
   }
 }
 
+// What is trained already is not lost: it goes to the outbox and is announced.
+void AgentCore::halt(const JobId& id, const std::string& reason) {
+  const auto found = jobs_.find(id);
+  if (found == jobs_.end() || !found->second.accepted) {
+    return;
+  }
+  const auto ended = tasks_.remove_if([&](const Task& task) {
+    return task.order.key.job == id &&
+           (task.stage == Stage::waiting || task.stage == Stage::running);
+  });
+  const bool has_trainer = found->second.trainer.has_value();
+  if (has_trainer) {
+    stop_trainer(*found->second.trainer);
+  }
+  if (ended > 0 || has_trainer) {
+    note("job_paused", reason.empty() ? "the broker has paused the job" : reason, id.str());
+  }
+}
+
 // Ends everything of the job at this site: trainer, tasks, results, models, files, promise.
 void AgentCore::forget(const JobId& id) {
   const auto found = jobs_.find(id);

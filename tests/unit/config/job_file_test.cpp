@@ -126,6 +126,24 @@ TEST(JobFile, TheDocumentedExampleUsesEveryKey) {
   EXPECT_EQ(spec->evaluate, (EvaluateSpec{"lung-nodules-test", 5}));
   EXPECT_EQ(spec->strategy.kind, "fedavg");
   EXPECT_EQ(spec->update, (UpdateSpec{"topk", 0.05}));
+  EXPECT_TRUE(spec->preemptible);
+  EXPECT_EQ(spec->after, std::vector{JobId::literal("lung-pretraining-1")});
+  EXPECT_EQ(spec->init,
+            (InitialModel{JobId::literal("lung-pretraining-1"), InitialModel::Which::best, 0}));
+}
+
+TEST(JobFile, NumbersAreWrittenAsShortAsTheyReadBackTheSame) {
+  auto spec = parse_job_file(kMinimal, "job.toml", {});
+  ASSERT_TRUE(spec) << spec.error().message;
+  spec->train.optimizer.lr = 0.05;
+  spec->train.optimizer.momentum = 0;
+  spec->train.optimizer.weight_decay = 1e-20;
+  spec->sites.require = "slots >\n0\nAND slots\n = 0.050000000000000003\nOR slots > 0";
+  const auto text = job_file_text(*spec);
+  EXPECT_THAT(text, testing::HasSubstr("lr = 0.05\n"));
+  EXPECT_THAT(text, testing::HasSubstr("momentum = 0.0\n"));
+  EXPECT_EQ(parse_job_file(text, "text", {})->sites.require, spec->sites.require) << text;
+  EXPECT_EQ(*parse_job_file(text, "text", {}), *spec) << text;
 }
 
 // The documented example has every key, so that a key which is not written shows here.
@@ -213,10 +231,16 @@ INSTANTIATE_TEST_SUITE_P(
                 "job.toml:2: unknown key \"round\"; did you mean \"rounds\"?\n"
                 "job.toml:6: layer type \"liner\" is unknown; did you mean \"linear\"?",
                 kDocs},
+        Invalid{"InitThatNamesNoVersion", "init = \"model:lung-1\"\n" + kMinimal, "config_invalid",
+                "job.toml:1: init is \"model:lung-1\"; write \"model:JOB@best\", "
+                "\"model:JOB@last\" or, for the model of round 3, \"model:JOB@3\"",
+                kDocs},
+        Invalid{"AfterThatIsNoJob", "after = [\"Lung 1\"]\n" + kMinimal, "config_invalid",
+                "job.toml:1: \"Lung 1\" in after is no job id", kDocs},
         Invalid{"UnknownKeyFarFromAllOthers", "zzz = 3\n" + kMinimal, "config_invalid",
-                "job.toml:1: unknown key \"zzz\"; known are deadline, evaluate, keep, model, name, "
-                "priority, resources, rounds, seed, sites, stall_window, stop, strategy, train, "
-                "update",
+                "job.toml:1: unknown key \"zzz\"; known are after, deadline, evaluate, init, keep, "
+                "model, name, preemptible, priority, resources, rounds, seed, sites, stall_window, "
+                "stop, strategy, train, update",
                 kDocs},
         Invalid{
             "LayerWithATable", replaced(kMinimal, "out_features = 3", "out_features = {}"),

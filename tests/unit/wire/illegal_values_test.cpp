@@ -270,12 +270,12 @@ TEST(IllegalValues, InAView) {
     change(event);
     expect_invalid(msg::Control(msg::JobUpdate{1, summary, {event}, {}}), what);
   };
-  expect_event("event.kind", [](auto& e) { e.kind = static_cast<JobEventKind>(18); });
+  expect_event("event.kind", [](auto& e) { e.kind = static_cast<JobEventKind>(22); });
   expect_event("event.round", [](auto& e) { e.round = limits::kRoundsMax + 1; });
   expect_event("event.site", [](auto& e) { e.site = "two words"; });
 
   auto changed = summary;
-  changed.state = static_cast<JobState>(6);
+  changed.state = static_cast<JobState>(7);
   expect_invalid(msg::Control(msg::Reply{1, changed}), "job.state");
   changed = summary;
   changed.coordinator = "/etc";

@@ -50,6 +50,9 @@ JobSpec without_later_fields(JobSpec spec) {
   spec.keep = Keep::all;
   spec.update = {};
   spec.resources = {};
+  spec.preemptible = false;
+  spec.after.clear();
+  spec.init.reset();
   return spec;
 }
 
@@ -131,6 +134,16 @@ TEST(CanonicalSpec, EveryFieldChangesTheDigest) {
       {"resources.memory", [](JobSpec& s) { ++s.resources.memory_bytes; }},
       {"resources.threads", [](JobSpec& s) { ++s.resources.threads; }},
       {"resources", [](JobSpec& s) { s.resources = {}; }},
+      {"preemptible", [](JobSpec& s) { s.preemptible = false; }},
+      {"after", [](JobSpec& s) { s.after.pop_back(); }},
+      {"order of after", [](JobSpec& s) { std::swap(s.after[0], s.after[1]); }},
+      {"no init", [](JobSpec& s) { s.init.reset(); }},
+      {"init.job", [](JobSpec& s) { s.init->job = JobId::literal("heart-1"); }},
+      {"init's round", [](JobSpec& s) { ++s.init->round; }},
+      {"init.which",
+       [](JobSpec& s) {
+         *s.init = {s.init->job, InitialModel::Which::best, 0};
+       }},
       {"model.input", [](JobSpec& s) { s.model.input[0] = 3; }},
       {"model.layers", [](JobSpec& s) { s.model.layers.pop_back(); }},
       {"layer.kind", [](JobSpec& s) { s.model.layers[1].kind = "tanh"; }},

@@ -94,6 +94,9 @@ JobSpec job_spec() {
   spec.resources = {.memory_bytes = 2'000'000'000, .threads = 2, .gpus = 1};
   spec.stop = StopSpec{.metric = "accuracy", .patience = 4, .min_delta = 0.001};
   spec.keep = Keep::best_and_last;
+  spec.preemptible = true;
+  spec.after = {JobId::literal("lung-1"), JobId::literal("lung-2")};
+  spec.init = InitialModel{JobId::literal("lung-1"), InitialModel::Which::round, 7};
   return spec;
 }
 
@@ -184,6 +187,7 @@ ModelView model_view() {
           .strategy = "fedavg",
           .parent = blob(9),
           .server_state = blob(12),
+          .origin = "heart-1@3",
           .contributions = {{.site = SiteId::literal("north"),
                              .update = blob(10),
                              .examples = 6000,
@@ -233,7 +237,8 @@ static Explanation explanation() {
           .reserved = {SiteId::literal("north")},
           .changes = {"east must accept", "south must be there"},
           .sites = {{SiteId::literal("east"), SiteStanding::asked, {"it has not answered yet"}},
-                    {SiteId::literal("west"), SiteStanding::excluded, {}}}};
+                    {SiteId::literal("west"), SiteStanding::excluded, {}}},
+          .sites_left_out = 4000};
 }
 
 std::vector<msg::Control> control_messages() {
@@ -248,6 +253,7 @@ std::vector<msg::Control> control_messages() {
       msg::JobReply{job, blob(1), std::nullopt},
       msg::JobClosed{job, "the job has completed"},
       msg::JobWaits{job, blob(1), "waits for approval at the site"},
+      msg::JobPaused{job, "by coordinator/alice"},
       msg::TaskOffer{{task_key(), 99, blob(2), 4'000'000, 3, 250}},
       msg::TaskReport{task_key(), progress()},
       msg::ResultAnnounce{task_key(), {blob(3), 4'000'001, 6000, 188, metrics()}},
@@ -258,17 +264,27 @@ std::vector<msg::Control> control_messages() {
       msg::JobUpdate{17, job_summary(), {job_event(), job_event()}, {job_site_view()}},
   };
   for (msg::RequestBody body :
-       {msg::RequestBody(msg::SubmitJob{job_spec(), "once"}), msg::RequestBody(msg::ListJobs{}),
-        msg::RequestBody(msg::ShowJob{job}), msg::RequestBody(msg::WatchJob{job, 5}),
+       {msg::RequestBody(msg::SubmitJob{job_spec(), "once"}),
+        msg::RequestBody(msg::ListJobs{}),
+        msg::RequestBody(msg::ShowJob{job}),
+        msg::RequestBody(msg::WatchJob{job, 5}),
         msg::RequestBody(msg::AbortJob{job, "no longer needed"}),
         msg::RequestBody(msg::DrainSite{SiteId::literal("north"), "a new disk"}),
         msg::RequestBody(msg::ResumeSite{SiteId::literal("north")}),
-        msg::RequestBody(msg::ListSites{}), msg::RequestBody(msg::ListModels{}),
-        msg::RequestBody(msg::ShowModel{job, Round{0}}), msg::RequestBody(msg::ExplainJob{job}),
+        msg::RequestBody(msg::ListSites{}),
+        msg::RequestBody(msg::ListModels{}),
+        msg::RequestBody(msg::ShowModel{job, Round{0}}),
+        msg::RequestBody(msg::ExplainJob{job}),
         msg::RequestBody(msg::ExplainSpec{job_spec()}),
         msg::RequestBody(msg::ShowModel{job, std::nullopt}),
-        msg::RequestBody(msg::ShowAudit{job, 50}), msg::RequestBody(msg::ShowAudit{}),
-        msg::RequestBody(msg::ReadAudit{500}), msg::RequestBody(msg::ListEvents{job, 5})}) {
+        msg::RequestBody(msg::ShowAudit{job, 50}),
+        msg::RequestBody(msg::ShowAudit{}),
+        msg::RequestBody(msg::ReadAudit{500}),
+        msg::RequestBody(msg::ListEvents{job, 5}),
+        msg::RequestBody(msg::PauseJob{job, "the cluster is needed"}),
+        msg::RequestBody(msg::ResumeJob{job}),
+        msg::RequestBody(msg::ListJobs{JobState::paused, true}),
+        msg::RequestBody(msg::ListModels{job})}) {
     messages.push_back(msg::Request{17, std::move(body)});
   }
   for (msg::ReplyBody body :
@@ -322,6 +338,7 @@ std::vector<msg::Control> smallest_control_messages() {
       msg::JobReply{job, {}, {}},
       msg::JobClosed{job, {}},
       msg::JobWaits{job, {}, {}},
+      msg::JobPaused{job, {}},
       msg::TaskOffer{only(&TaskOrder::key, key)},
       msg::TaskReport{key, {}},
       msg::ResultAnnounce{key, {}},
