@@ -1,0 +1,134 @@
+#include "site-agent/data/dataset_keys.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "common/base/limits.h"
+#include "common/base/quote.h"
+#include "site-agent/data/source_kinds.h"
+
+namespace entente::agent {
+namespace {
+
+template <class Enum, std::size_t N>
+void choose(KeyVisitor& keys, const char* key, Enum& value,
+            const std::array<std::string_view, N>& words) {
+  auto index = static_cast<std::size_t>(value);
+  keys.choice(key, index, words);
+  value = static_cast<Enum>(index);
+}
+
+// One overload for each kind of source.
+
+void visit_source(IdxFiles& files, KeyVisitor& keys) {
+  keys.path("images", files.images, Need::required);
+  keys.path("labels", files.labels, Need::required);
+}
+
+void visit_source(CsvFile& csv, KeyVisitor& keys) {
+  keys.path("file", csv.file, Need::required);
+  keys.text("delimiter", csv.delimiter, Need::optional);
+  const bool is_usable = csv.delimiter.size() == 1 && csv.delimiter != "\"" &&
+                         csv.delimiter != "\n" && csv.delimiter != "\r";
+  if (!is_usable || csv.delimiter.front() == '\0') {
+    keys.problem("delimiter", "delimiter must be one character such as \",\", \";\" or \"\\t\"");
+  }
+  keys.flag("header", csv.header);
+}
+
+void visit_column(const std::string& name, ColumnSpec& column, KeyVisitor& keys) {
+  keys.words("categories", column.categories);
+  keys.flag("find_categories", column.find_categories);
+  choose(keys, "unknown", column.unknown, kUnknownWords);
+  std::size_t missing = column.missing ? static_cast<std::size_t>(*column.missing) : kNoWord;
+  keys.choice("missing", missing, kMissingWords);
+  if (missing != kNoWord) {
+    column.missing = static_cast<Missing>(missing);
+  }
+  keys.number("constant", column.constant);
+  keys.number("mean", column.mean);
+  keys.number("deviation", column.deviation);
+  if (column.find_categories && !column.categories.empty()) {
+    keys.problem(
+        "find_categories",
+        fmt::format("column {} has categories already, so none are to be found", quote(name)));
+  }
+  if (column.categories.size() > limits::kCategoriesMax) {
+    keys.problem("categories", fmt::format("column {} has more than {} categories", quote(name),
+                                           limits::kCategoriesMax));
+  }
+  if (column.mean.has_value() != column.deviation.has_value()) {
+    keys.problem(column.mean ? "mean" : "deviation",
+                 fmt::format("column {} needs both mean and deviation, or neither", quote(name)));
+  }
+  if (column.deviation && !(*column.deviation > 0)) {
+    keys.problem("deviation",
+                 fmt::format("the deviation of column {} must be greater than 0", quote(name)));
+  }
+}
+
+void check_columns(const TableSpec& table, KeyVisitor& keys) {
+  const auto is_feature = [&](const std::string& name) {
+    return std::find(table.features.begin(), table.features.end(), name) != table.features.end();
+  };
+  for (const auto& [name, column] : table.columns) {
+    if (!is_feature(name)) {
+      keys.problem("columns",
+                   fmt::format("columns describes {}, which is none of the features", quote(name)));
+    }
+  }
+  for (const std::string& name : table.standardise) {
+    const auto column = table.columns.find(name);
+    if (name != "*" && !is_feature(name)) {
+      keys.problem("standardise",
+                   fmt::format("standardise names {}, which is none of the features", quote(name)));
+    } else if (column != table.columns.end() && column->second.is_categorical()) {
+      keys.problem("standardise",
+                   fmt::format("standardise names {}, which has categories", quote(name)));
+    }
+  }
+}
+
+void visit_table(TableSpec& table, KeyVisitor& keys) {
+  keys.words("features", table.features);
+  keys.text("label", table.label, Need::optional);
+  keys.words("targets", table.targets);
+  std::vector<std::string> described;
+  for (const auto& [name, column] : table.columns) {
+    described.push_back(name);
+  }
+  keys.tables("columns", described, [&](const std::string& name, KeyVisitor& column) {
+    visit_column(name, table.columns[name], column);
+  });
+  keys.words("standardise", table.standardise);
+  choose(keys, "missing", table.missing, kMissingWords);
+  keys.words("missing_words", table.missing_words);
+  if (table.features.empty()) {
+    keys.problem("features", "features must name the columns that the model gets");
+  }
+  if (table.features.size() > limits::kTableColumnsMax) {
+    keys.problem("features",
+                 fmt::format("features names more than {} columns", limits::kTableColumnsMax));
+  }
+  if (table.label.empty() == table.targets.empty()) {
+    keys.problem(table.label.empty() ? "label" : "targets",
+                 "a table needs either label, the column of the class, or targets, the columns of "
+                 "numbers to predict");
+  }
+  if (table.targets.size() > limits::kTargetsMax) {
+    keys.problem("targets", fmt::format("targets names more than {} columns", limits::kTargetsMax));
+  }
+  check_columns(table, keys);
+}
+
+}  // namespace
+
+void visit_keys(DatasetConfig& dataset, KeyVisitor& keys) {
+  std::visit([&](auto& source) { visit_source(source, keys); }, dataset.source);
+  if (is_table(dataset.source)) {
+    visit_table(dataset.table, keys);
+  }
+}
+
+}  // namespace entente::agent
