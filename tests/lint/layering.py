@@ -51,7 +51,8 @@ WRAPPED = {
     "Cap'n Proto": (r"(capnp|kj|schemas)/", ["common/wire/"]),
     "OpenSSL": (r"openssl/", ["common/crypto/", "common/net/", "certs/"]),
     "SQLite": (r"(sqlite3\.h|SQLiteCpp/)",
-               ["common/storage/", "broker/store/", "broker/expressions/", "site-agent/journal/"]),
+               ["common/storage/", "broker/store/", "broker/expressions/", "site-agent/journal/",
+                "site-agent/data/"]),
     "toml++": (r"toml\+\+/|toml\.hpp", ["common/config/"]),
     "ZeroMQ": (r"zmq", ["common/net/", "common/blob/", "broker/data_plane/", "broker/service/",
                         "site-agent/service/", "coordinator/"]),
@@ -59,6 +60,8 @@ WRAPPED = {
     "spdlog": (r"spdlog/", ["common/runtime/"]),
     "Highway": (r"hwy/", ["broker/merge/", "common/tensors/"]),
     "zlib": (r"zlib\.h", ["site-agent/data/"]),
+    "libzip": (r"zip\.h", ["site-agent/data/"]),
+    "libpq": (r"(libpq-fe|postgres)", ["site-agent/data/"]),
     "CLI11": (r"CLI/", ["coordinator/", "broker/main.cpp", "site-agent/agent_main.cpp",
                         "site-agent/trainer_main.cpp", "common/config/command_line"]),
 }
