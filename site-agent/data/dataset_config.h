@@ -101,8 +101,18 @@ struct NpzFile {
   bool operator==(const NpzFile&) const = default;
 };
 
-using SourceConfig =
-    std::variant<IdxFiles, CsvFile, SqliteQuery, PostgresQuery, LabelledLines, NpyFiles, NpzFile>;
+// A folder for each class with its pictures, PNG or JPEG.
+struct ImageFolder {
+  std::filesystem::path folder{};
+  std::uint32_t channels = 3;  // 1: grey
+  std::uint32_t height = 0;
+  std::uint32_t width = 0;
+  bool resize = false;  // otherwise another size is refused
+  bool operator==(const ImageFolder&) const = default;
+};
+
+using SourceConfig = std::variant<IdxFiles, CsvFile, SqliteQuery, PostgresQuery, LabelledLines,
+                                  NpyFiles, NpzFile, ImageFolder>;
 
 // --- what becomes of a table's columns ---
 

@@ -11,6 +11,9 @@
 namespace entente::agent {
 namespace {
 
+// A picture with longer sides is cut into tiles before a model gets it.
+constexpr std::uint32_t kSideMax = 1 << 12;
+
 template <class Enum, std::size_t N>
 void choose(KeyVisitor& keys, const char* key, Enum& value,
             const std::array<std::string_view, N>& words) {
@@ -89,6 +92,17 @@ void visit_source(NpzFile& npz, KeyVisitor& keys) {
   keys.text("labels", npz.arrays.labels, Need::optional);
   keys.text("targets", npz.arrays.targets, Need::optional);
   visit_arrays(npz.arrays, keys);
+}
+
+void visit_source(ImageFolder& images, KeyVisitor& keys) {
+  keys.path("folder", images.folder, Need::required);
+  keys.natural("height", images.height, kSideMax, Need::required);
+  keys.natural("width", images.width, kSideMax, Need::required);
+  keys.natural("channels", images.channels, 3, Need::optional);
+  keys.flag("resize", images.resize);
+  if (images.channels != 1 && images.channels != 3) {
+    keys.problem("channels", "channels must be 3, for colour, or 1, for grey");
+  }
 }
 
 void visit_tokens(TokenSpec& tokens, KeyVisitor& keys) {

@@ -6,6 +6,7 @@
 #include "site-agent/data/array_source.h"
 #include "site-agent/data/csv_reader.h"
 #include "site-agent/data/idx_source.h"
+#include "site-agent/data/image_source.h"
 #include "site-agent/data/lines_reader.h"
 #include "site-agent/data/postgres_reader.h"
 #include "site-agent/data/source.h"
@@ -49,6 +50,7 @@ constexpr std::array<Kind, std::variant_size_v<SourceConfig>> kKinds{
     Kind{"text", config_of<LabelledLines>, open_rows_as_source<open_lines>, true},
     Kind{"npy", config_of<NpyFiles>, open_npy, false},
     Kind{"npz", config_of<NpzFile>, open_npz, false},
+    Kind{"images", config_of<ImageFolder>, open_images, false},
 };
 
 const Kind& kind(const SourceConfig& source) { return kKinds.at(source.index()); }

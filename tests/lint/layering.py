@@ -60,6 +60,8 @@ WRAPPED = {
     "spdlog": (r"spdlog/", ["common/runtime/"]),
     "Highway": (r"hwy/", ["broker/merge/", "common/tensors/"]),
     "zlib": (r"zlib\.h", ["site-agent/data/"]),
+    "libpng": (r"png", ["site-agent/data/"]),
+    "libjpeg-turbo": (r"(turbo)?j(peg|pp)", ["site-agent/data/"]),
     "libzip": (r"zip\.h", ["site-agent/data/"]),
     "libpq": (r"(libpq-fe|postgres)", ["site-agent/data/"]),
     "CLI11": (r"CLI/", ["coordinator/", "broker/main.cpp", "site-agent/agent_main.cpp",

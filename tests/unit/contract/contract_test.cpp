@@ -137,7 +137,9 @@ std::vector<DatasetConfig> full_datasets() {
   npy.source = NpyFiles{{.inputs = "/x.npy", .targets = "/t.npy", .divide_by = 255}};
   auto npz = npy;
   npz.source = NpzFile{"/all.npz", {.inputs = "x", .labels = "y", .vocabulary = 300}};
-  return {csv, sqlite, postgres, notes, lines, npy, npz};
+  auto images = npy;
+  images.source = ImageFolder{"/data/pictures", 1, 24, 32, true};
+  return {csv, sqlite, postgres, notes, lines, npy, npz, images};
 }
 
 TEST(Contract, EveryKindOfDatasetSurvivesTheLine) {
