@@ -42,6 +42,9 @@ nlohmann::json to_json(const DatasetView& view) {
           {"examples", view.dataset.examples},
           {"example_shape", view.dataset.example_shape},
           {"classes", view.dataset.classes},
+          {"targets", view.dataset.targets},
+          {"vocabulary", view.dataset.vocabulary},
+          {"features", view.dataset.features},
           {"tags", view.dataset.tags}};
 }
 
@@ -52,12 +55,11 @@ void print_datasets(const std::vector<DatasetView>& datasets) {
     return;
   }
   std::vector<std::vector<std::string>> rows{
-      {"DATASET", "SITE", "CONNECTED", "EXAMPLES", "SHAPE", "CLASSES", "TAGS"}};
+      {"DATASET", "SITE", "CONNECTED", "EXAMPLES", "SHAPE", "TO LEARN", "TAGS"}};
   for (const auto& [dataset, site, connected] : datasets) {
     rows.push_back({dataset.name, site.str(), connected ? "yes" : "no",
                     with_commas(dataset.examples), to_string(dataset.example_shape),
-                    std::to_string(dataset.classes),
-                    fmt::format("{}", fmt::join(dataset.tags, ", "))});
+                    goal_of(dataset), fmt::format("{}", fmt::join(dataset.tags, ", "))});
   }
   print_table(rows);
 }
@@ -85,6 +87,13 @@ ExitCode list_datasets(const Options& options) {
 }
 
 }  // namespace
+
+std::string goal_of(const DatasetAdvert& dataset) {
+  const auto [count, what] = dataset.targets == 0 ? std::pair(dataset.classes, "class")
+                                                  : std::pair(dataset.targets, "number");
+  const std::string_view plural = count == 1 ? "" : dataset.targets == 0 ? "es" : "s";
+  return fmt::format("{} {}{}", count, what, plural);
+}
 
 void add_dataset_command(CLI::App& app, const Options& options, Action& chosen) {
   auto* dataset = app.add_subcommand("dataset", "The datasets that sites offer to train on");

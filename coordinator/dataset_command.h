@@ -1,6 +1,9 @@
 // `entente dataset`: what there is to train on.
 #pragma once
 
+#include <string>
+
+#include "common/domain/site.h"
 #include "coordinator/output.h"
 
 namespace CLI {
@@ -8,6 +11,9 @@ class App;
 }
 
 namespace entente::cli {
+
+// What a model can learn from the dataset: "10 classes", "1 number".
+[[nodiscard]] std::string goal_of(const DatasetAdvert& dataset);
 
 // Adds the command to `app`. Parsing stores into `chosen` what is to be run; `options` and
 // `chosen` must outlive it.

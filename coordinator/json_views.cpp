@@ -24,7 +24,8 @@ nlohmann::json to_json(const DatasetAdvert& dataset) {
   return {{"name", dataset.name},         {"kind", dataset.kind},
           {"examples", dataset.examples}, {"example_shape", dataset.example_shape},
           {"classes", dataset.classes},   {"class_names", dataset.class_names},
-          {"tags", dataset.tags}};
+          {"targets", dataset.targets},   {"vocabulary", dataset.vocabulary},
+          {"features", dataset.features}, {"tags", dataset.tags}};
 }
 
 }  // namespace

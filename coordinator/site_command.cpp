@@ -12,6 +12,7 @@
 #include "common/domain/layers.h"
 #include "common/runtime/system_clock.h"
 #include "coordinator/ask.h"
+#include "coordinator/dataset_command.h"
 #include "coordinator/json_views.h"
 #include "coordinator/text.h"
 
@@ -120,9 +121,8 @@ Expected<void> wait_until_drained(const Options& options, const SiteId& site) {
 }
 
 std::string describe(const DatasetAdvert& dataset) {
-  auto text =
-      fmt::format("{}: {} examples of {}, {} classes", dataset.name, with_commas(dataset.examples),
-                  to_string(dataset.example_shape), dataset.classes);
+  auto text = fmt::format("{}: {} examples of {}, {}", dataset.name, with_commas(dataset.examples),
+                          to_string(dataset.example_shape), goal_of(dataset));
   if (!dataset.class_names.empty()) {
     text += fmt::format(" ({})", fmt::join(dataset.class_names, ", "));
   }

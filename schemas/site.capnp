@@ -16,7 +16,7 @@ struct DatasetAdvert {
   # The name that jobs ask for, unique within the advert. 1 to 255 bytes.
 
   kind @1 :Text;
-  # How the site reads it, for example "idx". 1 to 255 bytes.
+  # How the site reads it, for example "idx" or "csv". 1 to 255 bytes.
 
   examples @2 :UInt64;
   # Number of examples, at most 2^40.
@@ -26,13 +26,23 @@ struct DatasetAdvert {
   # At most 8, each at least 1.
 
   classes @4 :UInt32;
-  # Labels run from 0 to classes - 1. 0: the dataset has no class labels.
+  # Labels run from 0 to classes - 1. 0: the dataset has no class labels, see targets.
 
   classNames @5 :List(Text);
   # What the labels mean, by label: none, or as many as `classes`. Each 1 to 255 bytes.
 
   tags @6 :List(Text);
   # The site's own words for it: "ct", "2024". At most 64 names, none twice.
+
+  features @7 :List(Text);
+  # What the inputs are called, in the order in which the model gets them; none where they have no
+  # names. At most 1024, none twice. Each 1 to 255 bytes.
+
+  targets @8 :UInt32;
+  # Numbers to predict of an example that has no class label, at most 1024. 0: it has one.
+
+  vocabulary @9 :UInt32;
+  # Inputs are tokens from 0 to vocabulary - 1, at most 2^24. 0: inputs are numbers.
 }
 
 struct Resources {

@@ -89,6 +89,16 @@ constexpr Rule kClassesFitModel{[](const Site& site, const Wish& wish) {
                                       outputs(wish.spec), dataset_of(site, wish.spec)->classes);
                                 }};
 
+constexpr Rule kTargetsFitModel{[](const Site& site, const Wish& wish) {
+                                  const auto targets = dataset_of(site, wish.spec)->targets;
+                                  return targets == 0 || targets == outputs(wish.spec);
+                                },
+                                [](const Site& site, const Wish& wish) {
+                                  return fmt::format(
+                                      "needs {} numbers to predict (the model's outputs), has {}",
+                                      outputs(wish.spec), dataset_of(site, wish.spec)->targets);
+                                }};
+
 constexpr Rule kHasSamples{
     [](const Site& site, const Wish& wish) {
       return dataset_of(site, wish.spec)->examples >= wish.spec.sites.samples_min;
@@ -141,7 +151,8 @@ constexpr std::array kRules{
     kIsNotExcluded, kIsWithinMandatoryWhenFull, kHasDataset, kHasMemory, kHasThreads,
     kHasGpus,       kMeetsRequirement};
 // Of the dataset, which the site has.
-constexpr std::array kDatasetRules{kExamplesFitModel, kClassesFitModel, kHasSamples};
+constexpr std::array kDatasetRules{kExamplesFitModel, kClassesFitModel, kTargetsFitModel,
+                                   kHasSamples};
 
 template <class Rules>
 void object_by(const Rules& rules, const Site& site, const Wish& wish,

@@ -44,6 +44,14 @@ constexpr std::array kSiteColumns{
                [](const SiteId&, const SiteAdvert& it) { return text_or_null(it.version); }},
 };
 
+// Each one word for has(), also a name with blanks in it.
+std::string as_words(std::vector<std::string> names) {
+  for (std::string& name : names) {
+    std::replace(name.begin(), name.end(), ' ', '_');
+  }
+  return fmt::format("{}", fmt::join(names, " "));
+}
+
 struct DatasetColumn {
   std::string_view name;
   Value (*value)(const DatasetAdvert&);
@@ -56,6 +64,9 @@ constexpr std::array kDatasetColumns{
     DatasetColumn{"shape",
                   [](const DatasetAdvert& it) { return Value(to_string(it.example_shape)); }},
     DatasetColumn{"classes", [](const DatasetAdvert& it) { return number(it.classes); }},
+    DatasetColumn{"targets", [](const DatasetAdvert& it) { return number(it.targets); }},
+    DatasetColumn{"vocabulary", [](const DatasetAdvert& it) { return number(it.vocabulary); }},
+    DatasetColumn{"features", [](const DatasetAdvert& it) { return Value(as_words(it.features)); }},
     DatasetColumn{
         "tags",
         [](const DatasetAdvert& it) { return Value(fmt::format("{}", fmt::join(it.tags, " "))); }},

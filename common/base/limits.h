@@ -103,6 +103,12 @@ constexpr std::size_t kDatasetsPerSiteMax = 1000;
 constexpr std::size_t kTagsPerDatasetMax = 64;
 constexpr std::size_t kLabelsPerSiteMax = 64;
 constexpr std::size_t kClassNamesMax = 1024;
+// Names of inputs in an advert; a dataset of more is described by its shape alone.
+constexpr std::size_t kFeatureNamesMax = 1024;
+// Numbers to predict of one example.
+constexpr std::size_t kTargetsMax = 1024;
+// Different tokens of a text: every character of Unicode, or more words than any language has.
+constexpr std::uint32_t kVocabularyMax = 1 << 24;
 // Whose law: a country, perhaps with a part of it.
 constexpr std::size_t kJurisdictionBytesMax = 16;
 // Beyond what any machine has; within it no product of them overflows.
@@ -112,6 +118,19 @@ constexpr std::uint64_t kMemoryBytesMax = std::uint64_t{1} << 50;
 constexpr std::size_t kMetricsPerResultMax = 64;
 // Free text from a peer (reasons, error messages) is cut at this many bytes.
 constexpr std::size_t kPeerTextBytesMax = 4096;
+
+// What a site's own files may be made of. Data beyond it is better stored in another form.
+// Columns of a table: a panel of genetic markers fits, a header of a million columns is none.
+constexpr std::size_t kTableColumnsMax = 1 << 14;
+// One row of a table, and with it what reading any table needs beside the examples.
+constexpr std::size_t kTableRowBytesMax = 16 << 20;
+// Categories of one column: one input each.
+constexpr std::size_t kCategoriesMax = 1 << 12;
+// Inputs of an example made from a table, and tokens of a text.
+constexpr std::size_t kTableInputsMax = 1 << 18;
+constexpr std::uint32_t kTokensMax = 1 << 16;
+// A query or a connection string of a database.
+constexpr std::size_t kQueryBytesMax = 64 << 10;
 
 // Tries of one task at one site: a passing fault deserves a second one.
 constexpr std::uint32_t kAttemptsMax = 2;

@@ -381,6 +381,16 @@ std::vector<TomlReader> TomlReader::tables(std::string_view key) {
   return readers;
 }
 
+std::vector<std::string> TomlReader::keys() const {
+  std::vector<std::string> keys;
+  if (state_->table != nullptr) {
+    for (const auto& [key, node] : *state_->table) {
+      keys.emplace_back(key.str());
+    }
+  }
+  return keys;
+}
+
 std::map<std::string, Attribute> TomlReader::rest() {
   std::map<std::string, Attribute> attributes;
   if (state_->table == nullptr) {

@@ -61,6 +61,8 @@ class TomlReader {
   [[nodiscard]] TomlReader table(std::string_view key);
   // [[key]]: one reader per element; missing: none.
   [[nodiscard]] std::vector<TomlReader> tables(std::string_view key);
+  // The keys of this table, whether another getter asked for them or not; it makes none known.
+  [[nodiscard]] std::vector<std::string> keys() const;
   // All keys of this table that no other getter asked for, as generic attributes (layers).
   [[nodiscard]] std::map<std::string, Attribute> rest();
 

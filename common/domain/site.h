@@ -14,12 +14,15 @@ namespace entente {
 
 struct DatasetAdvert {
   std::string name;  // the name that jobs ask for
-  std::string kind;  // "idx"
+  std::string kind;  // "idx", "csv", ...
   std::uint64_t examples = 0;
   Shape example_shape;                     // {1, 28, 28}
-  std::uint32_t classes = 0;               // labels run from 0 to classes - 1
+  std::uint32_t classes = 0;               // labels run from 0 to classes - 1; 0: see targets
   std::vector<std::string> class_names{};  // by label; empty when the site gives none
   std::vector<std::string> tags{};         // the site's own words: "ct", "2024"
+  std::vector<std::string> features{};     // what the inputs are called, in order, where they are
+  std::uint32_t targets = 0;               // numbers to predict of an example without a class
+  std::uint32_t vocabulary = 0;            // inputs are tokens from 0 to vocabulary - 1; 0: numbers
   bool operator==(const DatasetAdvert&) const = default;
 };
 

@@ -46,6 +46,11 @@ static void write(const DatasetAdvert& dataset, schema::DatasetAdvert::Builder t
   if (!dataset.tags.empty()) {
     write_texts(dataset.tags, to.initTags(static_cast<unsigned>(dataset.tags.size())));
   }
+  if (!dataset.features.empty()) {
+    write_texts(dataset.features, to.initFeatures(static_cast<unsigned>(dataset.features.size())));
+  }
+  to.setTargets(dataset.targets);
+  to.setVocabulary(dataset.vocabulary);
 }
 
 static DatasetAdvert read(schema::DatasetAdvert::Reader from) {
@@ -58,6 +63,10 @@ static DatasetAdvert read(schema::DatasetAdvert::Reader from) {
       .class_names =
           read_distinct(from.getClassNames(), limits::kClassNamesMax, "dataset.classNames", label),
       .tags = read_distinct(from.getTags(), limits::kTagsPerDatasetMax, "dataset.tags", name_text),
+      .features =
+          read_distinct(from.getFeatures(), limits::kFeatureNamesMax, "dataset.features", label),
+      .targets = at_most_32(from.getTargets(), limits::kTargetsMax, "dataset.targets"),
+      .vocabulary = at_most_32(from.getVocabulary(), limits::kVocabularyMax, "dataset.vocabulary"),
   };
   if (!dataset.class_names.empty() && dataset.class_names.size() != dataset.classes) {
     illegal("dataset.classNames", fmt::format("has {} entries for {} classes",

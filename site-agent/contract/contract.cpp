@@ -6,6 +6,7 @@
 
 #include "common/base/limits.h"
 #include "common/base/quote.h"
+#include "site-agent/contract/dataset_json.h"
 #include "site-agent/contract/job_json.h"
 #include "site-agent/contract/json_fields.h"
 
@@ -92,9 +93,9 @@ Prepare parse_prepare(JsonFields& fields, Fault& fault) {
   }
   JsonFields job = fields.object("job");
   prepare.spec = job_from_json(job, fault);
-  prepare.train_dataset = dataset_from_json(fields.object("train_dataset"));
+  prepare.train_dataset = dataset_from_json(fields.object("train_dataset"), fault);
   if (fields.has("evaluate_dataset")) {
-    prepare.evaluate_dataset = dataset_from_json(fields.object("evaluate_dataset"));
+    prepare.evaluate_dataset = dataset_from_json(fields.object("evaluate_dataset"), fault);
   }
   prepare.threads = static_cast<std::uint32_t>(fields.natural("threads", kThreadsMax));
   if (prepare.threads == 0) {

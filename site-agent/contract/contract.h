@@ -24,7 +24,7 @@
 #include "common/base/refusal.h"
 #include "common/domain/job_spec.h"
 #include "common/domain/task.h"
-#include "site-agent/data/dataset.h"
+#include "site-agent/data/dataset_config.h"
 
 namespace entente::agent::contract {
 

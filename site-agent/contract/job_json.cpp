@@ -136,17 +136,6 @@ TrainSpec train_from_json(JsonFields fields, Fault& fault) {
   return train;
 }
 
-Partition partition_from_json(JsonFields fields) {
-  Partition partition;
-  partition.scheme = fields.text("scheme", kWordBytesMax);
-  partition.alpha = fields.number("alpha");
-  partition.of = fields.natural32("of");
-  partition.index = fields.natural32("index");
-  partition.seed = fields.natural("seed");
-  fields.finish();
-  return partition;
-}
-
 }  // namespace
 
 json job_to_json(const JobSpec& spec) {
@@ -168,36 +157,6 @@ JobSpec job_from_json(JsonFields& job, Fault& fault) {
   }
   job.finish();
   return spec;
-}
-
-json dataset_to_json(const DatasetConfig& dataset) {
-  json object{{"name", dataset.name},
-              {"kind", dataset.kind},
-              {"images", dataset.images.string()},
-              {"labels", dataset.labels.string()},
-              {"classes", dataset.classes}};
-  if (const auto& partition = dataset.partition) {
-    object["partition"] = {{"scheme", partition->scheme},
-                           {"alpha", partition->alpha},
-                           {"of", partition->of},
-                           {"index", partition->index},
-                           {"seed", partition->seed}};
-  }
-  return object;
-}
-
-DatasetConfig dataset_from_json(JsonFields fields) {
-  DatasetConfig dataset;
-  dataset.name = fields.text("name", kWordBytesMax);
-  dataset.kind = fields.text("kind", kWordBytesMax);
-  dataset.images = fields.text("images", kPathBytesMax);
-  dataset.labels = fields.text("labels", kPathBytesMax);
-  dataset.classes = fields.natural32("classes");
-  if (fields.has("partition")) {
-    dataset.partition = partition_from_json(fields.object("partition"));
-  }
-  fields.finish();
-  return dataset;
 }
 
 }  // namespace entente::agent::contract

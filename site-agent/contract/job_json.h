@@ -6,7 +6,6 @@
 
 #include "common/domain/job_spec.h"
 #include "site-agent/contract/json_fields.h"
-#include "site-agent/data/dataset.h"
 
 namespace entente::agent::contract {
 
@@ -14,8 +13,5 @@ namespace entente::agent::contract {
 [[nodiscard]] nlohmann::json job_to_json(const JobSpec& spec);
 // Checks form and bounds only; whether the model makes sense is resolve_model's business.
 [[nodiscard]] JobSpec job_from_json(JsonFields& job, Fault& fault);
-
-[[nodiscard]] nlohmann::json dataset_to_json(const DatasetConfig& dataset);
-[[nodiscard]] DatasetConfig dataset_from_json(JsonFields dataset);
 
 }  // namespace entente::agent::contract

@@ -3,133 +3,70 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
+#include <iterator>
+#include <limits>
 #include <numeric>
 
-#include "site-agent/data/idx_file.h"
+#include "common/base/limits.h"
+#include "common/base/quote.h"
+#include "site-agent/data/holdout.h"
+#include "site-agent/data/source.h"
+#include "site-agent/data/source_kinds.h"
 
 namespace entente::agent {
 namespace {
 
-constexpr std::size_t kBlockBytes = 1 << 20;
-// Labels are bytes.
-constexpr std::uint32_t kClassesMax = 256;
+using Indices = std::vector<std::uint32_t>;
 
-struct Labels {
-  std::vector<std::int64_t> values;  // of the whole file
-  std::uint32_t classes = 0;
-};
-
-tl::unexpected<Refusal> invalid(std::string message, std::string hint = {}) {
-  return refuse("dataset_invalid", std::move(message), std::move(hint), Scope::site);
-}
-
-Expected<Labels> read_labels(const DatasetConfig& config) {
-  auto file = IdxFile::open(config.labels, 1, 1);
-  if (!file) {
-    return tl::unexpected(file.error());
-  }
-  Labels labels;
-  std::vector<std::uint8_t> block;
-  for (std::size_t left = file->count(); left > 0; left -= block.size()) {
-    block.resize(std::min(left, kBlockBytes));
-    if (auto read = file->read(block); !read) {
-      return tl::unexpected(read.error());
-    }
-    labels.values.insert(labels.values.end(), block.begin(), block.end());
-  }
-  if (auto finished = file->finish(); !finished) {
-    return tl::unexpected(finished.error());
-  }
-  const auto largest = std::max_element(labels.values.begin(), labels.values.end());
-  const auto needed = largest == labels.values.end() ? 0 : static_cast<std::uint32_t>(*largest) + 1;
-  const auto named = static_cast<std::uint32_t>(config.class_names.size());
-  labels.classes = config.classes != 0 ? config.classes : named != 0 ? named : needed;
-  if (needed > labels.classes) {
-    return invalid(fmt::format("{}: label {} is out of range, the dataset has {} classes",
-                               config.labels.filename().string(), *largest, labels.classes),
-                   "correct the dataset's classes in agent.toml or leave the key out");
-  }
-  return labels;
-}
-
-// Opens the images and checks what can be known from headers: they are as many as the labels.
-Expected<IdxFile> open_images(const DatasetConfig& config, const Labels& labels) {
-  auto images = IdxFile::open(config.images, 2, 4);
-  if (images && images->count() != labels.values.size()) {
-    return invalid(fmt::format("{} has {} images, but {} has {} labels",
-                               config.images.filename().string(), images->count(),
-                               config.labels.filename().string(), labels.values.size()));
-  }
-  return images;
-}
-
-// {count, features} -> {features}; {count, height, width} -> one channel; a channel dimension
-// stays.
-Shape example_shape(const IdxFile& images) {
-  const auto dimensions = images.example();
-  Shape shape(dimensions.begin(), dimensions.end());
-  if (shape.size() == 2) {
-    shape.insert(shape.begin(), 1);
-  }
-  return shape;
-}
-
-Expected<std::vector<std::uint32_t>> chosen_examples(const DatasetConfig& config,
-                                                     const Labels& labels) {
+Expected<Indices> part_of(const DatasetConfig& config, const Source& source,
+                          std::uint32_t classes) {
   if (config.partition) {
-    return partition_indices(labels.values, labels.classes, *config.partition);
+    return source.labels().empty() ? partition_indices(source.size(), *config.partition)
+                                   : partition_indices(source.labels(), classes, *config.partition);
   }
-  std::vector<std::uint32_t> all(labels.values.size());
+  Indices all(source.size());
   std::iota(all.begin(), all.end(), 0U);
   return all;
 }
 
-constexpr std::array<float, 256> kUnitInterval = [] {
-  std::array<float, 256> table{};
-  for (std::size_t byte = 0; byte < table.size(); ++byte) {
-    table[byte] = static_cast<float>(byte) / 255.0F;
+// Takes the part and leaves out, or keeps, what is held out of it.
+Expected<Selection> select(const DatasetConfig& config, Source& source) {
+  if (source.size() > std::numeric_limits<std::uint32_t>::max()) {
+    return invalid_dataset(fmt::format("dataset {} has {} examples, at most {} can be used",
+                                       quote(config.name), source.size(),
+                                       std::numeric_limits<std::uint32_t>::max()));
   }
-  return table;
-}();
-
-// Reads the images block by block and keeps the chosen ones: a site's part of a large file needs no
-// more memory than the part.
-Expected<std::vector<float>> read_features(IdxFile& images, std::span<const std::uint32_t> chosen) {
-  const std::size_t example_bytes = images.example_bytes();
-  const std::size_t block_examples = std::max<std::size_t>(1, kBlockBytes / example_bytes);
-  std::vector<std::uint8_t> block;
-  std::vector<float> features(chosen.size() * example_bytes);
-  auto next = chosen.begin();
-  float* output = features.data();
-  for (std::size_t first = 0; first < images.count(); first += block_examples) {
-    const std::size_t count = std::min(block_examples, images.count() - first);
-    block.resize(count * example_bytes);
-    if (auto read = images.read(block); !read) {
-      return tl::unexpected(read.error());
-    }
-    for (; next != chosen.end() && *next < first + count; ++next) {
-      const auto* const example = block.data() + (*next - first) * example_bytes;
-      output = std::transform(example, example + example_bytes, output,
-                              [](std::uint8_t byte) { return kUnitInterval[byte]; });
-    }
+  const auto labels = source.labels();
+  const auto largest = labels.empty() ? 0 : *std::max_element(labels.begin(), labels.end());
+  auto part = part_of(config, source, static_cast<std::uint32_t>(largest + 1));
+  if (!part) {
+    return tl::unexpected(part.error());
   }
-  if (auto finished = images.finish(); !finished) {
-    return tl::unexpected(finished.error());
+  Selection selection;
+  if (!config.holdout) {
+    selection.fitted_on = *part;
+    selection.examples = *std::move(part);
+    return selection;
   }
-  return features;
-}
-
-Expected<void> check(const DatasetConfig& config) {
-  if (config.kind != "idx") {
-    return invalid(fmt::format("dataset \"{}\" is of kind \"{}\", known is \"idx\"", config.name,
-                               config.kind));
+  const auto fingerprints = source.fingerprints();
+  if (!fingerprints) {
+    return tl::unexpected(fingerprints.error());
   }
-  if (config.classes > kClassesMax) {
-    return invalid(fmt::format("dataset \"{}\" claims {} classes, an IDX file has at most {}",
-                               config.name, config.classes, kClassesMax));
+  Indices held;
+  for (const auto example : *part) {
+    auto& side =
+        is_held_out((*fingerprints)[example], config.holdout->share) ? held : selection.fitted_on;
+    side.push_back(example);
   }
-  return {};
+  selection.examples = config.holdout->held ? std::move(held) : selection.fitted_on;
+  if (selection.examples.empty() && !part->empty()) {
+    return invalid_dataset(
+        fmt::format("dataset {}: a holdout of {} leaves none of {} examples for {}",
+                    quote(config.name), config.holdout->share, part->size(),
+                    config.holdout->held ? "judging" : "training"),
+        "choose another share, or a column for holdout_by with more different values");
+  }
+  return selection;
 }
 
 }  // namespace
@@ -143,61 +80,63 @@ std::vector<std::uint64_t> Dataset::class_counts() const {
 }
 
 Expected<Dataset> load_dataset(const DatasetConfig& config) {
-  if (auto checked = check(config); !checked) {
-    return tl::unexpected(checked.error());
+  auto source = open_source(config, Purpose::load);
+  if (!source) {
+    return tl::unexpected(source.error());
   }
-  auto labels = read_labels(config);
-  if (!labels) {
-    return tl::unexpected(labels.error());
+  const auto selection = select(config, **source);
+  if (!selection) {
+    return tl::unexpected(selection.error());
   }
-  auto images = open_images(config, *labels);
-  if (!images) {
-    return tl::unexpected(images.error());
-  }
-  auto chosen = chosen_examples(config, *labels);
-  if (!chosen) {
-    return tl::unexpected(chosen.error());
-  }
-  auto features = read_features(*images, *chosen);
-  if (!features) {
-    return tl::unexpected(features.error());
-  }
-  Dataset dataset;
-  dataset.shape = example_shape(*images);
-  dataset.features = std::move(*features);
-  dataset.classes = labels->classes;
-  dataset.labels.reserve(chosen->size());
-  for (const auto index : *chosen) {
-    dataset.labels.push_back(labels->values[index]);
-  }
-  return dataset;
+  return (*source)->read(*selection);
 }
 
 Expected<DatasetAdvert> describe_dataset(const DatasetConfig& config) {
-  if (auto checked = check(config); !checked) {
-    return tl::unexpected(checked.error());
+  auto source = open_source(config, Purpose::describe);
+  if (!source) {
+    return tl::unexpected(source.error());
   }
-  auto labels = read_labels(config);
-  if (!labels) {
-    return tl::unexpected(labels.error());
+  const auto selection = select(config, **source);
+  if (!selection) {
+    return tl::unexpected(selection.error());
   }
-  auto images = open_images(config, *labels);
-  if (!images) {
-    return tl::unexpected(images.error());
-  }
-  auto chosen = chosen_examples(config, *labels);
-  if (!chosen) {
-    return tl::unexpected(chosen.error());
-  }
+  const Schema& schema = (*source)->schema();
   DatasetAdvert advert;
   advert.name = config.name;
-  advert.kind = config.kind;
-  advert.examples = chosen->size();
-  advert.example_shape = example_shape(*images);
-  advert.classes = labels->classes;
+  advert.kind = kind_of(config.source);
+  advert.examples = selection->examples.size();
+  advert.example_shape = schema.shape;
+  advert.classes = schema.classes;
   advert.class_names = config.class_names;
   advert.tags = config.tags;
+  if (schema.feature_names.size() <= limits::kFeatureNamesMax) {
+    advert.features = schema.feature_names;
+  }
+  advert.targets = schema.targets;
+  advert.vocabulary = schema.vocabulary;
   return advert;
+}
+
+tl::unexpected<Refusal> invalid_dataset(std::string message, std::string hint) {
+  return refuse("dataset_invalid", std::move(message), std::move(hint), Scope::site);
+}
+
+tl::unexpected<Refusal> missing_file(const std::filesystem::path& path, std::string_view cause) {
+  return refuse(
+      "dataset_missing", fmt::format("cannot open {}: {}", path.filename().string(), cause),
+      "check the path in agent.toml and that the agent's user may read the file", Scope::site);
+}
+
+Expected<std::uint32_t> classes_of(const DatasetConfig& config, std::int64_t largest,
+                                   std::string_view where) {
+  const auto named = static_cast<std::uint32_t>(config.class_names.size());
+  const auto declared = config.classes != 0 ? config.classes : named;
+  if (declared != 0 && largest >= declared) {
+    return invalid_dataset(fmt::format("{}: label {} is out of range, the dataset has {} classes",
+                                       where, largest, declared),
+                           "correct the dataset's classes in agent.toml or leave the key out");
+  }
+  return declared != 0 ? declared : static_cast<std::uint32_t>(largest + 1);
 }
 
 }  // namespace entente::agent

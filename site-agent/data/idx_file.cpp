@@ -8,6 +8,8 @@
 #include <cerrno>
 #include <cstring>
 
+#include "site-agent/data/gzip_stream.h"
+
 namespace entente::agent {
 namespace {
 
@@ -16,7 +18,6 @@ constexpr std::uint8_t kUnsignedByte = 0x08;
 constexpr std::uint64_t kExampleBytesMax = 64 << 20;
 // Deflate cannot shrink anything further (zlib.net/zlib_tech.html, "Maximum Compression Factor").
 constexpr std::uint64_t kDeflateRatioMax = 1032;
-constexpr unsigned kInflateBufferBytes = 128 << 10;
 constexpr std::size_t kReadBytesMax = 1 << 20;
 
 std::uint32_t big_endian(std::span<const std::uint8_t, 4> bytes) {
@@ -37,19 +38,11 @@ tl::unexpected<Refusal> IdxFile::invalid(std::string_view cause) const {
 
 Expected<IdxFile> IdxFile::open(const std::filesystem::path& path, std::size_t dimensions_min,
                                 std::size_t dimensions_max) {
-  std::error_code no_status;
-  const bool is_folder = std::filesystem::is_directory(path, no_status);
-  errno = 0;
-  gzFile_s* file = is_folder ? nullptr : ::gzopen(path.c_str(), "rbe");
-  if (file == nullptr) {
-    return refuse("dataset_missing",
-                  fmt::format("cannot open {}: {}", path.filename().string(),
-                              is_folder ? "it is a folder" : std::strerror(errno)),
-                  "check the path in agent.toml and that the agent's user may read the file",
-                  Scope::site);
+  const auto file = open_gzip(path);
+  if (!file) {
+    return tl::unexpected(file.error());
   }
-  ::gzbuffer(file, kInflateBufferBytes);
-  IdxFile idx(path, file);
+  IdxFile idx(path, *file);
   if (auto read = idx.read_header(dimensions_min, dimensions_max); !read) {
     return tl::unexpected(read.error());
   }

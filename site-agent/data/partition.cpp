@@ -113,4 +113,18 @@ Expected<std::vector<std::uint32_t>> partition_indices(std::span<const std::int6
   return mine;
 }
 
+Expected<std::vector<std::uint32_t>> partition_indices(std::size_t count,
+                                                       const Partition& partition) {
+  if (auto checked = check(partition); !checked) {
+    return tl::unexpected(checked.error());
+  }
+  if (partition.scheme != "iid") {
+    return refuse("dataset_invalid", "only examples with labels can be dealt out by their class",
+                  "write scheme = \"iid\" in the dataset's partition table", Scope::site);
+  }
+  auto mine = iid_part(count, partition);
+  std::sort(mine.begin(), mine.end());
+  return mine;
+}
+
 }  // namespace entente::agent

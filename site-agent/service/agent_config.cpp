@@ -3,8 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <limits>
-#include <set>
 #include <system_error>
 
 #include "common/base/ids.h"
@@ -13,6 +11,7 @@
 #include "common/base/quote.h"
 #include "common/config/toml_table.h"
 #include "common/domain/layers.h"
+#include "site-agent/service/dataset_toml.h"
 
 namespace entente::agent {
 namespace {
@@ -21,13 +20,7 @@ namespace fs = std::filesystem;
 
 constexpr std::int64_t kSlotsMax = 256;
 constexpr std::int64_t kThreadsMax = 1024;
-constexpr std::int64_t kClassesMax = 1'000'000;
-constexpr std::int64_t kPartsMax = 10'000;
 constexpr std::int64_t kRoundsPerDayMax = 1'000'000;
-
-fs::path absolute_from(const fs::path& base, const std::string& path) {
-  return path.empty() ? fs::path() : (base / path).lexically_normal();
-}
 
 // Beside the agent's own program, where packages and build folders put both.
 fs::path default_trainer() {
@@ -58,32 +51,6 @@ TrainerConfig read_trainer(TomlReader table, const fs::path& base) {
   const std::string program = table.string("program", "");
   trainer.program = program.empty() ? default_trainer() : absolute_from(base, program);
   return trainer;
-}
-
-// What may be shown to people in one line of a table.
-bool is_short_text(std::string_view text) {
-  constexpr std::size_t kBytesMax = 255;
-  return !text.empty() && text.size() <= kBytesMax &&
-         std::none_of(text.begin(), text.end(),
-                      [](unsigned char c) { return c < 0x20 || c == 0x7f; });
-}
-
-// A list of words that describe, none of them twice.
-std::vector<std::string> read_words(TomlReader& table, std::string_view key, std::size_t max,
-                                    bool (*is_legal)(std::string_view)) {
-  std::vector<std::string> words = table.strings(key);
-  std::set<std::string> seen;
-  for (const std::string& word : words) {
-    if (!is_legal(word)) {
-      table.problem(key, fmt::format("{} is not legal in {}", quote(word), key));
-    } else if (!seen.insert(word).second) {
-      table.problem(key, fmt::format("{} names {} twice", key, quote(word)));
-    }
-  }
-  if (words.size() > max) {
-    table.problem(key, fmt::format("{} has more than {} entries", key, max));
-  }
-  return words;
 }
 
 std::map<std::string, std::string> read_labels(TomlReader table) {
@@ -118,57 +85,6 @@ SiteConfig read_site(TomlReader table) {
   site.resources.memory_bytes = table.bytes("memory", limits::kMemoryBytesMax, 0);
   site.resources.gpus = static_cast<std::uint32_t>(table.integer("gpus", 0, limits::kGpusMax, 0));
   return site;
-}
-
-Partition read_partition(TomlReader table) {
-  Partition partition;
-  partition.scheme = table.string("scheme", "dirichlet");
-  if (partition.scheme != "dirichlet" && partition.scheme != "iid") {
-    table.problem("scheme", fmt::format("unknown scheme {}{}", quote(partition.scheme),
-                                        suggestion(partition.scheme, {"dirichlet", "iid"})));
-  }
-  partition.alpha = table.number("alpha", 1.0);
-  if (!(partition.alpha > 0.0)) {
-    table.problem("alpha", "alpha must be greater than 0");
-  }
-  partition.of = static_cast<std::uint32_t>(table.integer("of", 1, kPartsMax));
-  partition.index = static_cast<std::uint32_t>(table.integer("index", 0, kPartsMax - 1));
-  if (partition.index >= partition.of) {
-    table.problem("index", fmt::format("index is {}, but parts run from 0 to of - 1 = {}",
-                                       partition.index, partition.of - 1));
-  }
-  partition.seed = static_cast<std::uint64_t>(
-      table.integer("seed", 0, std::numeric_limits<std::int64_t>::max(), 0));
-  return partition;
-}
-
-DatasetConfig read_dataset(TomlReader table, const fs::path& base) {
-  DatasetConfig dataset;
-  dataset.name = table.string("name");
-  if (!dataset.name.empty() && !is_name(dataset.name)) {
-    table.problem("name",
-                  fmt::format("{} is no legal name: up to 63 of a-z, 0-9, '.' and '-', with "
-                              "a letter or digit at both ends",
-                              quote(dataset.name)));
-  }
-  dataset.kind = table.string("kind", "idx");
-  if (dataset.kind != "idx") {
-    table.problem("kind", fmt::format("unknown kind {}; known is \"idx\"", quote(dataset.kind)));
-  }
-  dataset.images = absolute_from(base, table.string("images"));
-  dataset.labels = absolute_from(base, table.string("labels"));
-  dataset.classes = static_cast<std::uint32_t>(table.integer("classes", 0, kClassesMax, 0));
-  dataset.class_names = read_words(table, "class_names", limits::kClassNamesMax, is_short_text);
-  if (dataset.classes != 0 && !dataset.class_names.empty() &&
-      dataset.class_names.size() != dataset.classes) {
-    table.problem("class_names", fmt::format("class_names has {} entries for {} classes",
-                                             dataset.class_names.size(), dataset.classes));
-  }
-  dataset.tags = read_words(table, "tags", limits::kTagsPerDatasetMax, is_name);
-  if (table.has("partition")) {
-    dataset.partition = read_partition(table.table("partition"));
-  }
-  return dataset;
 }
 
 // A name in a policy list that no job can ever match is a mistake, and a silent one.
@@ -307,17 +223,7 @@ Expected<AgentConfig> read_agent_config(const fs::path& file) {
   config.proxy = root.string("proxy", "");
   config.site = read_site(root.table("site"));
   config.trainer = read_trainer(root.table("trainer"), base);
-  std::set<std::string> names;
-  for (TomlReader& table : root.tables("datasets")) {
-    DatasetConfig dataset = read_dataset(table, base);
-    if (!names.insert(dataset.name).second) {
-      table.problem("name", fmt::format("there are two datasets {}", quote(dataset.name)));
-    }
-    config.datasets.push_back(std::move(dataset));
-  }
-  if (config.datasets.size() > limits::kDatasetsPerSiteMax) {
-    root.problem("datasets", fmt::format("at most {} datasets", limits::kDatasetsPerSiteMax));
-  }
+  config.datasets = read_datasets(root, base);
   config.policy = read_policy(root.table("policy"));
   if (auto problems = toml->problems()) {
     problems->hint = "docs/agent-config.md explains every key";

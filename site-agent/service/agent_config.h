@@ -9,7 +9,7 @@
 
 #include "common/base/refusal.h"
 #include "common/domain/site.h"
-#include "site-agent/data/dataset.h"
+#include "site-agent/data/dataset_config.h"
 #include "site-agent/policy/policy.h"
 
 namespace entente::agent {

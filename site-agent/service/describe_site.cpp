@@ -10,6 +10,7 @@
 #include "common/base/version.h"
 #include "common/runtime/log.h"
 #include "common/wire/control_codec.h"
+#include "site-agent/data/dataset.h"
 
 namespace entente::agent {
 namespace {

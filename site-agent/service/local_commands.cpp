@@ -9,6 +9,7 @@
 #include "common/domain/layers.h"
 #include "common/runtime/system_clock.h"
 #include "site-agent/data/dataset.h"
+#include "site-agent/data/source_kinds.h"
 #include "site-agent/journal/ledger.h"
 
 namespace entente::agent {
@@ -16,20 +17,30 @@ namespace {
 
 using nlohmann::json;
 
+std::string what_is_learnt(const Schema& schema) {
+  return schema.targets == 0 ? fmt::format("{} classes", schema.classes)
+                             : fmt::format("{} to predict", schema.targets);
+}
+
 void append_dataset(std::string& text, const DatasetConfig& config, const Expected<Dataset>& data) {
   auto out = std::back_inserter(text);
   if (!data) {
-    fmt::format_to(out, "{}: not usable: {}\n", config.name, data.error().message);
+    const auto& [code, message, hint, scope] = data.error();
+    fmt::format_to(out, "{}: not usable: {}\n", config.name, message);
+    if (!hint.empty()) {
+      fmt::format_to(out, "  hint: {}\n", hint);
+    }
     return;
   }
-  fmt::format_to(out, "{}: {} examples of shape {}, {} classes\n", config.name, data->size(),
-                 entente::to_string(data->shape), data->classes);
+  fmt::format_to(out, "{}: {} examples of shape {}, {}\n", config.name, data->size(),
+                 entente::to_string(data->shape), what_is_learnt(*data));
   const auto counts = data->class_counts();
   for (std::size_t label = 0; label < counts.size(); ++label) {
     const double share = data->size() == 0 ? 0.0
                                            : 100.0 * static_cast<double>(counts[label]) /
                                                  static_cast<double>(data->size());
-    fmt::format_to(out, "  class {:>4}  {:>10}  {:>5.1f} %\n", label, counts[label], share);
+    fmt::format_to(out, "  class {:>4}  {:>10}  {:>5.1f} %{}\n", label, counts[label], share,
+                   config.class_names.empty() ? "" : "  " + config.class_names.at(label));
   }
 }
 
@@ -38,9 +49,15 @@ json dataset_json(const DatasetConfig& config, const Expected<Dataset>& data) {
     return {{"name", config.name},
             {"error", {{"code", data.error().code}, {"message", data.error().message}}}};
   }
-  return {{"name", config.name},      {"kind", config.kind},
-          {"examples", data->size()}, {"shape", data->shape},
-          {"classes", data->classes}, {"class_counts", data->class_counts()}};
+  return {{"name", config.name},
+          {"kind", kind_of(config.source)},
+          {"examples", data->size()},
+          {"shape", data->shape},
+          {"classes", data->classes},
+          {"class_counts", data->class_counts()},
+          {"targets", data->targets},
+          {"vocabulary", data->vocabulary},
+          {"features", data->feature_names}};
 }
 
 json sent_json(const SentRow& row) {

@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "common/base/refusal.h"
+#include "common/domain/job_spec.h"
 #include "common/domain/layers.h"
 #include "site-agent/data/dataset.h"
 
@@ -14,6 +15,6 @@ namespace entente::agent {
 // coordinator: `dataset "digits" has examples of shape [1, 28, 28], the model takes [3, 32, 32]`.
 [[nodiscard]] Expected<void> check_data_contract(std::string_view name, const Dataset& dataset,
                                                  const ModelSpec& model,
-                                                 const ResolvedModel& resolved);
+                                                 const ResolvedModel& resolved, Loss loss);
 
 }  // namespace entente::agent

@@ -15,8 +15,8 @@ class Examples {
   Examples(Dataset dataset, torch::Device device);
 
   struct Batch {
-    torch::Tensor features;  // {count, shape...}
-    torch::Tensor labels;    // {count}, int64
+    torch::Tensor features;  // {count, shape...}: float32, or tokens as int64
+    torch::Tensor labels;    // {count}, int64; or numbers to predict, {count, targets}, float32
   };
 
   [[nodiscard]] std::int64_t size() const { return labels_.size(0); }

@@ -61,13 +61,14 @@ tl::unexpected<Refusal> not_prepared() {
                 "send prepare first", Scope::task);
 }
 
-Expected<Examples> load_examples(const DatasetConfig& config, const ModelSpec& model,
+Expected<Examples> load_examples(const DatasetConfig& config, const JobSpec& spec,
                                  const ResolvedModel& resolved, torch::Device device) {
   auto dataset = load_dataset(config);
   if (!dataset) {
     return tl::unexpected(dataset.error());
   }
-  if (auto fits = check_data_contract(config.name, *dataset, model, resolved); !fits) {
+  if (auto fits = check_data_contract(config.name, *dataset, spec.model, resolved, spec.train.loss);
+      !fits) {
     return tl::unexpected(fits.error());
   }
   return Examples(std::move(*dataset), device);
@@ -114,14 +115,13 @@ Expected<Result> Trainer::Session::run(const contract::Prepare& command) {
       !optimizer) {
     return tl::unexpected(optimizer.error());
   }
-  auto train = load_examples(command.train_dataset, command.spec.model, model->spec(), *device);
+  auto train = load_examples(command.train_dataset, command.spec, model->spec(), *device);
   if (!train) {
     return tl::unexpected(train.error());
   }
   std::optional<Examples> evaluate;
   if (command.evaluate_dataset) {
-    auto loaded =
-        load_examples(*command.evaluate_dataset, command.spec.model, model->spec(), *device);
+    auto loaded = load_examples(*command.evaluate_dataset, command.spec, model->spec(), *device);
     if (!loaded) {
       return tl::unexpected(loaded.error());
     }

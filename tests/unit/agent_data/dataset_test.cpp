@@ -163,14 +163,6 @@ TEST_F(DatasetFiles, ALabelOutOfTheDeclaredClassesIsRefused) {
   expect_refused(dataset, "dataset_invalid", "label 2 is out of range");
   dataset.classes = 5;
   EXPECT_EQ(load_dataset(dataset)->classes, 5U);
-  dataset.classes = 257;
-  expect_refused(dataset, "dataset_invalid", "257");
-}
-
-TEST_F(DatasetFiles, AnUnknownKindIsRefused) {
-  auto dataset = config(plain("i", images()), plain("l", labels()));
-  dataset.kind = "parquet";
-  expect_refused(dataset, "dataset_invalid", "parquet");
 }
 
 }  // namespace

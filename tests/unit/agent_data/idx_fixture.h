@@ -69,8 +69,7 @@ class IdxFolder : public testing::Test {
                               const std::filesystem::path& labels) {
     DatasetConfig config;
     config.name = "digits";
-    config.images = images;
-    config.labels = labels;
+    config.source = IdxFiles{images, labels};
     return config;
   }
 

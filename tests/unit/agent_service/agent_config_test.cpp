@@ -65,7 +65,7 @@ TEST_F(AgentConfigFile, IsReadWholeWithPathsRelativeToIt) {
   EXPECT_EQ(config->trainer.threads_per_slot, 4U);
   EXPECT_EQ(config->trainer.program, folder_.path() / "bin/trainer");
   ASSERT_EQ(config->datasets.size(), 1U);
-  EXPECT_EQ(config->datasets[0].images, folder_.path() / "data/images");
+  EXPECT_EQ(std::get<IdxFiles>(config->datasets[0].source).images, folder_.path() / "data/images");
   ASSERT_TRUE(config->datasets[0].partition);
   EXPECT_EQ(config->datasets[0].partition->index, 2U);
   EXPECT_THAT(config->datasets[0].class_names, ElementsAre("nodule", "none"));
@@ -74,6 +74,68 @@ TEST_F(AgentConfigFile, IsReadWholeWithPathsRelativeToIt) {
   EXPECT_EQ(config->site.labels.at("network"), "university");
   EXPECT_EQ(config->site.resources, (Resources{8, 64'000'000'000, 0}));
   EXPECT_THAT(config->policy.coordinators, ElementsAre("alice", "bob"));
+}
+
+constexpr const char* kHead = "kit = \"k\"\ndata_dir = \"d\"\n";
+constexpr const char* kTable = R"(
+[[datasets]]
+name = "patients"
+kind = "csv"
+file = "patients.tsv"
+delimiter = "\t"
+features = ["age", "sex"]
+label = "outcome"
+class_names = ["well", "ill"]
+)";
+
+TEST_F(AgentConfigFile, DescribesATable) {
+  const auto config = read(std::string(kHead) + kTable + R"(
+standardise = ["*"]
+missing = "median"
+missing_words = ["NA"]
+holdout = 0.2
+holdout_by = "age"
+[datasets.columns.sex]
+categories = ["f", "m"]
+unknown = "zeros"
+[datasets.columns.age]
+missing = "constant"
+constant = -1
+mean = 40
+deviation = 9.5
+)");
+  ASSERT_TRUE(config) << config.error().message;
+  ASSERT_EQ(config->datasets.size(), 2U);
+  const DatasetConfig& patients = config->datasets[0];
+  EXPECT_EQ(std::get<CsvFile>(patients.source), (CsvFile{folder_.path() / "patients.tsv", "\t"}));
+  EXPECT_THAT(patients.table.features, ElementsAre("age", "sex"));
+  EXPECT_EQ(patients.table.missing, Missing::median);
+  EXPECT_EQ(patients.table.columns.at("sex").unknown, Unknown::zeros);
+  EXPECT_EQ(
+      patients.table.columns.at("age"),
+      (ColumnSpec{.missing = Missing::constant, .constant = -1, .mean = 40, .deviation = 9.5}));
+  EXPECT_EQ(patients.holdout, (Holdout{0.2, "age", false}));
+  EXPECT_EQ(config->datasets[1].name, "patients-holdout");
+  EXPECT_TRUE(config->datasets[1].holdout->held);
+}
+
+TEST_F(AgentConfigFile, SaysWhatIsWrongWithATable) {
+  const auto table = [&](const std::string& lines) { return problem(kHead + (kTable + lines)); };
+  EXPECT_THAT(table("kinds = 1"), HasSubstr("unknown key \"kinds\""));
+  EXPECT_THAT(table("images = \"i\""), HasSubstr("unknown key \"images\""));
+  EXPECT_THAT(table("targets = [\"age\"]"), HasSubstr("needs either label"));
+  EXPECT_THAT(table("missing = \"medain\""), HasSubstr("did you mean \"median\"?"));
+  EXPECT_THAT(table("standardise = [\"size\"]"), HasSubstr("\"size\", which is none of the"));
+  EXPECT_THAT(table("holdout = 1.5"), HasSubstr("must be between 0 and 1"));
+  EXPECT_THAT(table("holdout_by = \"age\""), HasSubstr("holdout_by needs holdout"));
+  EXPECT_THAT(table("[datasets.columns.size]"), HasSubstr("which is none of the features"));
+  EXPECT_THAT(table("[datasets.columns.age]\nmean = 3"), HasSubstr("both mean and deviation"));
+  EXPECT_THAT(table("[datasets.columns.age]\nmean = 3\ndeviation = 0"),
+              HasSubstr("must be greater than 0"));
+  EXPECT_THAT(table("[datasets.columns.sex]\ncategories = [\"f\", \"f\"]"),
+              HasSubstr("names \"f\" twice"));
+  EXPECT_THAT(problem(std::string(kHead) + "[[datasets]]\nname = \"a\"\nkind = \"cvs\"\n"),
+              HasSubstr("did you mean \"csv\"?"));
 }
 
 TEST_F(AgentConfigFile, WithoutAPolicyAllowsNothing) {

@@ -66,8 +66,7 @@ class Serve : public ::testing::Test {
     config_.trainer.program = trainer;
     DatasetConfig dataset;
     dataset.name = "scans";
-    dataset.images = folder_.path() / "images";
-    dataset.labels = folder_.path() / "labels";
+    dataset.source = IdxFiles{folder_.path() / "images", folder_.path() / "labels"};
     config_.datasets = {dataset};
     config_.policy = {{"alice"}, {"scans"}, {"train"}};
   }

@@ -24,7 +24,8 @@ SiteAdvert hospital() {
   advert.jurisdiction = "FR";
   advert.labels = {{"network", "university"}, {"o-brien", "d'Orsay"}};
   advert.datasets = {{"scans", "idx", 640, {1, 28, 28}, 10, {}, {"ct", "2024"}},
-                     {"labs", "idx", 50, {16}, 2, {}, {}}};
+                     {"labs", "idx", 50, {16}, 2, {}, {}},
+                     {"stays", "csv", 0, {2}, 0, {}, {}, {"age", "body mass"}, 1, 0}};
   return advert;
 }
 
@@ -58,6 +59,8 @@ TEST_F(Expressions, ReadEveryColumnOfASiteAndItsDatasets) {
            "(SELECT kind || shape FROM dataset WHERE name = 'labs') = 'idx[16]'",
            "(SELECT classes FROM dataset WHERE name = 'scans') BETWEEN 2 AND 10",
            "version LIKE '1.%'",
+           "EXISTS (SELECT 1 FROM dataset WHERE has(features, 'body_mass') AND targets = 1)",
+           "(SELECT vocabulary FROM dataset WHERE name = 'stays') = 0",
        }) {
     EXPECT_EQ(refusal(expression), "") << expression;
     EXPECT_TRUE(holds(expression)) << expression;

@@ -25,13 +25,11 @@ Prepare full_prepare() {
   prepare.spec.train.optimizer = {"sgd", 0.1, 0.9, 1e-4};
   prepare.spec.evaluate = EvaluateSpec{.dataset = "fashion-mnist-test"};
   prepare.train_dataset.name = "fashion-mnist";
-  prepare.train_dataset.images = "/data/images.gz";
-  prepare.train_dataset.labels = "/data/labels.gz";
+  prepare.train_dataset.source = IdxFiles{"/data/images.gz", "/data/labels.gz"};
   prepare.train_dataset.classes = 10;
   prepare.train_dataset.partition = Partition{"iid", 0.5, 4, 3, UINT64_MAX};
   prepare.evaluate_dataset.emplace().name = "fashion-mnist-test";
-  prepare.evaluate_dataset->images = "/data/test-images.gz";
-  prepare.evaluate_dataset->labels = "/data/test-labels.gz";
+  prepare.evaluate_dataset->source = IdxFiles{"/data/test-images.gz", "/data/test-labels.gz"};
   prepare.threads = 2;
   prepare.device = "cuda:0";
   prepare.loss_before = true;
@@ -65,31 +63,15 @@ std::string why_refused(const std::string& line) {
   return command.has_value() ? "" : command.error().message;
 }
 
-void expect_same(const DatasetConfig& got, const DatasetConfig& sent) {
-  EXPECT_EQ(got.name, sent.name);
-  EXPECT_EQ(got.kind, sent.kind);
-  EXPECT_EQ(got.images, sent.images);
-  EXPECT_EQ(got.labels, sent.labels);
-  EXPECT_EQ(got.classes, sent.classes);
-  ASSERT_EQ(got.partition.has_value(), sent.partition.has_value());
-  if (sent.partition) {
-    EXPECT_EQ(got.partition->scheme, sent.partition->scheme);
-    EXPECT_EQ(got.partition->alpha, sent.partition->alpha);
-    EXPECT_EQ(got.partition->of, sent.partition->of);
-    EXPECT_EQ(got.partition->index, sent.partition->index);
-    EXPECT_EQ(got.partition->seed, sent.partition->seed);
-  }
-}
-
 TEST(Contract, PrepareSurvivesTheLine) {
   const auto sent = full_prepare();
   const auto got = round_trip(sent);
   EXPECT_EQ(got.spec.model, sent.spec.model);
   EXPECT_EQ(got.spec.train, sent.spec.train);
   EXPECT_EQ(got.spec.evaluate, sent.spec.evaluate);
-  expect_same(got.train_dataset, sent.train_dataset);
+  EXPECT_TRUE(got.train_dataset == sent.train_dataset);
   ASSERT_TRUE(got.evaluate_dataset.has_value());
-  expect_same(*got.evaluate_dataset, *sent.evaluate_dataset);
+  EXPECT_TRUE(*got.evaluate_dataset == *sent.evaluate_dataset);
   EXPECT_EQ(got.threads, sent.threads);
   EXPECT_EQ(got.device, sent.device);
   EXPECT_EQ(got.loss_before, sent.loss_before);
@@ -117,6 +99,55 @@ TEST(Contract, OtherCommandsSurviveTheLine) {
   EXPECT_EQ(train.output, "/u");
   EXPECT_EQ(round_trip(Evaluate{"/m"}).model, "/m");
   round_trip(Stop{});
+}
+
+// One with every key, for each kind of source; the tags stay with the agent.
+std::vector<DatasetConfig> full_datasets() {
+  DatasetConfig csv;
+  csv.name = "patients";
+  csv.source = CsvFile{"/data/patients.csv", "\t", false};
+  csv.class_names = {"well", "ill"};
+  csv.holdout = Holdout{0.25, "ward", true};
+  csv.table.features = {"age", "sex", "weight"};
+  csv.table.label = "outcome";
+  csv.table.standardise = {"weight"};
+  csv.table.missing = Missing::median;
+  csv.table.missing_words = {"NA", "?"};
+  auto& columns = csv.table.columns;
+  columns["sex"] = {.categories = {"f", "m"}, .unknown = Unknown::zeros};
+  columns["age"] = {.missing = Missing::constant, .constant = -1, .mean = 40, .deviation = 9.5};
+
+  auto sqlite = csv;
+  sqlite.source = SqliteQuery{"/data/clinic.db", "SELECT * FROM patient"};
+  auto postgres = csv;
+  postgres.source = PostgresQuery{"service=clinic", "SELECT 1"};
+  auto notes = csv;
+  notes.table = {};
+  notes.table.text = "note";
+  notes.table.targets = {"days", "cost"};
+  notes.table.tokens = {.by = TokensBy::words, .vocabulary = 5000, .length = 64};
+  auto lines = csv;
+  lines.source = LabelledLines{{{"well", "/data/well.txt"}, {"ill", "/data/ill.txt"}}};
+  lines.table = {};
+  lines.table.text = kLineText;
+  lines.table.label = kLineLabel;
+  lines.table.tokens = {.by = TokensBy::characters, .length = 16, .alphabet = "abcß"};
+  auto npy = lines;
+  npy.table = {};
+  npy.source = NpyFiles{{.inputs = "/x.npy", .targets = "/t.npy", .divide_by = 255}};
+  auto npz = npy;
+  npz.source = NpzFile{"/all.npz", {.inputs = "x", .labels = "y", .vocabulary = 300}};
+  auto images = npy;
+  images.source = ImageFolder{"/data/pictures", 1, 24, 32, true};
+  return {csv, sqlite, postgres, notes, lines, npy, npz, images};
+}
+
+TEST(Contract, EveryKindOfDatasetSurvivesTheLine) {
+  for (const DatasetConfig& dataset : full_datasets()) {
+    auto sent = full_prepare();
+    sent.train_dataset = dataset;
+    EXPECT_TRUE(round_trip(sent).train_dataset == dataset) << dataset.name;
+  }
 }
 
 TEST(Contract, RepliesSurviveTheLine) {

@@ -22,7 +22,7 @@ Dataset dataset(Shape shape, std::vector<std::int64_t> labels) {
 std::string verdict(const Dataset& data, const ModelSpec& model) {
   const auto resolved = resolve_model(model);
   EXPECT_TRUE(resolved.has_value());
-  const auto checked = check_data_contract("digits", data, model, *resolved);
+  const auto checked = check_data_contract("digits", data, model, *resolved, Loss::cross_entropy);
   EXPECT_EQ(checked ? "data_contract_violated" : checked.error().code, "data_contract_violated");
   return checked ? "fits" : checked.error().message;
 }
@@ -45,6 +45,20 @@ TEST(DataContract, LabelsMustBeWithinTheOutputs) {
   EXPECT_EQ(
       verdict(dataset({1, 2, 2}, {0, 3}), classifier(3)),
       "dataset \"digits\" has labels up to 3, the model has 3 outputs for labels from 0 to 2");
+}
+
+TEST(DataContract, NumbersToPredictAreNoClasses) {
+  auto data = dataset({1, 2, 2}, {});
+  data.targets = 1;
+  data.values = {0.5F};
+  EXPECT_EQ(verdict(data, classifier(3)),
+            "dataset \"digits\" has numbers to predict, the loss needs class labels");
+}
+
+TEST(DataContract, TokensNeedAModelOfTokens) {
+  auto data = dataset({1, 2, 2}, {0});
+  data.vocabulary = 5;
+  EXPECT_EQ(verdict(data, classifier(3)), "dataset \"digits\" has tokens, the model takes numbers");
 }
 
 TEST(DataContract, TheModelMustEndFlat) {

@@ -141,7 +141,7 @@ TEST_F(TrainerProcess, RefusesDataThatDoesNotFitAndGoesOn) {
   EXPECT_EQ(shape.code, "data_contract_violated");
   EXPECT_THAT(shape.message, testing::HasSubstr("[1, 6, 6]"));
   wrong = job();
-  wrong.train_dataset.images = path("absent.gz");
+  wrong.train_dataset.source = IdxFiles{path("absent.gz"), path("labels")};
   EXPECT_EQ(refused(contract::encode(Command{2, wrong})).code, "dataset_missing");
   EXPECT_EQ(done(3, job()).examples, 200U);
 }

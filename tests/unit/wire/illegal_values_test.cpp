@@ -120,6 +120,11 @@ TEST(IllegalValues, InAnAdvert) {
   expect("dataset.classNames", [](auto& a) { a.datasets[0].class_names[1] = "line\nbreak"; });
   expect("dataset.tags", [](auto& a) { a.datasets[0].tags = {"ct", "ct"}; });
   expect("dataset.tags", [](auto& a) { a.datasets[0].tags = {"not a name"}; });
+  expect("dataset.features", [](auto& a) { a.datasets[0].features = {"age", "age"}; });
+  expect("dataset.features", [](auto& a) { a.datasets[0].features = {""}; });
+  expect("dataset.targets", [](auto& a) { a.datasets[0].targets = limits::kTargetsMax + 1; });
+  expect("dataset.vocabulary",
+         [](auto& a) { a.datasets[0].vocabulary = limits::kVocabularyMax + 1; });
   expect("dataset.tags",
          [](auto& a) { a.datasets[0].tags.assign(limits::kTagsPerDatasetMax + 1, "ct"); });
   expect("resources.cores", [](auto& a) { a.resources.cores = limits::kCoresMax + 1; });
