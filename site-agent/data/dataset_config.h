@@ -69,13 +69,13 @@ constexpr std::array<std::string_view, 2> kUnknownWords{"refuse", "zeros"};
 
 // A column that is more than a number.
 struct ColumnSpec {
-  std::vector<std::string> categories;  // one input for each, in this order
-  bool find_categories = false;         // those that are in the data, in order of their bytes
+  std::vector<std::string> categories{};  // one input for each, in this order
+  bool find_categories = false;           // those that are in the data, in order of their bytes
   Unknown unknown = Unknown::refuse;
-  std::optional<Missing> missing;  // nothing: the table's
-  double constant = 0;             // in place of a missing number
-  std::optional<double> mean;      // to standardise by, together with
-  std::optional<double> deviation;
+  std::optional<Missing> missing{};  // nothing: the table's
+  double constant = 0;               // in place of a missing number
+  std::optional<double> mean{};      // to standardise by, together with
+  std::optional<double> deviation{};
 
   [[nodiscard]] bool is_categorical() const { return find_categories || !categories.empty(); }
   bool operator==(const ColumnSpec&) const = default;
