@@ -127,6 +127,13 @@ struct LayerSpec {
 
   attributes @2 :List(Attribute);
   # At most 64, in ascending order of their names.
+
+  layers @3 :List(LayerSpec);
+  # Of a block: what its input passes through, in this order. At most 4096; blocks are at most 3
+  # deep.
+
+  shortcut @4 :List(LayerSpec);
+  # Of a block: the way beside its layers, to which their output is added. Empty: the input itself.
 }
 
 struct ModelSpec {
@@ -152,6 +159,10 @@ struct TaskNeeds {
 
 enum Loss {
   crossEntropy @0;
+  bce @1;  # binary cross-entropy of logits
+  mse @2;
+  l1 @3;
+  hinge @4;
 }
 
 struct OptimizerSpec {
@@ -162,6 +173,20 @@ struct OptimizerSpec {
   momentum @2 :Float64;
   weightDecay @3 :Float64;
   # Finite; no units.
+
+  options @4 :List(Attribute);
+  # At most 64, in ascending order of their names. Which there are is not part of the protocol; one
+  # that is left out has the default of its optimizer.
+}
+
+struct ScheduleSpec {
+  # How the learning rate goes on from round to round.
+
+  kind @0 :Text;
+  # "step", "cosine": 1 to 255 bytes.
+
+  options @1 :List(Attribute);
+  # Like OptimizerSpec.options.
 }
 
 struct TrainSpec {
@@ -181,6 +206,20 @@ struct TrainSpec {
 
   balanced @5 :Bool;
   # Each task says how many steps to take, by the site's speed, instead of `localEpochs`.
+
+  classWeights @6 :List(Float64);
+  # Of each class in the loss, finite; at most 16,384. Empty: all the same.
+
+  schedule @7 :ScheduleSpec;
+  # Null: the learning rate stays as it is.
+
+  clipNorm @8 :Float64;
+  clipValue @9 :Float64;
+  # Bounds of a gradient's L2 norm and of each of its values, finite. 0: none.
+
+  freeze @10 :List(Text);
+  # Names of tensors that are not trained, a * standing for any characters: at most 64, of 1 to 255
+  # bytes each.
 }
 
 struct EvaluateSpec {

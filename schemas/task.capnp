@@ -63,6 +63,17 @@ struct Metric {
   # Average over the examples. Finite: a loss that is not a number is a failure, not a result.
 }
 
+struct NamedSums {
+  # Sums over the examples of an evaluation, from which its metrics follow and which add up over
+  # sites: "confusion", "squared_error". Which there are is not part of the protocol.
+
+  name @0 :Text;
+  # 1 to 255 bytes, unique in its list.
+
+  values @1 :List(Float64);
+  # Finite. All lists of a result together have at most 8192.
+}
+
 struct TaskOrder {
   key @0 :TaskKey;
 
@@ -117,6 +128,9 @@ struct TaskResult {
 
   metrics @4 :List(Metric);
   # At most 64.
+
+  sums @5 :List(NamedSums);
+  # Of an evaluation; at most 16.
 }
 
 struct ResultAnnounce {

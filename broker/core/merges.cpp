@@ -59,7 +59,7 @@ void start_merge(Step& step, Job& job, const RoundRow& round) {
   merge.job = job.id();
   merge.round = round.round;
   merge.strategy = job.spec().strategy;
-  merge.local_lr = job.spec().train.optimizer.lr;
+  merge.local_lr = job.spec().train.learning_rate(round.round);
   merge.spec_digest = job.row.spec_digest;
   merge.model = *before.model;
   merge.server_state = before.server_state;

@@ -77,6 +77,13 @@ constexpr std::size_t kExpressionBytesMax = 2000;
 constexpr std::uint32_t kThreadsPerTaskMax = 4096;
 constexpr std::uint32_t kRoundsMax = 100'000;
 constexpr std::size_t kLayersMax = 4096;
+// Blocks within blocks: a residual block within a block is rare, and each level costs a reader of
+// messages three levels of nesting.
+constexpr std::size_t kLayerDepthMax = 3;
+// Weights of classes in a loss: more classes than any dataset of ours names.
+constexpr std::size_t kClassWeightsMax = 1 << 14;
+// Patterns of tensors that are frozen: a few name whole parts of a model.
+constexpr std::size_t kFreezePatternsMax = 64;
 constexpr std::size_t kSitesPerJobMax = 10'000;
 constexpr std::uint64_t kModelParametersMax = std::uint64_t{1} << 36;
 constexpr std::uint64_t kBatchSizeMax = 1 << 20;
@@ -116,6 +123,9 @@ constexpr std::uint32_t kCoresMax = 1 << 16;
 constexpr std::uint32_t kGpusMax = 1 << 12;
 constexpr std::uint64_t kMemoryBytesMax = std::uint64_t{1} << 50;
 constexpr std::size_t kMetricsPerResultMax = 64;
+// Sums of an evaluation: a confusion matrix of 64 classes, or two histograms of scores.
+constexpr std::size_t kSumsPerResultMax = 16;
+constexpr std::size_t kSumValuesPerResultMax = 8192;
 // Free text from a peer (reasons, error messages) is cut at this many bytes.
 constexpr std::size_t kPeerTextBytesMax = 4096;
 

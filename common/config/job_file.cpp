@@ -9,6 +9,7 @@
 #include "common/base/limits.h"
 #include "common/base/quote.h"
 #include "common/config/toml_table.h"
+#include "common/domain/architectures.h"
 #include "common/domain/layers.h"
 #include "common/domain/update_encodings.h"
 
@@ -115,10 +116,9 @@ TaskNeeds read_needs(TomlReader table) {
   return needs;
 }
 
-ModelSpec read_model(TomlReader table) {
-  ModelSpec model;
-  model.input = table.integers("input");
-  for (auto& layer : table.tables("layers")) {
+std::vector<LayerSpec> read_layers(TomlReader& table, std::string_view key) {
+  std::vector<LayerSpec> layers;
+  for (auto& layer : table.tables(key)) {
     LayerSpec spec;
     spec.kind = layer.string("type");
     if (const auto known = layer_kinds();
@@ -127,9 +127,38 @@ ModelSpec read_model(TomlReader table) {
                                         suggestion(spec.kind, known)));
     }
     spec.name = layer.string("name", {});
+    spec.layers = read_layers(layer, "layers");
+    spec.shortcut = read_layers(layer, "shortcut");
     spec.attributes = layer.rest();
-    model.layers.push_back(std::move(spec));
+    layers.push_back(std::move(spec));
   }
+  return layers;
+}
+
+std::vector<LayerSpec> read_architecture(TomlReader& table, const Shape& input) {
+  ArchitectureSpec architecture{table.string("architecture")};
+  architecture.attributes = table.attributes(architecture_attributes(architecture.name));
+  architecture.hidden = table.integers("hidden");
+  auto layers = expand_architecture(architecture, input);
+  if (!layers) {
+    const auto& refusal = layers.error();
+    table.problem("architecture", fmt::format("{}; {}", refusal.message, refusal.hint));
+    return {};
+  }
+  return std::move(*layers);
+}
+
+ModelSpec read_model(TomlReader table) {
+  ModelSpec model;
+  model.input = table.integers("input");
+  model.layers = read_layers(table, "layers");
+  if (!table.has("architecture")) {
+    return model;
+  }
+  if (!model.layers.empty()) {
+    table.problem("architecture", "model.architecture and model.layers exclude each other");
+  }
+  model.layers = read_architecture(table, model.input);
   return model;
 }
 
@@ -139,6 +168,7 @@ OptimizerSpec read_optimizer(TomlReader table) {
   optimizer.lr = table.number("lr", optimizer.lr);
   optimizer.momentum = table.number("momentum", optimizer.momentum);
   optimizer.weight_decay = table.number("weight_decay", optimizer.weight_decay);
+  optimizer.options = table.attributes(optimizer_options(optimizer.kind));
   return optimizer;
 }
 
@@ -154,18 +184,44 @@ bool read_balanced(TomlReader& table) {
   return true;
 }
 
-TrainSpec read_train(TomlReader table) {
+// A cosine is as long as the job unless told otherwise.
+ScheduleSpec read_schedule(TomlReader table, std::uint32_t rounds) {
+  ScheduleSpec schedule;
+  schedule.kind = table.string("type", schedule.kind);
+  schedule.options = table.attributes(schedule_options(schedule.kind));
+  if (schedule.kind == "cosine") {
+    const auto warmup = schedule.options.find("warmup");
+    const auto* before =
+        warmup == schedule.options.end() ? nullptr : std::get_if<std::int64_t>(&warmup->second);
+    const auto left = std::int64_t{rounds} - (before == nullptr ? 0 : *before);
+    schedule.options.try_emplace("rounds", std::max<std::int64_t>(left, 1));
+  }
+  return schedule;
+}
+
+Loss read_loss(TomlReader& table) {
+  const auto word = table.string("loss", std::string(to_string(Loss::cross_entropy)));
+  const auto loss = parse_loss(word);
+  if (!loss) {
+    table.problem("loss", fmt::format("train.loss is {}, which is unknown{}", quote(word),
+                                      suggestion(word, loss_names())));
+  }
+  return loss.value_or(Loss::cross_entropy);
+}
+
+TrainSpec read_train(TomlReader table, std::uint32_t rounds) {
   TrainSpec train;
   train.dataset = table.string("dataset");
   train.local_epochs = count(table, "local_epochs", 1, limits::kLocalEpochsMax, train.local_epochs);
   train.batch_size = count(table, "batch_size", 1, limits::kBatchSizeMax, train.batch_size);
-  const auto loss = table.string("loss", "cross_entropy");
-  if (loss != "cross_entropy") {
-    table.problem("loss", fmt::format("train.loss is {}, which is unknown{}", quote(loss),
-                                      suggestion(loss, {"cross_entropy"})));
-  }
+  train.loss = read_loss(table);
+  train.class_weights = table.numbers("class_weights");
+  train.clip_norm = table.number("clip_norm", train.clip_norm);
+  train.clip_value = table.number("clip_value", train.clip_value);
+  train.freeze = table.strings("freeze");
   train.optimizer = read_optimizer(table.table("optimizer"));
   train.balanced = read_balanced(table);
+  train.schedule = read_schedule(table.table("schedule"), rounds);
   return train;
 }
 
@@ -271,7 +327,7 @@ JobSpec read_job(TomlReader root) {
   spec.sites = read_sites(root.table("sites"));
   spec.resources = read_needs(root.table("resources"));
   spec.model = read_model(root.table("model"));
-  spec.train = read_train(root.table("train"));
+  spec.train = read_train(root.table("train"), spec.rounds);
   spec.strategy = read_strategy(root.table("strategy"));
   spec.update = read_update(root.table("update"));
   spec.evaluate = read_evaluate(root);

@@ -21,4 +21,7 @@ namespace entente {
 // A file that reads back as the same spec.
 [[nodiscard]] std::string job_file_text(const JobSpec& spec);
 
+// Only its [model]: every layer written out, whatever shorthand the file had.
+[[nodiscard]] std::string model_text(const ModelSpec& model);
+
 }  // namespace entente

@@ -63,39 +63,63 @@ toml::table needs_table(const TaskNeeds& needs) {
                      {"gpus", needs.gpus}};
 }
 
-toml::table layer_table(const LayerSpec& layer) {
-  toml::table table{{"type", layer.kind}};
-  if (!layer.name.empty()) {
-    table.insert("name", layer.name);
-  }
-  for (const auto& [name, attribute] : layer.attributes) {
+void insert_attributes(const Attributes& attributes, toml::table& table) {
+  for (const auto& [name, attribute] : attributes) {
     std::visit([&table, &key = name](const auto& value) { table.insert(key, value); }, attribute);
   }
-  return table;
+}
+
+template <class Values>
+toml::array list_of(const Values& values) {
+  toml::array list;
+  for (const auto& value : values) {
+    list.push_back(value);
+  }
+  return list;
+}
+
+toml::array layers_array(const std::vector<LayerSpec>& layers) {
+  toml::array array;
+  for (const auto& layer : layers) {
+    toml::table table{{"type", layer.kind}};
+    if (!layer.name.empty()) {
+      table.insert("name", layer.name);
+    }
+    insert_attributes(layer.attributes, table);
+    if (!layer.layers.empty()) {
+      table.insert("layers", layers_array(layer.layers));
+    }
+    if (!layer.shortcut.empty()) {
+      table.insert("shortcut", layers_array(layer.shortcut));
+    }
+    array.push_back(std::move(table));
+  }
+  return array;
 }
 
 toml::table model_table(const ModelSpec& model) {
-  toml::array input;
-  for (const auto dimension : model.input) {
-    input.push_back(dimension);
-  }
-  toml::array layers;
-  for (const auto& layer : model.layers) {
-    layers.push_back(layer_table(layer));
-  }
-  return toml::table{{"input", std::move(input)}, {"layers", std::move(layers)}};
+  return toml::table{{"input", list_of(model.input)}, {"layers", layers_array(model.layers)}};
 }
 
 toml::table train_table(const TrainSpec& train) {
   const auto& optimizer = train.optimizer;
+  toml::table optimizer_table{{"type", optimizer.kind},
+                              {"lr", optimizer.lr},
+                              {"momentum", optimizer.momentum},
+                              {"weight_decay", optimizer.weight_decay}};
+  insert_attributes(optimizer.options, optimizer_table);
+  toml::table schedule_table{{"type", train.schedule.kind}};
+  insert_attributes(train.schedule.options, schedule_table);
   toml::table table{{"dataset", train.dataset},
                     {"local_epochs", train.local_epochs},
                     {"batch_size", train.batch_size},
-                    {"loss", "cross_entropy"},
-                    {"optimizer", toml::table{{"type", optimizer.kind},
-                                              {"lr", optimizer.lr},
-                                              {"momentum", optimizer.momentum},
-                                              {"weight_decay", optimizer.weight_decay}}}};
+                    {"loss", std::string(to_string(train.loss))},
+                    {"class_weights", list_of(train.class_weights)},
+                    {"clip_norm", train.clip_norm},
+                    {"clip_value", train.clip_value},
+                    {"freeze", list_of(train.freeze)},
+                    {"optimizer", std::move(optimizer_table)},
+                    {"schedule", std::move(schedule_table)}};
   if (train.balanced) {
     table.insert("local_steps", "balanced");
   }
@@ -158,6 +182,12 @@ std::string with_shortest_numbers(std::istringstream text) {
 }
 
 }  // namespace
+
+std::string model_text(const ModelSpec& model) {
+  std::ostringstream text;
+  text << toml::table{{"model", model_table(model)}} << '\n';
+  return text.str();
+}
 
 std::string job_file_text(const JobSpec& spec) {
   toml::table root{{"name", spec.name},

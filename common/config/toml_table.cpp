@@ -87,6 +87,9 @@ struct TomlReader::State {
     known.emplace(key);
     return table == nullptr ? nullptr : table->get(key);
   }
+  // The value of `key`; reports what is neither true or false, nor a number, nor a string.
+  void add_attribute(const std::string& key, const toml::node& node,
+                     std::map<std::string, Attribute>& to);
   void missing(std::string_view key);
   void wrong(const toml::node& node, std::string_view key, std::string_view wanted);
   void wrong_element(const toml::node& element, std::string_view key, std::string_view wanted);
@@ -344,6 +347,27 @@ std::vector<std::int64_t> TomlReader::integers(std::string_view key) {
   return values;
 }
 
+std::vector<double> TomlReader::numbers(std::string_view key) {
+  std::vector<double> values;
+  const toml::node* node = state_->find(key);
+  if (node == nullptr) {
+    return values;
+  }
+  const auto* array = node->as_array();
+  if (array == nullptr) {
+    state_->wrong(*node, key, "a list of numbers");
+    return values;
+  }
+  for (const auto& element : *array) {
+    if (const auto value = element.is_number() ? element.value<double>() : std::nullopt) {
+      values.push_back(*value);
+    } else {
+      state_->wrong_element(element, key, "a list of numbers");
+    }
+  }
+  return values;
+}
+
 TomlReader TomlReader::table(std::string_view key) {
   const toml::node* node = state_->find(key);
   const toml::table* table = node == nullptr ? nullptr : node->as_table();
@@ -391,27 +415,43 @@ std::vector<std::string> TomlReader::keys() const {
   return keys;
 }
 
+void TomlReader::State::add_attribute(const std::string& key, const toml::node& node,
+                                      std::map<std::string, Attribute>& to) {
+  if (const auto* flag = node.as_boolean()) {
+    to.emplace(key, flag->get());
+  } else if (const auto* integer = node.as_integer()) {
+    to.emplace(key, integer->get());
+  } else if (const auto* number = node.as_floating_point()) {
+    to.emplace(key, number->get());
+  } else if (const auto* text = node.as_string()) {
+    to.emplace(key, text->get());
+  } else {
+    wrong(node, key, "true or false, a number or a string");
+  }
+}
+
+std::map<std::string, Attribute> TomlReader::attributes(const std::vector<std::string>& keys) {
+  std::map<std::string, Attribute> attributes;
+  for (const auto& key : keys) {
+    const toml::node* node = state_->find(key);
+    if (node != nullptr) {
+      state_->add_attribute(key, *node, attributes);
+    }
+  }
+  return attributes;
+}
+
 std::map<std::string, Attribute> TomlReader::rest() {
   std::map<std::string, Attribute> attributes;
   if (state_->table == nullptr) {
     return attributes;
   }
   for (const auto& [toml_key, node] : *state_->table) {
-    std::string key(toml_key.str());
+    const std::string key(toml_key.str());
     if (!state_->known.insert(key).second) {
       continue;
     }
-    if (const auto* flag = node.as_boolean()) {
-      attributes.emplace(std::move(key), flag->get());
-    } else if (const auto* integer = node.as_integer()) {
-      attributes.emplace(std::move(key), integer->get());
-    } else if (const auto* number = node.as_floating_point()) {
-      attributes.emplace(std::move(key), number->get());
-    } else if (const auto* text = node.as_string()) {
-      attributes.emplace(std::move(key), text->get());
-    } else {
-      state_->wrong(node, key, "true or false, a number or a string");
-    }
+    state_->add_attribute(key, node, attributes);
   }
   return attributes;
 }

@@ -56,6 +56,7 @@ class TomlReader {
                                     std::uint64_t fallback);
   [[nodiscard]] std::vector<std::string> strings(std::string_view key);    // missing: empty
   [[nodiscard]] std::vector<std::int64_t> integers(std::string_view key);  // missing: empty
+  [[nodiscard]] std::vector<double> numbers(std::string_view key);         // missing: empty
 
   // A missing table reads like an empty one: its required keys are then reported missing.
   [[nodiscard]] TomlReader table(std::string_view key);
@@ -63,6 +64,8 @@ class TomlReader {
   [[nodiscard]] std::vector<TomlReader> tables(std::string_view key);
   // The keys of this table, whether another getter asked for them or not; it makes none known.
   [[nodiscard]] std::vector<std::string> keys() const;
+  // Those of `keys` that this table has, as generic attributes.
+  [[nodiscard]] std::map<std::string, Attribute> attributes(const std::vector<std::string>& keys);
   // All keys of this table that no other getter asked for, as generic attributes (layers).
   [[nodiscard]] std::map<std::string, Attribute> rest();
 

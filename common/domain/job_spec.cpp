@@ -9,6 +9,7 @@
 #include "common/base/limits.h"
 #include "common/base/nearest.h"
 #include "common/base/quote.h"
+#include "common/domain/freezing.h"
 #include "common/domain/strategy_kinds.h"
 #include "common/domain/update_encodings.h"
 
@@ -45,17 +46,6 @@ Problem check_dataset(std::string_view key, const std::string& dataset) {
   }
   return invalid(fmt::format("{} is {}, which is not a legal name", key, quote(dataset)),
                  kNameHint);
-}
-
-// `kind` must be one of the words in `known`.
-Problem check_kind(std::string_view key, const std::string& kind,
-                   const std::vector<std::string>& known) {
-  if (std::find(known.begin(), known.end(), kind) != known.end()) {
-    return std::nullopt;
-  }
-  return invalid(
-      fmt::format("{} is {}, which is unknown{}", key, quote(kind), suggestion(kind, known)),
-      fmt::format("set {} to \"{}\"", key, nearest(kind, known).value_or(known.front())));
 }
 
 Problem check_job(const JobSpec& spec) {
@@ -214,28 +204,6 @@ Problem check_needs(const TaskNeeds& needs) {
   return check_count("resources.gpus", needs.gpus, 0, limits::kGpusMax);
 }
 
-Problem check_optimizer(const OptimizerSpec& optimizer) {
-  if (auto wrong = check_kind("train.optimizer.type", optimizer.kind, {"sgd"})) {
-    return wrong;
-  }
-  // Each condition is written so that a NaN fails it.
-  if (!(optimizer.lr > 0 && std::isfinite(optimizer.lr))) {
-    return invalid(fmt::format("train.optimizer.lr is {}, must be a number above 0", optimizer.lr),
-                   "0.01 is a common start");
-  }
-  if (!(optimizer.momentum >= 0 && optimizer.momentum < 1)) {
-    return invalid(fmt::format("train.optimizer.momentum is {}, must be at least 0 and below 1",
-                               optimizer.momentum),
-                   "0.9 is common, 0 turns it off");
-  }
-  if (!(optimizer.weight_decay >= 0 && std::isfinite(optimizer.weight_decay))) {
-    return invalid(fmt::format("train.optimizer.weight_decay is {}, must be a number from 0",
-                               optimizer.weight_decay),
-                   "0 turns it off");
-  }
-  return std::nullopt;
-}
-
 Problem check_train(const TrainSpec& train) {
   if (auto wrong = check_dataset("train.dataset", train.dataset)) {
     return wrong;
@@ -247,7 +215,21 @@ Problem check_train(const TrainSpec& train) {
   if (auto wrong = check_count("train.batch_size", train.batch_size, 1, limits::kBatchSizeMax)) {
     return wrong;
   }
-  return check_optimizer(train.optimizer);
+  for (const auto& [key, limit] : {std::pair("train.clip_norm", train.clip_norm),
+                                   std::pair("train.clip_value", train.clip_value)}) {
+    // Written so that a NaN fails.
+    if (!(limit >= 0 && std::isfinite(limit))) {
+      return invalid(fmt::format("{} is {}, must be a number from 0", key, limit),
+                     "0 turns it off");
+    }
+  }
+  if (auto optimizer = resolve_optimizer(train.optimizer); !optimizer) {
+    return optimizer.error();
+  }
+  if (auto schedule = check_schedule(train.schedule); !schedule) {
+    return schedule.error();
+  }
+  return std::nullopt;
 }
 
 Problem check_evaluate(const std::optional<EvaluateSpec>& evaluate) {
@@ -280,22 +262,22 @@ Problem check_merge(const JobSpec& spec) {
   return sound ? std::nullopt : Problem(sound.error());
 }
 
-Problem check_output(const TrainSpec& train, const ResolvedModel& model) {
-  switch (train.loss) {
-    case Loss::cross_entropy:
-      if (model.output.size() == 1) {
-        return std::nullopt;
-      }
-      return Refusal{"model_invalid",
-                     fmt::format("train.loss \"cross_entropy\" needs one score for each class, the "
-                                 "last layer gives {}",
-                                 to_string(model.output)),
-                     "end the model with a flatten and a linear layer", Scope::job};
-  }
-  return invalid("train.loss is unknown", "set train.loss to \"cross_entropy\"");
-}
-
 }  // namespace
+
+Expected<void> check_learning(const TrainSpec& train, const ResolvedModel& model) {
+  if (auto fits = check_loss(train.loss, train.class_weights, model.output); !fits) {
+    return fits;
+  }
+  if (auto frozen = frozen_tensors(train.freeze, model); !frozen) {
+    return tl::unexpected(frozen.error());
+  }
+  if (train.batch_size == 1 && model.needs_pairs()) {
+    return refuse("job_invalid",
+                  "train.batch_size is 1, but batch_norm compares the examples of a batch",
+                  "set train.batch_size to 2 or more, or use group_norm", Scope::job);
+  }
+  return {};
+}
 
 Expected<ResolvedModel> validate(const JobSpec& spec) {
   for (const auto& problem :
@@ -308,8 +290,8 @@ Expected<ResolvedModel> validate(const JobSpec& spec) {
   }
   auto model = resolve_model(spec.model);
   if (model) {
-    if (auto problem = check_output(spec.train, *model)) {
-      return tl::unexpected(std::move(*problem));
+    if (auto fits = check_learning(spec.train, *model); !fits) {
+      return tl::unexpected(fits.error());
     }
   }
   return model;

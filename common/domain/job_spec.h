@@ -12,8 +12,11 @@
 #include "common/base/time.h"
 #include "common/domain/initial_model.h"
 #include "common/domain/layers.h"
+#include "common/domain/losses.h"
 #include "common/domain/model_spec.h"
+#include "common/domain/optimizer_kinds.h"
 #include "common/domain/sample_spec.h"
+#include "common/domain/schedules.h"
 #include "common/domain/stop_spec.h"
 #include "common/domain/strategy_spec.h"
 #include "common/domain/update_spec.h"
@@ -50,16 +53,6 @@ struct TaskNeeds {
   bool operator==(const TaskNeeds&) const = default;
 };
 
-enum class Loss : std::uint8_t { cross_entropy };
-
-struct OptimizerSpec {
-  std::string kind = "sgd";  // torch's own name; so far "sgd"
-  double lr = 0.01;
-  double momentum = 0.0;
-  double weight_decay = 0.0;
-  bool operator==(const OptimizerSpec&) const = default;
-};
-
 // One site's work in one round.
 struct TrainSpec {
   std::string dataset;
@@ -67,7 +60,16 @@ struct TrainSpec {
   std::uint32_t batch_size = 32;
   Loss loss = Loss::cross_entropy;
   OptimizerSpec optimizer;
+  std::vector<double> class_weights{};  // of each class in the loss; empty: all the same
+  ScheduleSpec schedule{};
+  double clip_norm = 0;               // longer gradients are shortened to this L2 norm; 0: none is
+  double clip_value = 0;              // values of a gradient are kept within it; 0: none is
+  std::vector<std::string> freeze{};  // patterns of tensors that are not trained (freezing.h)
   bool balanced = false;  // steps by each site's speed instead of epochs (broker/core/balance.h)
+
+  [[nodiscard]] double learning_rate(Round round) const {
+    return optimizer.lr * schedule_factor(schedule, round);
+  }
   bool operator==(const TrainSpec&) const = default;
 };
 
@@ -99,6 +101,9 @@ struct JobSpec {
 
   bool operator==(const JobSpec&) const = default;
 };
+
+// What of the training can only be judged with the model's shapes: a part of validate().
+[[nodiscard]] Expected<void> check_learning(const TrainSpec& train, const ResolvedModel& model);
 
 // Checks everything that can be judged without knowing the sites: ranges, names, the model's
 // shapes. Refuses with code "job_invalid" or "model_invalid", naming the key at fault by its path

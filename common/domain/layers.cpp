@@ -4,9 +4,9 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <cmath>
 #include <map>
 #include <optional>
+#include <set>
 
 #include "common/base/limits.h"
 #include "common/base/nearest.h"
@@ -17,6 +17,9 @@ namespace entente {
 namespace {
 
 constexpr std::size_t kLayerNameBytesMax = 63;
+
+// Of a block's layers: the last part of the name of its shortcut.
+constexpr std::string_view kShortcut = "shortcut";
 
 bool is_layer_name(std::string_view text) {
   const auto is_letter = [](char c) { return c >= 'a' && c <= 'z'; };
@@ -36,138 +39,11 @@ std::optional<std::uint64_t> bounded_elements(const Shape& shape) {
                                                              : std::nullopt;
 }
 
-std::string_view type_words(AttributeType type) {
-  switch (type) {
-    case AttributeType::boolean:
-      return "true or false";
-    case AttributeType::integer:
-      return "an integer";
-    case AttributeType::number:
-      return "a number";
-  }
-  return "";
-}
-
-std::optional<double> as_number(const Attribute& value) {
-  if (const auto* integer = std::get_if<std::int64_t>(&value)) {
-    return static_cast<double>(*integer);
-  }
-  if (const auto* number = std::get_if<double>(&value)) {
-    return *number;
-  }
-  return std::nullopt;
-}
-
-// Checks a given value, and turns an integer into the number that the row wants.
-std::optional<LayerFault> check_value(const AttributeRow& row, Attribute& value) {
-  const auto hint = [&] {
-    return row.type == AttributeType::boolean
-               ? std::string("write true or false without quotes")
-               : fmt::format("set {} to a value from {} to {}", row.name, row.min, row.max);
-  };
-  const bool fits = row.type == AttributeType::boolean ? std::holds_alternative<bool>(value)
-                    : row.type == AttributeType::integer
-                        ? std::holds_alternative<std::int64_t>(value)
-                        : as_number(value).has_value();
-  if (!fits) {
-    return LayerFault{fmt::format("{} must be {}", row.name, type_words(row.type)), hint()};
-  }
-  if (row.type == AttributeType::boolean) {
-    return std::nullopt;
-  }
-  const double number = *as_number(value);
-  // Written so that a NaN is out of range.
-  if (!(number >= row.min && number <= row.max)) {
-    return LayerFault{
-        fmt::format("{} is {}, must be from {} to {}", row.name, number, row.min, row.max), hint()};
-  }
-  if (row.type == AttributeType::number) {
-    value = number;
-  }
-  return std::nullopt;
-}
-
-Attribute default_of(const AttributeRow& row) {
-  switch (row.type) {
-    case AttributeType::boolean:
-      return row.fallback != 0;
-    case AttributeType::integer:
-      return static_cast<std::int64_t>(row.fallback);
-    case AttributeType::number:
-      return row.fallback;
-  }
-  return row.fallback;
-}
-
-// Checks what is given and fills in what has a default.
-std::optional<LayerFault> complete_attributes(const LayerKind& kind,
-                                              std::map<std::string, Attribute>& values) {
-  for (const auto& [name, value] : values) {
-    if (std::none_of(kind.attributes.begin(), kind.attributes.end(),
-                     [&, &name = name](const AttributeRow& row) { return row.name == name; })) {
-      return LayerFault{fmt::format("unknown attribute {}{}", quote(name),
-                                    suggestion(name, layer_attributes(kind.name))),
-                        "docs/job-file.md lists the attributes of each layer"};
-    }
-  }
-  for (const auto& row : kind.attributes) {
-    const auto given = values.find(std::string(row.name));
-    if (given != values.end()) {
-      if (auto wrong = check_value(row, given->second)) {
-        return wrong;
-      }
-    } else if (row.absent == Absent::is_an_error) {
-      return LayerFault{fmt::format("{} is missing", row.name),
-                        fmt::format("add a line {} = ... to the layer", row.name)};
-    } else if (row.absent == Absent::takes_default) {
-      values.emplace(row.name, default_of(row));
-    }
-  }
-  return std::nullopt;
-}
-
-// Resolves layer by layer; remembers the names and the parameters so far.
-class Resolver {
+// The layers of one list have names that differ.
+class Names {
  public:
-  // Sets what it finds wrong, or appends the layer.
-  std::optional<LayerFault> add(const LayerSpec& spec, ResolvedModel& model) {
-    const LayerKind* kind = find_layer_kind(spec.kind);
-    if (kind == nullptr) {
-      return LayerFault{"there is no such kind of layer" + suggestion(spec.kind, layer_kinds()),
-                        "docs/job-file.md lists the kinds of layers"};
-    }
-    ResolvedLayer layer;
-    layer.spec = spec;
-    layer.input = model.output;
-    if (auto wrong = give_name(layer.spec)) {
-      return wrong;
-    }
-    if (auto wrong = complete_attributes(*kind, layer.spec.attributes)) {
-      return wrong;
-    }
-    auto inferred = kind->infer(LayerAttributes(layer.spec.attributes), layer.input);
-    if (!inferred) {
-      return inferred.error();
-    }
-    if (!bounded_elements(inferred->output)) {
-      return LayerFault{fmt::format("its output {} is larger than {} values",
-                                    to_string(inferred->output), limits::kModelParametersMax),
-                        "make the layer smaller"};
-    }
-    layer.output = std::move(inferred->output);
-    layer.parameters = std::move(inferred->parameters);
-    if (auto wrong = count_parameters(layer)) {
-      return wrong;
-    }
-    model.output = layer.output;
-    model.layout.tensors.insert(model.layout.tensors.end(), layer.parameters.begin(),
-                                layer.parameters.end());
-    model.layers.push_back(std::move(layer));
-    return std::nullopt;
-  }
-
- private:
-  std::optional<LayerFault> give_name(LayerSpec& spec) {
+  // Sets the default and keeps the name.
+  std::optional<LayerFault> give(LayerSpec& spec) {
     ++position_;
     const auto number = ++of_kind_[spec.kind];
     if (spec.name.empty()) {
@@ -187,27 +63,173 @@ class Resolver {
     return std::nullopt;
   }
 
-  // Prefixes the parameters with the layer's name and keeps the sum within the limit.
-  std::optional<LayerFault> count_parameters(ResolvedLayer& layer) {
-    for (auto& parameter : layer.parameters) {
-      parameter.name = fmt::format("{}.{}", layer.spec.name, parameter.name);
-      const auto elements = bounded_elements(parameter.shape);
-      if (!elements || parameters_ + *elements > limits::kModelParametersMax) {
-        return LayerFault{
-            fmt::format("with {} {} the model has more than {} parameters", parameter.name,
-                        to_string(parameter.shape), limits::kModelParametersMax),
-            "make the layer smaller"};
+ private:
+  std::size_t position_ = 0;
+  std::map<std::string, std::size_t> of_kind_;
+  std::map<std::string, std::size_t> position_of_;
+};
+
+std::string describe(std::size_t position, const LayerSpec& spec) {
+  const auto name = spec.name.empty() || !is_layer_name(spec.name)
+                        ? std::string()
+                        : fmt::format(" ({})", spec.name);
+  return fmt::format("layer {} {}{}", position, quote(spec.kind), name);
+}
+
+// Resolves list by list; remembers the tensors so far.
+class Resolver {
+ public:
+  // The layers of one list, whose tensors' names begin with `prefix`; `output` is what the list
+  // takes, and afterwards what it gives. The cause of a fault names the layer first.
+  std::optional<LayerFault> add_list(const std::vector<LayerSpec>& specs, const std::string& prefix,
+                                     std::size_t depth, Shape& output,
+                                     std::vector<ResolvedLayer>& layers) {
+    Names names;
+    for (const auto& spec : specs) {
+      ResolvedLayer layer;
+      layer.spec = {spec.kind, spec.name, spec.attributes};
+      layer.input = output;
+      if (auto wrong = add(spec, names, prefix, depth, layer)) {
+        wrong->cause = fmt::format("{}: {}", describe(layers.size() + 1, spec), wrong->cause);
+        return wrong;
       }
-      parameters_ += *elements;
+      output = layer.output;
+      layers.push_back(std::move(layer));
     }
     return std::nullopt;
   }
 
-  std::size_t position_ = 0;
-  std::map<std::string, std::size_t> of_kind_;
-  std::map<std::string, std::size_t> position_of_;
-  std::uint64_t parameters_ = 0;
+  [[nodiscard]] TensorLayout& layout() { return layout_; }
+  [[nodiscard]] std::uint64_t buffer_elements() const { return buffer_elements_; }
+
+ private:
+  std::optional<LayerFault> add(const LayerSpec& spec, Names& names, const std::string& prefix,
+                                std::size_t depth, ResolvedLayer& layer) {
+    const LayerKind* kind = find_layer_kind(spec.kind);
+    if (kind == nullptr && spec.kind != kResidual) {
+      return LayerFault{"there is no such kind of layer" + suggestion(spec.kind, layer_kinds()),
+                        "docs/models.md lists the kinds of layers"};
+    }
+    if (auto wrong = names.give(layer.spec)) {
+      return wrong;
+    }
+    if (++layers_ > limits::kLayersMax) {
+      return LayerFault{
+          fmt::format("with the layers of blocks the model has more than {}", limits::kLayersMax),
+          "make the model smaller"};
+    }
+    if (kind == nullptr) {
+      return add_residual(spec, prefix + layer.spec.name + ".", depth, layer);
+    }
+    if (!spec.layers.empty() || !spec.shortcut.empty()) {
+      return LayerFault{"has layers of its own, which only a residual block has",
+                        "take layers and shortcut out, or set type to \"residual\""};
+    }
+    if (kind->takes_tokens && layers_ > 1) {
+      return LayerFault{"takes tokens, which are whole numbers and which no layer gives",
+                        "make it the first layer"};
+    }
+    return infer(*kind, prefix, layer);
+  }
+
+  std::optional<LayerFault> infer(const LayerKind& kind, const std::string& prefix,
+                                  ResolvedLayer& layer) {
+    if (auto wrong = complete_attributes(kind.attributes, layer.spec.attributes)) {
+      return wrong;
+    }
+    auto inferred = kind.infer(LayerAttributes(layer.spec.attributes), layer.input);
+    if (!inferred) {
+      return inferred.error();
+    }
+    if (!bounded_elements(inferred->output)) {
+      return LayerFault{fmt::format("its output {} is larger than {} values",
+                                    to_string(inferred->output), limits::kModelParametersMax),
+                        "make the layer smaller"};
+    }
+    layer.output = std::move(inferred->output);
+    layer.parameters = std::move(inferred->parameters);
+    layer.buffers = std::move(inferred->buffers);
+    const auto name = prefix + layer.spec.name;
+    if (auto wrong = count(name, layer.parameters)) {
+      return wrong;
+    }
+    const auto without_buffers = elements_;
+    auto wrong = count(name, layer.buffers);
+    buffer_elements_ += elements_ - without_buffers;
+    return wrong;
+  }
+
+  std::optional<LayerFault> add_residual(const LayerSpec& spec, const std::string& prefix,
+                                         std::size_t depth, ResolvedLayer& block) {
+    if (auto wrong = complete_attributes({}, block.spec.attributes)) {
+      return wrong;
+    }
+    if (depth == limits::kLayerDepthMax) {
+      return LayerFault{fmt::format("is a block within {} others", limits::kLayerDepthMax),
+                        "nest blocks less deeply"};
+    }
+    if (spec.layers.empty()) {
+      return LayerFault{"has no layers", "give it layers = [{ type = ... }, ...]"};
+    }
+    const auto shortcut_taken = [](const LayerSpec& each) { return each.name == kShortcut; };
+    if (std::any_of(spec.layers.begin(), spec.layers.end(), shortcut_taken)) {
+      return LayerFault{"one of its layers is called \"shortcut\", as the way beside them is",
+                        "give that layer another name"};
+    }
+    block.output = block.input;
+    if (auto wrong = add_list(spec.layers, prefix, depth + 1, block.output, block.layers)) {
+      wrong->cause.insert(0, "its ");
+      return wrong;
+    }
+    Shape beside = block.input;
+    if (auto wrong = add_list(spec.shortcut, fmt::format("{}{}.", prefix, kShortcut), depth + 1,
+                              beside, block.shortcut)) {
+      wrong->cause.insert(0, "its shortcut's ");
+      return wrong;
+    }
+    if (beside != block.output) {
+      return LayerFault{
+          fmt::format("its layers give {}, its shortcut {}: they cannot be added",
+                      to_string(block.output), to_string(beside)),
+          "give it a shortcut with the same out_channels and strides, for example shortcut = "
+          "[{ type = \"conv2d\", out_channels = ..., kernel_size = 1, stride = ... }]"};
+    }
+    return std::nullopt;
+  }
+
+  // Prefixes the tensors with the layer's name, appends them to the layout, and keeps the sum
+  // within the limit.
+  std::optional<LayerFault> count(const std::string& layer, std::vector<TensorInfo>& tensors) {
+    for (auto& tensor : tensors) {
+      tensor.name = fmt::format("{}.{}", layer, tensor.name);
+      const auto elements = bounded_elements(tensor.shape);
+      if (!elements || elements_ + *elements > limits::kModelParametersMax) {
+        return LayerFault{
+            fmt::format("with {} {} the model has more than {} parameters", tensor.name,
+                        to_string(tensor.shape), limits::kModelParametersMax),
+            "make the layer smaller"};
+      }
+      elements_ += *elements;
+      layout_.tensors.push_back(tensor);
+    }
+    return std::nullopt;
+  }
+
+  std::size_t layers_ = 0;
+  std::uint64_t elements_ = 0;
+  std::uint64_t buffer_elements_ = 0;
+  TensorLayout layout_;
 };
+
+// A spec that nobody has checked yet may be nested deeper than a model may be, but not deeper than
+// a message is read.
+void collect_kinds(const std::vector<LayerSpec>& layers, std::set<std::string>& kinds) {
+  for (const auto& layer : layers) {
+    kinds.insert(layer.kind);
+    collect_kinds(layer.layers, kinds);
+    collect_kinds(layer.shortcut, kinds);
+  }
+}
 
 tl::unexpected<Refusal> invalid(std::string message, std::string hint) {
   return refuse("model_invalid", std::move(message), std::move(hint));
@@ -235,16 +257,11 @@ Expected<ResolvedModel> resolve_model(const ModelSpec& model) {
   ResolvedModel resolved;
   resolved.output = model.input;
   Resolver resolver;
-  for (const auto& layer : model.layers) {
-    if (auto wrong = resolver.add(layer, resolved)) {
-      const auto name = layer.name.empty() || !is_layer_name(layer.name)
-                            ? std::string()
-                            : fmt::format(" ({})", layer.name);
-      return invalid(fmt::format("layer {} {}{}: {}", resolved.layers.size() + 1, quote(layer.kind),
-                                 name, wrong->cause),
-                     std::move(wrong->hint));
-    }
+  if (auto wrong = resolver.add_list(model.layers, "", 0, resolved.output, resolved.layers)) {
+    return invalid(std::move(wrong->cause), std::move(wrong->hint));
   }
+  resolved.layout = std::move(resolver.layout());
+  resolved.buffer_elements = resolver.buffer_elements();
   if (resolved.layout.tensors.empty()) {
     return invalid("model.layers has no layer with parameters, there is nothing to train",
                    "add a linear or conv2d layer");
@@ -252,22 +269,19 @@ Expected<ResolvedModel> resolve_model(const ModelSpec& model) {
   return resolved;
 }
 
-std::vector<std::string> layer_kinds() {
-  std::vector<std::string> names;
-  for (const auto& kind : all_layer_kinds()) {
-    names.emplace_back(kind.name);
+std::optional<std::int64_t> ResolvedModel::vocabulary() const {
+  const auto& first = layers.front();
+  const LayerKind* kind = find_layer_kind(first.spec.kind);
+  if (kind == nullptr || !kind->takes_tokens) {
+    return std::nullopt;
   }
-  return names;
+  return integer_in(first.spec.attributes, "num_embeddings");
 }
 
-std::vector<std::string> layer_attributes(std::string_view kind) {
-  std::vector<std::string> names;
-  if (const LayerKind* found = find_layer_kind(kind)) {
-    for (const auto& row : found->attributes) {
-      names.emplace_back(row.name);
-    }
-  }
-  return names;
+std::vector<std::string> layer_kinds_of(const ModelSpec& model) {
+  std::set<std::string> kinds;
+  collect_kinds(model.layers, kinds);
+  return {kinds.begin(), kinds.end()};
 }
 
 std::string to_string(const Shape& shape) { return fmt::format("[{}]", fmt::join(shape, ", ")); }

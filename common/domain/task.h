@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "common/base/blob_id.h"
 #include "common/base/ids.h"
@@ -49,12 +50,16 @@ struct TaskOrder {
 // "loss", "accuracy": averages over the task's examples.
 using Metrics = std::map<std::string, double>;
 
+// What metrics follow from, as sums over the task's examples that add up over sites (measures.h).
+using Sums = std::map<std::string, std::vector<double>>;
+
 struct TaskResult {
   std::optional<BlobId> blob;  // the update or the initial model
   std::uint64_t blob_bytes = 0;
   std::uint64_t examples = 0;
   std::uint64_t steps = 0;  // optimiser steps taken
   Metrics metrics;
+  Sums sums{};  // of an evaluation
 
   bool operator==(const TaskResult&) const = default;
 };

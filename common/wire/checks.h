@@ -23,7 +23,7 @@ constexpr std::size_t kDataEnvelopeBytesMax = 64 << 10;
 constexpr std::size_t kLabelBytesMax = 255;
 constexpr std::size_t kRefusalCodeBytesMax = 64;
 constexpr std::size_t kCapabilitiesMax = 64;
-constexpr std::size_t kAttributesPerLayerMax = 64;
+constexpr std::size_t kAttributesMax = 64;
 constexpr std::size_t kParametersPerStrategyMax = 64;
 // Rows of a list that nothing else bounds: more of them would not fit into a control message.
 constexpr std::size_t kRowsMax = 32'768;

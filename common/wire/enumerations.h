@@ -37,8 +37,9 @@ struct Mirror<Scope> {
 template <>
 struct Mirror<Loss> {
   using Wire = schema::Loss;
-  static constexpr std::array kValues{Loss::cross_entropy};
-  static_assert(Wire::CROSS_ENTROPY == Wire{kValues.size() - 1});
+  static constexpr std::array kValues{Loss::cross_entropy, Loss::bce, Loss::mse, Loss::l1,
+                                      Loss::hinge};
+  static_assert(Wire::HINGE == Wire{kValues.size() - 1});
 };
 
 template <>

@@ -120,32 +120,61 @@ static Attribute read(schema::Attribute::Value::Reader from) {
   illegal("attribute.value", "is of an unknown type");
 }
 
+// Fills the list that `init(count)` makes.
+template <class Init>
+static void write_attributes(const Attributes& attributes, Init init) {
+  write_list(attributes, init, [](const auto& attribute, auto item) {
+    write(attribute.first, attribute.second, item);
+  });
+}
+
+static Attributes read_attributes(capnp::List<schema::Attribute>::Reader from,
+                                  std::string_view what) {
+  check_count(from.size(), kAttributesMax, what);
+  Attributes attributes;
+  for (const auto attribute : from) {
+    const auto [place, inserted] = attributes.emplace(
+        label(view(attribute.getName()), "attribute.name"), read(attribute.getValue()));
+    if (!inserted) {
+      illegal(what, fmt::format("name \"{}\" twice", place->first));
+    }
+  }
+  return attributes;
+}
+
 static void write(const LayerSpec& layer, schema::LayerSpec::Builder to) {
   to.setKind(text(layer.kind));
   if (!layer.name.empty()) {
     to.setName(text(layer.name));
   }
+  write_attributes(layer.attributes, [&](unsigned count) { return to.initAttributes(count); });
+  const auto write_layer = [](const LayerSpec& each, auto item) { write(each, item); };
   write_list(
-      layer.attributes, [&](unsigned count) { return to.initAttributes(count); },
-      [](const auto& attribute, auto item) { write(attribute.first, attribute.second, item); });
+      layer.layers, [&](unsigned count) { return to.initLayers(count); }, write_layer);
+  write_list(
+      layer.shortcut, [&](unsigned count) { return to.initShortcut(count); }, write_layer);
 }
 
-static LayerSpec read(schema::LayerSpec::Reader from) {
-  LayerSpec layer{
+static std::vector<LayerSpec> read_layers(capnp::List<schema::LayerSpec>::Reader from,
+                                          std::string_view what, std::size_t depth = 0);
+
+static LayerSpec read(schema::LayerSpec::Reader from, std::size_t depth) {
+  return LayerSpec{
       .kind = label(view(from.getKind()), "layer.kind"),
       .name = label_or_empty(view(from.getName()), "layer.name"),
-      .attributes = {},
+      .attributes = read_attributes(from.getAttributes(), "layer.attributes"),
+      .layers = read_layers(from.getLayers(), "layer.layers", depth + 1),
+      .shortcut = read_layers(from.getShortcut(), "layer.shortcut", depth + 1),
   };
-  const auto attributes = from.getAttributes();
-  check_count(attributes.size(), kAttributesPerLayerMax, "layer.attributes");
-  for (const auto attribute : attributes) {
-    const auto [place, inserted] = layer.attributes.emplace(
-        label(view(attribute.getName()), "attribute.name"), read(attribute.getValue()));
-    if (!inserted) {
-      illegal("layer.attributes", fmt::format("name \"{}\" twice", place->first));
-    }
+}
+
+static std::vector<LayerSpec> read_layers(capnp::List<schema::LayerSpec>::Reader from,
+                                          std::string_view what, std::size_t depth) {
+  if (depth > limits::kLayerDepthMax && from.size() > 0) {
+    illegal(what, fmt::format("are nested more than {} deep", limits::kLayerDepthMax));
   }
-  return layer;
+  return read_list<LayerSpec>(from, limits::kLayersMax, what,
+                              [&](auto item) { return read(item, depth); });
 }
 
 static void write(const ModelSpec& model, schema::ModelSpec::Builder to) {
@@ -160,8 +189,7 @@ static void write(const ModelSpec& model, schema::ModelSpec::Builder to) {
 static ModelSpec read(schema::ModelSpec::Reader from) {
   return ModelSpec{
       .input = read_shape(from.getInput(), "model.input"),
-      .layers = read_list<LayerSpec>(from.getLayers(), limits::kLayersMax, "model.layers",
-                                     [](auto item) { return read(item); }),
+      .layers = read_layers(from.getLayers(), "model.layers"),
   };
 }
 
@@ -170,6 +198,7 @@ static void write(const OptimizerSpec& optimizer, schema::OptimizerSpec::Builder
   to.setLr(unsigned_zero(optimizer.lr));
   to.setMomentum(unsigned_zero(optimizer.momentum));
   to.setWeightDecay(unsigned_zero(optimizer.weight_decay));
+  write_attributes(optimizer.options, [&](unsigned count) { return to.initOptions(count); });
 }
 
 static OptimizerSpec read(schema::OptimizerSpec::Reader from) {
@@ -178,7 +207,31 @@ static OptimizerSpec read(schema::OptimizerSpec::Reader from) {
       .lr = finite(from.getLr(), "optimizer.lr"),
       .momentum = finite(from.getMomentum(), "optimizer.momentum"),
       .weight_decay = finite(from.getWeightDecay(), "optimizer.weightDecay"),
+      .options = read_attributes(from.getOptions(), "optimizer.options"),
   };
+}
+
+static void write(const ScheduleSpec& schedule, schema::ScheduleSpec::Builder to) {
+  to.setKind(text(schedule.kind));
+  write_attributes(schedule.options, [&](unsigned count) { return to.initOptions(count); });
+}
+
+static ScheduleSpec read(schema::ScheduleSpec::Reader from) {
+  return ScheduleSpec{
+      .kind = label(view(from.getKind()), "schedule.kind"),
+      .options = read_attributes(from.getOptions(), "schedule.options"),
+  };
+}
+
+static std::vector<double> read_class_weights(capnp::List<double>::Reader from) {
+  return read_list<double>(from, limits::kClassWeightsMax, "train.classWeights",
+                           [](double weight) { return finite(weight, "train.classWeight"); });
+}
+
+static std::vector<std::string> read_patterns(capnp::List<capnp::Text>::Reader from) {
+  return read_list<std::string>(
+      from, limits::kFreezePatternsMax, "train.freeze",
+      [](capnp::Text::Reader pattern) { return label(view(pattern), "train.freeze"); });
 }
 
 static void write(const TrainSpec& train, schema::TrainSpec::Builder to) {
@@ -187,6 +240,20 @@ static void write(const TrainSpec& train, schema::TrainSpec::Builder to) {
   to.setBatchSize(train.batch_size);
   to.setLoss(write_enum(train.loss));
   write(train.optimizer, to.initOptimizer());
+  if (!train.class_weights.empty()) {
+    auto weights = to.initClassWeights(static_cast<unsigned>(train.class_weights.size()));
+    for (unsigned i = 0; i < weights.size(); ++i) {
+      weights.set(i, unsigned_zero(train.class_weights[i]));
+    }
+  }
+  if (train.schedule != ScheduleSpec()) {
+    write(train.schedule, to.initSchedule());
+  }
+  to.setClipNorm(unsigned_zero(train.clip_norm));
+  to.setClipValue(unsigned_zero(train.clip_value));
+  if (!train.freeze.empty()) {
+    write_texts(train.freeze, to.initFreeze(static_cast<unsigned>(train.freeze.size())));
+  }
   to.setBalanced(train.balanced);
 }
 
@@ -198,6 +265,11 @@ static TrainSpec read(schema::TrainSpec::Reader from) {
       .batch_size = at_most_32(from.getBatchSize(), limits::kBatchSizeMax, "train.batchSize"),
       .loss = read_enum<Loss>(from.getLoss(), "train.loss"),
       .optimizer = read(from.getOptimizer()),
+      .class_weights = read_class_weights(from.getClassWeights()),
+      .schedule = from.hasSchedule() ? read(from.getSchedule()) : ScheduleSpec(),
+      .clip_norm = finite(from.getClipNorm(), "train.clipNorm"),
+      .clip_value = finite(from.getClipValue(), "train.clipValue"),
+      .freeze = read_patterns(from.getFreeze()),
       .balanced = from.getBalanced(),
   };
 }

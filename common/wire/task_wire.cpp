@@ -1,5 +1,7 @@
 #include "common/wire/task_wire.h"
 
+#include <fmt/format.h>
+
 #include "common/base/limits.h"
 #include "common/wire/enumerations.h"
 #include "common/wire/values.h"
@@ -59,6 +61,33 @@ static void write(const TaskResult& result, schema::TaskResult::Builder to) {
   to.setExamples(result.examples);
   to.setSteps(result.steps);
   write_metrics(result.metrics, to.initMetrics(static_cast<unsigned>(result.metrics.size())));
+  write_list(
+      result.sums, [&](unsigned count) { return to.initSums(count); },
+      [](const auto& sums, auto item) {
+        item.setName(text(sums.first));
+        auto values = item.initValues(static_cast<unsigned>(sums.second.size()));
+        for (unsigned i = 0; i < values.size(); ++i) {
+          values.set(i, sums.second[i]);
+        }
+      });
+}
+
+static Sums read_sums(capnp::List<schema::NamedSums>::Reader from) {
+  check_count(from.size(), limits::kSumsPerResultMax, "result.sums");
+  Sums sums;
+  std::size_t values = 0;
+  for (const auto named : from) {
+    values += named.getValues().size();
+    check_count(values, limits::kSumValuesPerResultMax, "result.sums");
+    const auto [place, inserted] = sums.emplace(
+        label(view(named.getName()), "sums.name"),
+        read_list<double>(named.getValues(), limits::kSumValuesPerResultMax, "sums.values",
+                          [](double value) { return finite(value, "sums.value"); }));
+    if (!inserted) {
+      illegal("result.sums", fmt::format("name \"{}\" twice", place->first));
+    }
+  }
+  return sums;
 }
 
 static TaskResult read(schema::TaskResult::Reader from) {
@@ -68,6 +97,7 @@ static TaskResult read(schema::TaskResult::Reader from) {
       .examples = at_most(from.getExamples(), limits::kExamplesMax, "result.examples"),
       .steps = from.getSteps(),
       .metrics = read_metrics(from.getMetrics()),
+      .sums = read_sums(from.getSums()),
   };
 }
 

@@ -63,10 +63,14 @@ json to_json_object(const Progress& progress) {
 }
 
 json to_json_object(const Result& result) {
-  return {{"type", "result"},
-          {"examples", result.examples},
-          {"steps", result.steps},
-          {"metrics", result.metrics}};
+  json object{{"type", "result"},
+              {"examples", result.examples},
+              {"steps", result.steps},
+              {"metrics", result.metrics}};
+  if (!result.sums.empty()) {
+    object["sums"] = result.sums;
+  }
+  return object;
 }
 
 json to_json_object(const Error& error) {
@@ -127,6 +131,29 @@ std::optional<CommandBody> parse_command_body(const std::string& type, JsonField
   return std::nullopt;
 }
 
+Sums parse_sums(JsonFields fields, Fault& fault) {
+  Sums sums;
+  std::size_t values = 0;
+  const auto names = fields.rest();
+  if (names.size() > limits::kSumsPerResultMax) {
+    fault.set(fmt::format("sums has more than {} entries", limits::kSumsPerResultMax));
+    return sums;
+  }
+  for (const auto& name : names) {
+    if (name.empty() || name.size() > kWordBytesMax) {
+      fault.set(
+          fmt::format("sums has a name that is empty or longer than {} bytes", kWordBytesMax));
+      return sums;
+    }
+    sums[name] = fields.numbers(name.c_str(), limits::kSumValuesPerResultMax);
+    values += sums[name].size();
+  }
+  if (values > limits::kSumValuesPerResultMax) {
+    fault.set(fmt::format("sums has more than {} values", limits::kSumValuesPerResultMax));
+  }
+  return sums;
+}
+
 Result parse_result(JsonFields& fields, Fault& fault) {
   Result result;
   result.examples = fields.natural("examples", limits::kExamplesMax);
@@ -144,6 +171,9 @@ Result parse_result(JsonFields& fields, Fault& fault) {
       return result;
     }
     result.metrics[name] = metrics.number(name.c_str());
+  }
+  if (fields.has("sums")) {
+    result.sums = parse_sums(fields.object("sums"), fault);
   }
   return result;
 }

@@ -77,6 +77,7 @@ struct Result {
   std::uint64_t examples = 0;
   std::uint64_t steps = 0;
   Metrics metrics;
+  Sums sums{};  // of an evaluation, from which its metrics follow
 };
 
 // `transient`: the same command may succeed if tried again.

@@ -1,6 +1,7 @@
 #include "site-agent/contract/job_json.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <cmath>
 
@@ -14,38 +15,63 @@ using nlohmann::json;
 constexpr std::size_t kWordBytesMax = 256;
 constexpr std::size_t kPathBytesMax = 4096;
 constexpr std::size_t kAttributesMax = 64;
-constexpr const char* kCrossEntropy = "cross_entropy";
+
+void add_attributes(const Attributes& attributes, json& object) {
+  for (const auto& [key, attribute] : attributes) {
+    std::visit([&object, &key = key](const auto& value) { object[key] = value; }, attribute);
+  }
+}
+
+json layers_to_json(const std::vector<LayerSpec>& layers) {
+  json array = json::array();
+  for (const auto& layer : layers) {
+    json object{{"type", layer.kind}, {"name", layer.name}};
+    add_attributes(layer.attributes, object);
+    if (!layer.layers.empty()) {
+      object["layers"] = layers_to_json(layer.layers);
+    }
+    if (!layer.shortcut.empty()) {
+      object["shortcut"] = layers_to_json(layer.shortcut);
+    }
+    array.push_back(std::move(object));
+  }
+  return array;
+}
 
 json model_to_json(const ModelSpec& model) {
-  json layers = json::array();
-  for (const auto& layer : model.layers) {
-    json object{{"type", layer.kind}, {"name", layer.name}};
-    for (const auto& [key, attribute] : layer.attributes) {
-      std::visit([&object, &key = key](const auto& value) { object[key] = value; }, attribute);
-    }
-    layers.push_back(std::move(object));
-  }
-  return {{"input", model.input}, {"layers", std::move(layers)}};
+  return {{"input", model.input}, {"layers", layers_to_json(model.layers)}};
 }
 
-std::string_view to_string(Loss loss) {
-  switch (loss) {
-    case Loss::cross_entropy:
-      return kCrossEntropy;
-  }
-  return {};
-}
-
+// What a job leaves to its default is not written: a trainer of a site's own that does not know a
+// key refuses the jobs that make use of it, and no others.
 json train_to_json(const TrainSpec& train) {
-  return {{"dataset", train.dataset},
-          {"local_epochs", train.local_epochs},
-          {"batch_size", train.batch_size},
-          {"loss", to_string(train.loss)},
-          {"optimizer",
-           {{"type", train.optimizer.kind},
-            {"lr", train.optimizer.lr},
-            {"momentum", train.optimizer.momentum},
-            {"weight_decay", train.optimizer.weight_decay}}}};
+  json object{{"dataset", train.dataset},
+              {"local_epochs", train.local_epochs},
+              {"batch_size", train.batch_size},
+              {"loss", to_string(train.loss)},
+              {"optimizer",
+               {{"type", train.optimizer.kind},
+                {"lr", train.optimizer.lr},
+                {"momentum", train.optimizer.momentum},
+                {"weight_decay", train.optimizer.weight_decay}}}};
+  add_attributes(train.optimizer.options, object["optimizer"]);
+  if (!train.class_weights.empty()) {
+    object["class_weights"] = train.class_weights;
+  }
+  if (train.schedule != ScheduleSpec()) {
+    object["schedule"] = {{"type", train.schedule.kind}};
+    add_attributes(train.schedule.options, object["schedule"]);
+  }
+  if (train.clip_norm != 0) {
+    object["clip_norm"] = train.clip_norm;
+  }
+  if (train.clip_value != 0) {
+    object["clip_value"] = train.clip_value;
+  }
+  if (!train.freeze.empty()) {
+    object["freeze"] = train.freeze;
+  }
+  return object;
 }
 
 // Nothing for anything but a boolean, a number or a string.
@@ -68,25 +94,50 @@ std::optional<Attribute> attribute_from_json(const json& value) {
   return std::nullopt;
 }
 
-LayerSpec layer_from_json(JsonFields fields, Fault& fault) {
-  LayerSpec layer;
-  layer.kind = fields.text("type", kWordBytesMax);
-  layer.name = fields.text("name", kWordBytesMax);
+// All keys that are left.
+Attributes attributes_from_json(JsonFields& fields, Fault& fault) {
+  Attributes attributes;
   const auto keys = fields.rest();
   if (keys.size() > kAttributesMax) {
-    fault.set(fmt::format("a layer has more than {} attributes", kAttributesMax));
-    return layer;
+    fault.set(fmt::format("{} has more than {} attributes", fields.path(), kAttributesMax));
+    return attributes;
   }
   for (const auto& key : keys) {
     auto attribute = attribute_from_json(fields.any(key));
     if (!attribute || key.size() > kWordBytesMax) {
       fault.set(
           fmt::format("{} must be a boolean, a number or a short string", fields.path_of(key)));
-      return layer;
+      return attributes;
     }
-    layer.attributes.emplace(key, std::move(*attribute));
+    attributes.emplace(key, std::move(*attribute));
   }
-  return layer;
+  return attributes;
+}
+
+std::vector<LayerSpec> layers_from_json(JsonFields& fields, const char* key, std::size_t depth,
+                                        Fault& fault) {
+  std::vector<LayerSpec> layers;
+  if (depth > limits::kLayerDepthMax) {
+    fault.set(
+        fmt::format("{} is nested more than {} deep", fields.path_of(key), limits::kLayerDepthMax));
+    return layers;
+  }
+  const json& array = fields.array(key, limits::kLayersMax);
+  for (std::size_t i = 0; i < array.size() && !fault.first(); ++i) {
+    JsonFields layer(array[i], fmt::format("{}[{}]", fields.path_of(key), i), fault);
+    LayerSpec spec;
+    spec.kind = layer.text("type", kWordBytesMax);
+    spec.name = layer.text("name", kWordBytesMax);
+    if (layer.has("layers")) {
+      spec.layers = layers_from_json(layer, "layers", depth + 1, fault);
+    }
+    if (layer.has("shortcut")) {
+      spec.shortcut = layers_from_json(layer, "shortcut", depth + 1, fault);
+    }
+    spec.attributes = attributes_from_json(layer, fault);
+    layers.push_back(std::move(spec));
+  }
+  return layers;
 }
 
 ModelSpec model_from_json(JsonFields fields, Fault& fault) {
@@ -98,23 +149,38 @@ ModelSpec model_from_json(JsonFields fields, Fault& fault) {
     }
     model.input.push_back(dimension.get<std::int64_t>());
   }
-  const json& layers = fields.array("layers", limits::kLayersMax);
-  for (std::size_t i = 0; i < layers.size() && !fault.first(); ++i) {
-    const auto path = fmt::format("{}[{}]", fields.path_of("layers"), i);
-    model.layers.push_back(layer_from_json(JsonFields(layers[i], path, fault), fault));
-  }
+  model.layers = layers_from_json(fields, "layers", 0, fault);
   fields.finish();
   return model;
 }
 
-OptimizerSpec optimizer_from_json(JsonFields fields) {
+OptimizerSpec optimizer_from_json(JsonFields fields, Fault& fault) {
   OptimizerSpec optimizer;
   optimizer.kind = fields.text("type", kWordBytesMax);
   optimizer.lr = fields.number("lr");
   optimizer.momentum = fields.number("momentum");
   optimizer.weight_decay = fields.number("weight_decay");
-  fields.finish();
+  optimizer.options = attributes_from_json(fields, fault);
   return optimizer;
+}
+
+ScheduleSpec schedule_from_json(JsonFields fields, Fault& fault) {
+  ScheduleSpec schedule;
+  schedule.kind = fields.text("type", kWordBytesMax);
+  schedule.options = attributes_from_json(fields, fault);
+  return schedule;
+}
+
+std::vector<std::string> patterns_from_json(JsonFields& fields, Fault& fault) {
+  std::vector<std::string> patterns;
+  for (const json& pattern : fields.array("freeze", limits::kFreezePatternsMax)) {
+    if (!pattern.is_string() || pattern.get_ref<const std::string&>().size() > kWordBytesMax) {
+      fault.set(fmt::format("{} must hold short strings", fields.path_of("freeze")));
+      break;
+    }
+    patterns.push_back(pattern.get<std::string>());
+  }
+  return patterns;
 }
 
 TrainSpec train_from_json(JsonFields fields, Fault& fault) {
@@ -128,10 +194,24 @@ TrainSpec train_from_json(JsonFields fields, Fault& fault) {
     fault.set(fmt::format("{} and {} must be at least 1", fields.path_of("local_epochs"),
                           fields.path_of("batch_size")));
   }
-  if (fields.text("loss", kWordBytesMax) != kCrossEntropy) {
-    fault.set(fmt::format("{} must be \"{}\"", fields.path_of("loss"), kCrossEntropy));
+  const auto loss = parse_loss(fields.text("loss", kWordBytesMax));
+  if (!loss) {
+    fault.set(
+        fmt::format("{} must be one of {}", fields.path_of("loss"), fmt::join(loss_names(), ", ")));
   }
-  train.optimizer = optimizer_from_json(fields.object("optimizer"));
+  train.loss = loss.value_or(Loss::cross_entropy);
+  train.optimizer = optimizer_from_json(fields.object("optimizer"), fault);
+  if (fields.has("class_weights")) {
+    train.class_weights = fields.numbers("class_weights", limits::kClassWeightsMax);
+  }
+  if (fields.has("schedule")) {
+    train.schedule = schedule_from_json(fields.object("schedule"), fault);
+  }
+  train.clip_norm = fields.has("clip_norm") ? fields.number("clip_norm") : 0;
+  train.clip_value = fields.has("clip_value") ? fields.number("clip_value") : 0;
+  if (fields.has("freeze")) {
+    train.freeze = patterns_from_json(fields, fault);
+  }
   fields.finish();
   return train;
 }

@@ -111,6 +111,18 @@ const json& JsonFields::array(const char* key, std::size_t size_max) {
   return value;
 }
 
+std::vector<double> JsonFields::numbers(const char* key, std::size_t size_max) {
+  std::vector<double> numbers;
+  for (const json& value : array(key, size_max)) {
+    if (!value.is_number() || !std::isfinite(value.get<double>())) {
+      fault_.set(fmt::format("{} must hold numbers", path_of(key)));
+      return {};
+    }
+    numbers.push_back(value.get<double>());
+  }
+  return numbers;
+}
+
 std::set<std::string> JsonFields::rest() {
   std::set<std::string> keys;
   for (const auto& item : json_.items()) {

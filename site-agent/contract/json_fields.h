@@ -10,6 +10,7 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace entente::agent::contract {
 
@@ -42,6 +43,9 @@ class JsonFields {
   // The array under `key`, of at most `size_max` elements, or an empty one.
   [[nodiscard]] const nlohmann::json& array(const char* key, std::size_t size_max);
 
+  // The array of finite numbers under `key`, of at most `size_max` elements, or an empty one.
+  [[nodiscard]] std::vector<double> numbers(const char* key, std::size_t size_max);
+
   // The keys that were not read yet; they count as read from now on.
   [[nodiscard]] std::set<std::string> rest();
   // Whatever is under `key`, or null.
@@ -50,6 +54,7 @@ class JsonFields {
   // A key that was not read is a fault.
   void finish();
 
+  [[nodiscard]] const std::string& path() const { return path_; }
   [[nodiscard]] std::string path_of(std::string_view key) const;
 
  private:

@@ -25,9 +25,7 @@ std::optional<Refusal> AgentCore::objection(const std::string& coordinator,
   if (spec.evaluate && has_dataset(spec.evaluate->dataset)) {
     facts.datasets.push_back(spec.evaluate->dataset);
   }
-  for (const LayerSpec& layer : spec.model.layers) {
-    facts.layers.push_back(layer.kind);
-  }
+  facts.layers = layer_kinds_of(spec.model);
   if (const auto model = resolve_model(spec.model)) {
     facts.parameters = model->layout.elements();
     facts.update_bytes = encoded_layout(model->layout, spec.update).bytes();

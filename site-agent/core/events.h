@@ -144,6 +144,7 @@ struct TrainerFinished {
   std::uint64_t examples = 0;
   std::uint64_t steps = 0;
   Metrics metrics;
+  Sums sums{};
 };
 // The trainer answered its command with an error and lives on.
 struct TrainerRefused {

@@ -174,7 +174,8 @@ void AgentLoop::take_replies(TrainerId id) {
       decide(event::TrainerPrepared{id});
     } else {
       auto& result = std::get<contract::Result>(body);
-      decide(event::TrainerFinished{id, result.examples, result.steps, std::move(result.metrics)});
+      decide(event::TrainerFinished{id, result.examples, result.steps, std::move(result.metrics),
+                                    std::move(result.sums)});
     }
   }
   if (heard.gone && trainers_.erase(id) != 0) {

@@ -16,23 +16,20 @@ struct Subject {
   const ModelSpec& model;
   const ResolvedModel& resolved;
   Loss loss;
+
+  [[nodiscard]] bool has_numbers() const { return dataset.targets != 0; }
+  [[nodiscard]] std::int64_t outputs() const { return resolved.output[0]; }
+  [[nodiscard]] std::int64_t classes() const { return classes_of(loss, outputs()); }
 };
-
-bool learns_classes(Loss loss) {
-  switch (loss) {
-    case Loss::cross_entropy:
-      return true;
-  }
-  return false;
-}
-
-bool takes_tokens(const ModelSpec& model) { return model.layers.front().kind == "embedding"; }
 
 std::string_view what_it_takes(bool tokens) { return tokens ? "tokens" : "numbers"; }
 
-std::int64_t largest_label(const Dataset& dataset) {
-  return *std::max_element(dataset.labels.begin(), dataset.labels.end());
+std::int64_t largest(const std::vector<std::int64_t>& values) {
+  return *std::max_element(values.begin(), values.end());
 }
+
+// Written so that a NaN is none.
+bool is_share(float value) { return value >= 0 && value <= 1; }
 
 // `sentence` goes on after `dataset "digits" `. Rules are tried in order: later ones may rely on
 // what earlier ones have established.
@@ -52,18 +49,30 @@ constexpr std::array kRules{
                               to_string(s.dataset.shape), to_string(s.model.input));
          },
          "set model.input to the shape of the data"},
-    Rule{[](const Subject& s) { return (s.dataset.vocabulary != 0) == takes_tokens(s.model); },
+    Rule{[](const Subject& s) {
+           return (s.dataset.vocabulary != 0) == s.resolved.vocabulary().has_value();
+         },
          [](const Subject& s) {
            return fmt::format("has {}, the model takes {}",
                               what_it_takes(s.dataset.vocabulary != 0),
-                              what_it_takes(takes_tokens(s.model)));
+                              what_it_takes(s.resolved.vocabulary().has_value()));
          },
          "begin a model of tokens with an embedding, and no other model"},
-    Rule{[](const Subject& s) { return (s.dataset.targets == 0) == learns_classes(s.loss); },
+    Rule{[](const Subject& s) {
+           return s.dataset.tokens.empty() || largest(s.dataset.tokens) < *s.resolved.vocabulary();
+         },
          [](const Subject& s) {
-           return s.dataset.targets == 0
-                      ? std::string("has class labels, the loss needs numbers to predict")
-                      : std::string("has numbers to predict, the loss needs class labels");
+           return fmt::format("has tokens up to {}, the model knows those from 0 to {}",
+                              largest(s.dataset.tokens), *s.resolved.vocabulary() - 1);
+         },
+         "give the embedding one row for each token of the vocabulary: num_embeddings"},
+    Rule{[](const Subject& s) {
+           return learns(s.loss, s.has_numbers() ? Target::numbers : Target::its_class);
+         },
+         [](const Subject& s) {
+           return s.has_numbers()
+                      ? std::string("has numbers to predict, the loss needs class labels")
+                      : std::string("has class labels, the loss needs numbers to predict");
          },
          "choose another train.loss"},
     Rule{[](const Subject& s) { return s.resolved.output.size() == 1; },
@@ -72,23 +81,39 @@ constexpr std::array kRules{
                               to_string(s.resolved.output));
          },
          "end the model with a linear layer that has one output for each class"},
-    Rule{[](const Subject& s) {
-           return s.dataset.targets == 0 || s.dataset.targets == s.resolved.output[0];
-         },
+    Rule{[](const Subject& s) { return !s.has_numbers() || s.dataset.targets == s.outputs(); },
          [](const Subject& s) {
            return fmt::format("has {} numbers to predict, the model has {} outputs",
-                              s.dataset.targets, s.resolved.output[0]);
+                              s.dataset.targets, s.outputs());
          },
          "give the last linear layer one output for each of the dataset's targets"},
     Rule{[](const Subject& s) {
-           return s.dataset.targets != 0 || largest_label(s.dataset) < s.resolved.output[0];
+           return s.loss != Loss::bce ||
+                  std::all_of(s.dataset.values.begin(), s.dataset.values.end(), is_share);
          },
+         [](const Subject&) -> std::string {
+           return "has numbers to predict that are not from 0 to 1, which the loss needs";
+         },
+         "choose another train.loss: mse, for example"},
+    Rule{[](const Subject& s) { return s.has_numbers() || s.classes() > 0; },
          [](const Subject& s) {
-           return fmt::format(
-               "has labels up to {}, the model has {} outputs for labels from 0 to {}",
-               largest_label(s.dataset), s.resolved.output[0], s.resolved.output[0] - 1);
+           return fmt::format("has one label for each example, the model answers {} questions",
+                              s.outputs());
          },
-         "give the last linear layer one output for each class"},
+         "give the model one output for bce, or use cross_entropy"},
+    Rule{
+        [](const Subject& s) { return s.has_numbers() || largest(s.dataset.labels) < s.classes(); },
+        [](const Subject& s) {
+          return fmt::format(
+              "has labels up to {}, the model has {} outputs for labels from 0 to {}",
+              largest(s.dataset.labels), s.outputs(), s.classes() - 1);
+        },
+        "give the last linear layer one output for each class"},
+    Rule{[](const Subject& s) { return s.dataset.size() > 1 || !s.resolved.needs_pairs(); },
+         [](const Subject&) -> std::string {
+           return "has one example at this site, and batch_norm compares examples";
+         },
+         "use group_norm or layer_norm"},
 };
 
 }  // namespace

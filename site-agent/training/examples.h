@@ -20,6 +20,7 @@ class Examples {
   };
 
   [[nodiscard]] std::int64_t size() const { return labels_.size(0); }
+  [[nodiscard]] torch::Device device() const { return device_; }
   // `indices` is an int64 tensor in host memory.
   [[nodiscard]] Batch pick(const torch::Tensor& indices) const;
   // Examples first to first + count, without a copy.

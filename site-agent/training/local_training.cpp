@@ -7,8 +7,10 @@
 #include <numeric>
 #include <vector>
 
+#include "common/domain/measures.h"
 #include "site-agent/data/seeded_random.h"
 #include "site-agent/training/optimizers.h"
+#include "site-agent/training/tally.h"
 
 namespace entente::agent {
 namespace {
@@ -16,32 +18,15 @@ namespace {
 // Large enough for full speed, small enough that activations of a large model fit.
 constexpr std::int64_t kEvaluationBatch = 256;
 
-torch::Tensor mean_loss(Loss loss, const torch::Tensor& outputs, const torch::Tensor& labels) {
-  switch (loss) {
-    case Loss::cross_entropy:
-      return torch::cross_entropy_loss(outputs, labels);
+// By value first, so that one wild value does not shrink all others.
+void clip(const std::vector<torch::Tensor>& parameters, const TrainSpec& spec) {
+  if (spec.clip_value > 0) {
+    torch::nn::utils::clip_grad_value_(parameters, spec.clip_value);
   }
-  return {};
+  if (spec.clip_norm > 0) {
+    torch::nn::utils::clip_grad_norm_(parameters, spec.clip_norm);
+  }
 }
-
-class Averages {
- public:
-  void add(double mean_loss, const torch::Tensor& outputs, const torch::Tensor& labels) {
-    const auto count = labels.size(0);
-    loss_ += mean_loss * static_cast<double>(count);
-    correct_ += outputs.argmax(1).eq(labels).sum().item<std::int64_t>();
-    count_ += count;
-  }
-  [[nodiscard]] Metrics metrics() const {
-    const auto count = static_cast<double>(count_);
-    return {{"loss", loss_ / count}, {"accuracy", static_cast<double>(correct_) / count}};
-  }
-
- private:
-  double loss_ = 0;
-  std::int64_t correct_ = 0;
-  std::int64_t count_ = 0;
-};
 
 tl::unexpected<Refusal> diverged(std::uint64_t steps) {
   return refuse("training_diverged",
@@ -52,12 +37,14 @@ tl::unexpected<Refusal> diverged(std::uint64_t steps) {
 }  // namespace
 
 Expected<contract::Result> train_locally(Model& model, const Examples& examples,
-                                         const TrainSpec& spec, std::uint64_t seed,
-                                         const ReportProgress& report) {
-  auto optimizer = make_optimizer(spec.optimizer, model.parameters());
+                                         const TrainSpec& spec, std::uint32_t round,
+                                         std::uint64_t seed, const ReportProgress& report) {
+  const auto trained = model.trained();
+  auto optimizer = make_optimizer(spec, round, trained);
   if (!optimizer) {
     return tl::unexpected(optimizer.error());
   }
+  const Objective objective(spec, examples.device());
   torch::manual_seed(seed);
   SeededRandom random(seed);
   std::vector<std::int64_t> order(static_cast<std::size_t>(examples.size()));
@@ -70,27 +57,31 @@ Expected<contract::Result> train_locally(Model& model, const Examples& examples,
   result.examples = order.size();
   for (std::uint32_t epoch = 1; epoch <= spec.local_epochs; ++epoch) {
     random.shuffle(std::span(order));
-    Averages averages;
+    Tally tally(spec.loss, Tally::Detail::training);
     for (std::int64_t first = 0; first < examples.size(); first += spec.batch_size) {
       const auto count = std::min<std::int64_t>(spec.batch_size, examples.size() - first);
+      if (count == 1 && model.spec().needs_pairs()) {
+        continue;
+      }
       const auto batch = examples.pick(order_tensor.narrow(0, first, count));
       const auto outputs = model.forward(batch.features);
-      const auto loss = mean_loss(spec.loss, outputs, batch.labels);
+      const auto loss = objective.mean(outputs, batch.labels);
       const auto loss_value = loss.item<double>();
       if (!std::isfinite(loss_value)) {
         return diverged(result.steps);
       }
       (*optimizer)->zero_grad();
       loss.backward();
+      clip(trained, spec);
       (*optimizer)->step();
       ++result.steps;
       if (epoch == spec.local_epochs) {
-        averages.add(loss_value, outputs.detach(), batch.labels);
+        tally.add(loss_value, outputs.detach(), batch.labels);
       }
       progress.add(static_cast<std::uint64_t>(count));
     }
     if (epoch == spec.local_epochs) {
-      result.metrics = averages.metrics();
+      result.metrics = metrics_from(tally.sums());
     }
   }
   if (!model.is_finite()) {
@@ -99,23 +90,25 @@ Expected<contract::Result> train_locally(Model& model, const Examples& examples,
   return result;
 }
 
-Expected<contract::Result> evaluate_model(Model& model, const Examples& examples, Loss loss,
+Expected<contract::Result> evaluate_model(Model& model, const Examples& examples,
+                                          const Objective& objective,
                                           const ReportProgress& report) {
   torch::NoGradGuard no_grad;
   model.set_training(false);
   ProgressMeter progress(report, static_cast<std::uint64_t>(examples.size()));
-  Averages averages;
+  Tally tally(objective.loss(), Tally::Detail::evaluation);
   for (std::int64_t first = 0; first < examples.size(); first += kEvaluationBatch) {
     const auto count = std::min(kEvaluationBatch, examples.size() - first);
     const auto batch = examples.slice(first, count);
     const auto outputs = model.forward(batch.features);
-    averages.add(mean_loss(loss, outputs, batch.labels).item<double>(), outputs, batch.labels);
+    tally.add(objective.mean(outputs, batch.labels).item<double>(), outputs, batch.labels);
     progress.add(static_cast<std::uint64_t>(count));
   }
   contract::Result result;
   result.examples = static_cast<std::uint64_t>(examples.size());
-  result.metrics = averages.metrics();
-  if (!std::isfinite(result.metrics.at("loss"))) {
+  result.sums = tally.sums();
+  result.metrics = metrics_from(result.sums);
+  if (!result.metrics.contains("loss")) {
     return refuse("evaluation_not_finite", "the model's loss is not a finite number",
                   "the model has diverged in an earlier round: lower train.optimizer.lr",
                   Scope::task);

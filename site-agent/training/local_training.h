@@ -11,18 +11,23 @@
 #include "site-agent/contract/contract.h"
 #include "site-agent/training/examples.h"
 #include "site-agent/training/model.h"
+#include "site-agent/training/objective.h"
 #include "site-agent/training/progress_meter.h"
 
 namespace entente::agent {
 
-// Trains `model` in place. Metrics are means over the last epoch's examples, taken while training.
-// Refuses with "training_diverged" when the loss or a parameter is no longer a finite number.
+// Trains `model` in place, with the learning rate of `round`. Metrics are over the last epoch's
+// examples, taken while training. Refuses with "training_diverged" when the loss or a parameter is
+// no longer a finite number.
 [[nodiscard]] Expected<contract::Result> train_locally(Model& model, const Examples& examples,
-                                                       const TrainSpec& spec, std::uint64_t seed,
+                                                       const TrainSpec& spec, std::uint32_t round,
+                                                       std::uint64_t seed,
                                                        const ReportProgress& report);
 
-// Metrics over all examples. Refuses with "evaluation_not_finite".
+// Metrics over all examples, and the sums that they follow from. Refuses with
+// "evaluation_not_finite".
 [[nodiscard]] Expected<contract::Result> evaluate_model(Model& model, const Examples& examples,
-                                                        Loss loss, const ReportProgress& report);
+                                                        const Objective& objective,
+                                                        const ReportProgress& report);
 
 }  // namespace entente::agent

@@ -2,14 +2,16 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstring>
+#include <iterator>
 #include <map>
+#include <set>
 #include <span>
 #include <string>
 
 #include "common/base/check.h"
 #include "common/base/quote.h"
-#include "site-agent/training/layers.h"
 
 namespace entente::agent {
 namespace {
@@ -33,6 +35,20 @@ torch::Tensor tensor_of(std::span<const std::byte> bytes, const Shape& shape) {
   return tensor;
 }
 
+// Parameters and floating-point buffers: what is exchanged.
+std::map<std::string, torch::Tensor> tensors_by_name(const torch::nn::Module& module) {
+  std::map<std::string, torch::Tensor> tensors;
+  for (const auto& parameter : module.named_parameters()) {
+    tensors.emplace(parameter.key(), parameter.value());
+  }
+  for (const auto& buffer : module.named_buffers()) {
+    if (buffer.value().is_floating_point()) {
+      tensors.emplace(buffer.key(), buffer.value());
+    }
+  }
+  return tensors;
+}
+
 std::map<std::string_view, std::size_t> positions_by_name(const TensorLayout& layout) {
   std::map<std::string_view, std::size_t> positions;
   for (std::size_t i = 0; i < layout.tensors.size(); ++i) {
@@ -43,8 +59,9 @@ std::map<std::string_view, std::size_t> positions_by_name(const TensorLayout& la
 
 }  // namespace
 
-Expected<Model> Model::build(ResolvedModel spec, torch::Device device) {
-  Model model(std::move(spec), device);
+Expected<Model> Model::build(ResolvedModel spec, torch::Device device, std::vector<bool> frozen) {
+  frozen.resize(spec.layout.tensors.size());
+  Model model(std::move(spec), device, std::move(frozen));
   if (auto built = model.build_modules(); !built) {
     return tl::unexpected(built.error());
   }
@@ -52,26 +69,44 @@ Expected<Model> Model::build(ResolvedModel spec, torch::Device device) {
 }
 
 Expected<void> Model::build_modules() {
-  torch::nn::Sequential modules;
-  for (const auto& layer : spec_.layers) {
-    auto module = build_layer(layer);
-    if (!module) {
-      return tl::unexpected(module.error());
-    }
-    modules->push_back(layer.spec.name, std::move(*module));
+  auto modules = build_layers(spec_.layers);
+  if (!modules) {
+    return tl::unexpected(modules.error());
   }
-  modules->to(device_);
-  const auto named = modules->named_parameters();
-  const auto& tensors = spec_.layout.tensors;
-  ENTENTE_CHECK(named.size() == tensors.size());
-  parameters_.clear();
-  for (std::size_t i = 0; i < tensors.size(); ++i) {
-    ENTENTE_CHECK(named[i].key() == tensors[i].name);
-    ENTENTE_CHECK(named[i].value().sizes() == at::IntArrayRef(tensors[i].shape));
-    parameters_.push_back(named[i].value());
+  modules_ = std::move(*modules);
+  modules_->to(device_);
+  auto named = tensors_by_name(*modules_);
+  const auto& layout = spec_.layout.tensors;
+  ENTENTE_CHECK(named.size() == layout.size());
+  tensors_.clear();
+  for (const auto& tensor : layout) {
+    const auto found = named.find(tensor.name);
+    ENTENTE_CHECK(found != named.end());
+    ENTENTE_CHECK(found->second.sizes() == at::IntArrayRef(tensor.shape));
+    tensors_.push_back(found->second);
   }
-  modules_ = std::move(modules);
+  freeze();
   return {};
+}
+
+void Model::freeze() {
+  std::set<std::string> frozen;
+  for (std::size_t i = 0; i < tensors_.size(); ++i) {
+    if (frozen_[i]) {
+      frozen.insert(spec_.layout.tensors[i].name);
+      tensors_[i].set_requires_grad(false);
+    }
+  }
+  frozen_modules_.clear();
+  for (const auto& module : modules_->named_modules({}, /*include_self=*/false)) {
+    const auto named = tensors_by_name(*module.value());
+    const auto is_frozen = [&](const auto& tensor) {
+      return frozen.contains(fmt::format("{}.{}", module.key(), tensor.first));
+    };
+    if (!named.empty() && std::all_of(named.begin(), named.end(), is_frozen)) {
+      frozen_modules_.push_back(module.value());
+    }
+  }
 }
 
 void Model::initialize(std::uint64_t seed) {
@@ -106,39 +141,55 @@ Expected<void> Model::load(const TensorFile& file) {
   torch::NoGradGuard no_grad;
   for (std::size_t i = 0; i < tensors.size(); ++i) {
     const auto bytes = file.data(positions.at(tensors[i].name));
-    parameters_[i].copy_(tensor_of(bytes, tensors[i].shape));
+    tensors_[i].copy_(tensor_of(bytes, tensors[i].shape));
+    // An adaptive strategy may have moved a variance below 0, where its root is no number.
+    if (tensors[i].name.ends_with(".running_var")) {
+      tensors_[i].clamp_min_(0);
+    }
   }
   return {};
 }
 
 void Model::save(const std::filesystem::path& output) const {
   TensorFileWriter writer(output, spec_.layout, kMetadata);
-  for (const auto& parameter : parameters_) {
-    writer.append(values_of(on_host(parameter)));
+  for (const auto& tensor : tensors_) {
+    writer.append(values_of(on_host(tensor)));
   }
   writer.close();
 }
 
 void Model::save_difference(const TensorFile& global, const std::filesystem::path& output) const {
-  const auto& tensors = spec_.layout.tensors;
+  const auto& layout = spec_.layout.tensors;
   const auto positions = positions_by_name(global.layout());
   TensorFileWriter writer(output, spec_.layout, kMetadata);
-  for (std::size_t i = 0; i < tensors.size(); ++i) {
-    const auto before = tensor_of(global.data(positions.at(tensors[i].name)), tensors[i].shape);
-    const auto difference = on_host(parameters_[i]).sub(before);
-    writer.append(values_of(difference));
+  for (std::size_t i = 0; i < layout.size(); ++i) {
+    const auto before = tensor_of(global.data(positions.at(layout[i].name)), layout[i].shape);
+    writer.append(
+        values_of(frozen_[i] ? torch::zeros_like(before) : on_host(tensors_[i]).sub(before)));
   }
   writer.close();
 }
 
 bool Model::is_finite() const {
-  return std::all_of(parameters_.begin(), parameters_.end(), [](const torch::Tensor& parameter) {
-    return torch::isfinite(parameter).all().item<bool>();
+  return std::all_of(tensors_.begin(), tensors_.end(), [](const torch::Tensor& tensor) {
+    return torch::isfinite(tensor).all().item<bool>();
   });
 }
 
 torch::Tensor Model::forward(const torch::Tensor& features) { return modules_->forward(features); }
 
-void Model::set_training(bool training) { modules_->train(training); }
+void Model::set_training(bool training) {
+  modules_->train(training);
+  for (const auto& module : frozen_modules_) {
+    module->eval();
+  }
+}
+
+std::vector<torch::Tensor> Model::trained() const {
+  std::vector<torch::Tensor> trained;
+  std::copy_if(tensors_.begin(), tensors_.end(), std::back_inserter(trained),
+               [](const torch::Tensor& tensor) { return tensor.requires_grad(); });
+  return trained;
+}
 
 }  // namespace entente::agent

@@ -1,10 +1,11 @@
 // Builds the LibTorch optimizer that a job names.
 //
-// To add one: its word in common/domain/job_spec.cpp and a row in optimizers.cpp.
+// To add one: a row in common/domain/optimizer_kinds.cpp and one in optimizers.cpp.
 #pragma once
 
 #include <torch/torch.h>
 
+#include <cstdint>
 #include <memory>
 #include <vector>
 
@@ -13,9 +14,10 @@
 
 namespace entente::agent {
 
-// A fresh one for each round: momentum does not outlive a round, because the next one starts from
-// another model. Refuses with "optimizer_unknown".
+// A fresh one for each round, with the round's learning rate: momentum does not outlive a round,
+// because the next one starts from another model. Refuses with "job_invalid" or
+// "optimizer_unknown".
 [[nodiscard]] Expected<std::unique_ptr<torch::optim::Optimizer>> make_optimizer(
-    const OptimizerSpec& spec, const std::vector<torch::Tensor>& parameters);
+    const TrainSpec& spec, std::uint32_t round, const std::vector<torch::Tensor>& parameters);
 
 }  // namespace entente::agent

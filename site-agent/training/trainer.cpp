@@ -9,6 +9,7 @@
 #include <system_error>
 #include <utility>
 
+#include "common/domain/freezing.h"
 #include "common/domain/strategy_kinds.h"
 #include "site-agent/training/data_contract.h"
 #include "site-agent/training/device.h"
@@ -107,12 +108,19 @@ Expected<Result> Trainer::Session::run(const contract::Prepare& command) {
   if (!resolved) {
     return tl::unexpected(resolved.error());
   }
-  auto model = Model::build(std::move(*resolved), *device);
+  const auto& training = command.spec.train;
+  if (auto fits = check_learning(training, *resolved); !fits) {
+    return tl::unexpected(fits.error());
+  }
+  auto frozen = frozen_tensors(training.freeze, *resolved);
+  if (!frozen) {
+    return tl::unexpected(frozen.error());
+  }
+  auto model = Model::build(std::move(*resolved), *device, std::move(*frozen));
   if (!model) {
     return tl::unexpected(model.error());
   }
-  if (auto optimizer = make_optimizer(command.spec.train.optimizer, model->parameters());
-      !optimizer) {
+  if (auto optimizer = make_optimizer(training, 1, model->trained()); !optimizer) {
     return tl::unexpected(optimizer.error());
   }
   auto train = load_examples(command.train_dataset, command.spec, model->spec(), *device);
@@ -165,14 +173,15 @@ Expected<Result> Trainer::Session::run(const contract::Train& command) {
   std::optional<contract::Result> before;
   if (prepared_->loss_before) {
     auto measured =
-        evaluate_model(prepared_->model, prepared_->train, prepared_->spec.train.loss, report_);
+        evaluate_model(prepared_->model, prepared_->train,
+                       Objective(prepared_->spec.train, prepared_->train.device()), report_);
     if (!measured) {
       return measured;
     }
     before = std::move(*measured);
   }
   auto result = train_locally(prepared_->model, prepared_->train, prepared_->spec.train,
-                              command.seed, report_);
+                              command.round, command.seed, report_);
   if (result && before) {
     result->metrics[std::string(kLossBefore)] = before->metrics.at("loss");
   }
@@ -191,8 +200,8 @@ Expected<Result> Trainer::Session::run(const contract::Evaluate& command) {
                   "the job was prepared without an evaluation dataset at this site",
                   "name one that the site has in evaluate.dataset", Scope::site);
   }
-  return evaluate_model(prepared_->model, *prepared_->evaluate, prepared_->spec.train.loss,
-                        report_);
+  return evaluate_model(prepared_->model, *prepared_->evaluate,
+                        Objective(prepared_->spec.train, prepared_->evaluate->device()), report_);
 }
 
 Trainer::Trainer(ReportProgress report) : session_(std::make_unique<Session>(std::move(report))) {}

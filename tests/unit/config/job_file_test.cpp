@@ -7,6 +7,7 @@
 #include <iterator>
 #include <ostream>
 
+#include "common/domain/architectures.h"
 #include "common/domain/layers.h"
 
 namespace entente {
@@ -120,9 +121,19 @@ TEST(JobFile, TheDocumentedExampleUsesEveryKey) {
   EXPECT_EQ(spec->stop, (StopSpec{"accuracy", 3, 0.001}));
   EXPECT_EQ(spec->keep, Keep::best_and_last);
   EXPECT_EQ(spec->resources, (TaskNeeds{2'000'000'000, 2, 1}));
-  EXPECT_EQ(
-      spec->train,
-      (TrainSpec{"lung-nodules", 2, 64, Loss::cross_entropy, {"sgd", 0.01, 0.9, 0.0001}, true}));
+  EXPECT_EQ(spec->train,
+            (TrainSpec{"lung-nodules",
+                       2,
+                       64,
+                       Loss::cross_entropy,
+                       {"sgd", 0.01, 0.9, 0.0001, {{"nesterov", true}}},
+                       {1, 1, 1, 1, 1, 1, 1, 1, 1, 2.5},
+                       {"step",
+                        {{"every", std::int64_t{10}}, {"gamma", 0.1}, {"warmup", std::int64_t{2}}}},
+                       5,
+                       0.5,
+                       {"conv1.*"},
+                       true}));
   EXPECT_EQ(spec->evaluate, (EvaluateSpec{"lung-nodules-test", 5}));
   EXPECT_EQ(spec->strategy.kind, "fedavg");
   EXPECT_EQ(spec->update, (UpdateSpec{"topk", 0.05}));
@@ -169,16 +180,84 @@ TEST(JobFile, TheTextOfASpecReadsBackAsTheSame) {
   }
 }
 
+std::string row_of(const std::string& page, const std::string& first_cell) {
+  const auto row = page.find("\n| " + first_cell);
+  EXPECT_NE(row, std::string::npos) << first_cell;
+  return row == std::string::npos ? "" : page.substr(row);
+}
+
 TEST(JobFile, EveryLayerAndAttributeIsDocumented) {
-  const auto page = read_text(kSource / "docs/job-file.md");
+  const auto page = read_text(kSource / "docs/models.md");
   for (const auto& kind : layer_kinds()) {
-    const auto row = page.find("| `" + kind + "` |");
-    ASSERT_NE(row, std::string::npos) << kind;
+    const auto row = row_of(page, "`" + kind + "` |");
     for (const auto& attribute : layer_attributes(kind)) {
-      EXPECT_NE(page.find("| `" + attribute + "` |", row), std::string::npos)
-          << kind << "." << attribute;
+      EXPECT_THAT(row, ::testing::HasSubstr("| `" + attribute + "` |")) << kind;
     }
   }
+}
+
+TEST(JobFile, EveryArchitectureOptimizerScheduleAndLossIsDocumented) {
+  const auto page = read_text(kSource / "docs/models.md");
+  for (const auto& name : architecture_names()) {
+    const auto row = row_of(page, "`" + name + "` |");
+    for (const auto& attribute : architecture_attributes(name)) {
+      EXPECT_THAT(name == "gru_classifier" ? page : row,
+                  ::testing::HasSubstr("`" + attribute + "`"))
+          << name;
+    }
+  }
+  for (const auto& name : optimizer_names()) {
+    for (const auto& option : optimizer_options(name)) {
+      EXPECT_THAT(row_of(page, name == "adamw" ? "`adam`, `adamw`" : "`" + name + "`"),
+                  ::testing::HasSubstr("| `" + option + "` |"))
+          << name;
+    }
+  }
+  for (const auto& name : schedule_names()) {
+    for (const auto& option : schedule_options(name)) {
+      EXPECT_THAT(option == "warmup" ? page : row_of(page, "`" + name + "` |"),
+                  ::testing::HasSubstr("`" + option + "`"))
+          << name;
+    }
+  }
+  for (const auto& name : loss_names()) {
+    row_of(page, "`" + name + "` |");
+  }
+}
+
+std::string with_model(const std::string& model) {
+  return "name = \"tiny\"\nrounds = 8\n[train]\ndataset = \"numbers\"\n" + model;
+}
+
+TEST(JobFile, AnArchitectureIsReadAsItsLayers) {
+  const auto spec = parse_job_file(
+      with_model("[model]\ninput = [1, 4, 4]\narchitecture = \"mlp\"\nhidden = [5]\noutputs = 3\n"),
+      "job.toml", {});
+  ASSERT_TRUE(spec) << spec.error().message;
+  ASSERT_EQ(spec->model.layers.size(), 4u);
+  EXPECT_EQ(spec->model.layers[3],
+            (LayerSpec{"linear", "output", {{"out_features", std::int64_t{3}}}}));
+  const auto again = parse_job_file(with_model(model_text(spec->model)), "text", {});
+  ASSERT_TRUE(again) << again.error().message;
+  EXPECT_EQ(again->model, spec->model);
+}
+
+TEST(JobFile, BlocksAreWrittenAndReadWithTheirLayers) {
+  const auto spec = parse_job_file(
+      with_model("[model]\ninput = [3, 8, 8]\narchitecture = \"resnet8\"\nwidth = 8\n"), "job.toml",
+      {});
+  ASSERT_TRUE(spec) << spec.error().message;
+  const auto again = parse_job_file(job_file_text(*spec), "text", {});
+  ASSERT_TRUE(again) << again.error().message;
+  EXPECT_EQ(*again, *spec);
+  EXPECT_EQ(again->model.layers[5].shortcut.size(), 2u);
+}
+
+TEST(JobFile, ACosineIsAsLongAsTheRoundsAfterItsWarmUp) {
+  const auto spec = parse_job_file(
+      kMinimal, "job.toml", {"rounds=8", "train.schedule.type=cosine", "train.schedule.warmup=3"});
+  ASSERT_TRUE(spec) << spec.error().message;
+  EXPECT_EQ(spec->train.schedule.options.at("rounds"), Attribute{std::int64_t{5}});
 }
 
 struct Invalid {
@@ -220,7 +299,7 @@ INSTANTIATE_TEST_SUITE_P(
         Invalid{"UnknownKeyInANestedTable", kMinimal + "[train.optimizer]\nlearning_rate = 1\n",
                 "config_invalid",
                 "job.toml:11: unknown key \"learning_rate\" in [train.optimizer]; known are lr, "
-                "momentum, type, weight_decay",
+                "momentum, nesterov, type, weight_decay",
                 kDocs},
         Invalid{"LayerWithoutType", replaced(kMinimal, "type = \"linear\"\n", ""), "config_invalid",
                 "job.toml:5: \"type\" is missing in [[model.layers]]", kDocs},
@@ -255,7 +334,7 @@ INSTANTIATE_TEST_SUITE_P(
                 "model_invalid",
                 "job.toml: layer 1 \"linear\": unknown attribute \"out_featurs\"; did you mean "
                 "\"out_features\"?",
-                "docs/job-file.md lists the attributes of each layer"},
+                "docs/models.md lists every attribute"},
         Invalid{"RoundsOutOfRange", replaced(kMinimal, "rounds = 2", "rounds = 0"),
                 "config_invalid", "job.toml:2: rounds is 0, must be from 1 to 100000", kDocs},
         Invalid{"NegativeSeed", "seed = -1\n" + kMinimal, "config_invalid",
@@ -282,6 +361,29 @@ INSTANTIATE_TEST_SUITE_P(
                 "job.toml:10: train.loss is \"cross_entrop\", which is unknown; did you mean "
                 "\"cross_entropy\"?",
                 kDocs},
+        Invalid{"ArchitectureAndLayers",
+                replaced(kMinimal, "[model]\n", "[model]\narchitecture = \"linear\"\n"),
+                "config_invalid",
+                "job.toml:4: model.architecture and model.layers exclude each other", kDocs},
+        Invalid{"UnknownArchitecture",
+                with_model("[model]\ninput = [4]\narchitecture = \"lennet\"\n"), "config_invalid",
+                "job.toml:7: model.architecture is \"lennet\", which is unknown; did you mean "
+                "\"lenet\"?; docs/models.md lists the architectures",
+                kDocs},
+        Invalid{"AttributeOfAnotherArchitecture",
+                with_model("[model]\ninput = [1, 28, 28]\narchitecture = \"lenet\"\nwidth = 3\n"),
+                "config_invalid",
+                "job.toml:8: unknown key \"width\" in [model]; known are architecture, hidden, "
+                "input, layers, outputs",
+                kDocs},
+        Invalid{"MisspeltKeyOfALayerInABlock",
+                with_model("[model]\ninput = [4]\n[[model.layers]]\ntype = \"residual\"\nlayers = "
+                           "[{ type = \"liner\" }]\n"),
+                "config_invalid",
+                "job.toml:9: layer type \"liner\" is unknown; did you mean \"linear\"?", kDocs},
+        Invalid{
+            "ClassWeightThatIsAWord", kMinimal + "class_weights = [1, \"two\"]\n", "config_invalid",
+            "job.toml:10: train.class_weights must be a list of numbers, contains a string", kDocs},
         Invalid{"UnknownStrategy", kMinimal + "[strategy]\nkind = \"fed_avg\"\n", "job_invalid",
                 "job.toml: strategy.kind is \"fed_avg\", which is unknown; did you mean "
                 "\"fedavg\"?",

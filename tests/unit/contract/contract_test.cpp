@@ -88,6 +88,33 @@ TEST(Contract, PrepareWithoutEvaluationSurvivesTheLine) {
   EXPECT_FALSE(got.train_dataset.partition.has_value());
 }
 
+TEST(Contract, BlocksAndEverySettingOfTrainingSurviveTheLine) {
+  auto sent = full_prepare();
+  LayerSpec block{"residual", "block", {}};
+  block.layers = {{"relu", "", {}}};
+  block.shortcut = {{"conv2d", "", {{"stride", std::int64_t{2}}}}};
+  sent.spec.model.layers.push_back(block);
+  sent.spec.train.loss = Loss::hinge;
+  sent.spec.train.optimizer.options = {{"nesterov", true}};
+  sent.spec.train.class_weights = {1, 0.5};
+  sent.spec.train.schedule = {"step", {{"every", std::int64_t{10}}}};
+  sent.spec.train.clip_norm = 5;
+  sent.spec.train.clip_value = 0.5;
+  sent.spec.train.freeze = {"conv1.*"};
+  const auto got = round_trip(sent);
+  EXPECT_EQ(got.spec.model, sent.spec.model);
+  EXPECT_EQ(got.spec.train, sent.spec.train);
+}
+
+// A trainer of a site's own that is older refuses keys that it does not know.
+TEST(Contract, WhatAJobLeavesToItsDefaultIsNotWritten) {
+  const auto line = encode(Command{1, full_prepare()});
+  for (const auto* key :
+       {"class_weights", "schedule", "clip_norm", "clip_value", "freeze", "nesterov", "shortcut"}) {
+    EXPECT_EQ(line.find(key), std::string::npos) << key;
+  }
+}
+
 TEST(Contract, OtherCommandsSurviveTheLine) {
   const auto initialize = round_trip(Initialize{UINT64_MAX, "/models/global"});
   EXPECT_EQ(initialize.seed, UINT64_MAX);
@@ -159,6 +186,8 @@ TEST(Contract, RepliesSurviveTheLine) {
   EXPECT_EQ(result.examples, 60000U);
   EXPECT_EQ(result.steps, 1875U);
   EXPECT_EQ(result.metrics, (Metrics{{"loss", 0.1}, {"accuracy", 1.0}}));
+  const Sums sums{{"confusion", {3, 1, 0, 2}}, {"count", {6}}};
+  EXPECT_EQ(reply_round_trip(Result{6, 0, {{"loss", 0.1}}, sums}).sums, sums);
   const auto error = reply_round_trip(Error{"out_of_memory", "too large", true});
   EXPECT_EQ(error.code, "out_of_memory");
   EXPECT_EQ(error.message, "too large");
@@ -218,7 +247,13 @@ TEST(Contract, AFaultInsideIsNamedByItsPath) {
   EXPECT_THAT(why_refused(with("\"lr\":0.1", "\"lr\":1e999")), HasSubstr("not JSON"));
   EXPECT_THAT(why_refused(with("\"lr\":0.1", "\"lr\":\"fast\"")),
               HasSubstr("job.train.optimizer.lr"));
-  EXPECT_THAT(why_refused(with("cross_entropy", "hinge")), HasSubstr("job.train.loss"));
+  EXPECT_THAT(why_refused(with("cross_entropy", "hinges")), HasSubstr("job.train.loss"));
+  EXPECT_THAT(why_refused(with("\"momentum\":0.9", "\"momentum\":0.9,\"beta1\":[1]")),
+              HasSubstr("job.train.optimizer.beta1"));
+  EXPECT_THAT(why_refused(with("\"loss\":", "\"freeze\":[1],\"loss\":")),
+              HasSubstr("job.train.freeze"));
+  EXPECT_THAT(why_refused(with("\"name\":\"fc\"", "\"name\":\"fc\",\"layers\":[{\"name\":\"\"}]")),
+              HasSubstr("job.model.layers[2].layers[0].type is missing"));
   EXPECT_THAT(why_refused(with("\"batch_size\":64", "\"batch_size\":0")), HasSubstr("batch_size"));
   EXPECT_THAT(why_refused(with("\"input\":[1,", "\"input\":[-1,")), HasSubstr("job.model.input"));
   EXPECT_THAT(why_refused(with("\"contract\":1", "\"contract\":2")),
@@ -244,6 +279,22 @@ TEST(Contract, MetricsMustBeFiniteNumbersAndFew) {
   }
   const auto too_many = encode(Reply{1, many});
   EXPECT_FALSE(parse_reply(std::string_view(too_many).substr(0, too_many.size() - 1)));
+}
+
+TEST(Contract, SumsMustBeFiniteNumbersAndFew) {
+  const auto is_taken = [](const Sums& sums) {
+    const auto line = encode(Reply{1, Result{1, 1, {}, sums}});
+    return parse_reply(std::string_view(line).substr(0, line.size() - 1)).has_value();
+  };
+  EXPECT_TRUE(is_taken({{"a", std::vector<double>(limits::kSumValuesPerResultMax)}}));
+  EXPECT_FALSE(is_taken({{"a", std::vector<double>(limits::kSumValuesPerResultMax)}, {"b", {1}}}));
+  EXPECT_FALSE(is_taken({{"a", {std::nan("")}}}));
+  EXPECT_FALSE(is_taken({{"", {1}}}));
+  Sums many;
+  for (std::size_t i = 0; i <= limits::kSumsPerResultMax; ++i) {
+    many["s" + std::to_string(i)] = {1};
+  }
+  EXPECT_FALSE(is_taken(many));
 }
 
 TEST(Contract, GarbageNeverThrows) {

@@ -225,6 +225,63 @@ INSTANTIATE_TEST_SUITE_P(
                 "0.9 is common, 0 turns it off"},
         Invalid{"WeightDecayNegative", [](JobSpec& s) { s.train.optimizer.weight_decay = -1; },
                 "train.optimizer.weight_decay is -1, must be a number from 0", "0 turns it off"},
+        Invalid{"MomentumOfAnOptimizerWithoutOne",
+                [](JobSpec& s) {
+                  s.train.optimizer = {"adam", 0.001, 0.9, 0.0};
+                },
+                "train.optimizer.momentum has no effect: adam has none of that name",
+                "leave it out, or set beta1"},
+        Invalid{"NesterovWithoutMomentum",
+                [](JobSpec& s) { s.train.optimizer.options = {{"nesterov", true}}; },
+                "train.optimizer.nesterov has no effect: momentum is 0",
+                "set train.optimizer.momentum, 0.9 is common"},
+        Invalid{"BetaThatNeverForgets",
+                [](JobSpec& s) {
+                  s.train.optimizer = {"adamw", 0.001, 0.0, 0.0, {{"beta2", 1.0}}};
+                },
+                "train.optimizer: beta2 is 1, must be from 0 to 0.999999",
+                "set beta2 to a value from 0 to 0.999999"},
+        Invalid{"OptionOfAnotherOptimizer",
+                [](JobSpec& s) {
+                  s.train.optimizer = {"adagrad", 0.01, 0.0, 0.0, {{"beta1", 0.9}}};
+                },
+                "train.optimizer: unknown attribute \"beta1\"; known are lr_decay, eps",
+                "docs/models.md lists every attribute"},
+        Invalid{"UnknownSchedule", [](JobSpec& s) { s.train.schedule.kind = "cosinus"; },
+                "train.schedule.type is \"cosinus\", which is unknown; did you mean \"cosine\"?",
+                "set train.schedule.type to \"cosine\""},
+        Invalid{"StepWithoutItsLength", [](JobSpec& s) { s.train.schedule.kind = "step"; },
+                "train.schedule: every is missing", "add every = ..."},
+        Invalid{"ClipNormNan", [](JobSpec& s) { s.train.clip_norm = kNan; },
+                "train.clip_norm is nan, must be a number from 0", "0 turns it off"},
+        Invalid{"ClipValueNegative", [](JobSpec& s) { s.train.clip_value = -1; },
+                "train.clip_value is -1, must be a number from 0", "0 turns it off"},
+        Invalid{"WeightsOfOtherClasses", [](JobSpec& s) { s.train.class_weights = {1, 2}; },
+                "train.class_weights has 2 weights, the model tells 3 classes apart",
+                "give one weight for each class"},
+        Invalid{"ClassWeightNan", [](JobSpec& s) { s.train.class_weights = {1, kNan, 1}; },
+                "train.class_weights must be from 0 to 1000000, and not all 0",
+                "1 for each class is the same as leaving it out"},
+        Invalid{"ClassWeightsOfNumbers",
+                [](JobSpec& s) {
+                  s.train.loss = Loss::mse;
+                  s.train.class_weights = {1, 1, 1};
+                },
+                "train.class_weights has no effect: train.loss \"mse\" knows no classes",
+                "leave it out"},
+        Invalid{"FreezeOfNothing", [](JobSpec& s) { s.train.freeze = {"features.*"}; },
+                "train.freeze has \"features.*\", which no tensor of the model matches",
+                "see the tensors' names with: entente model describe FILE"},
+        Invalid{"FreezeOfAll", [](JobSpec& s) { s.train.freeze = {"fc.w*", "*.bias"}; },
+                "train.freeze leaves no parameter to train",
+                "freeze fewer: the last layer is usually trained"},
+        Invalid{"BatchNormOfOneExample",
+                [](JobSpec& s) {
+                  s.model.layers.insert(s.model.layers.begin(), {"batch_norm", "", {}});
+                  s.train.batch_size = 1;
+                },
+                "train.batch_size is 1, but batch_norm compares the examples of a batch",
+                "set train.batch_size to 2 or more, or use group_norm"},
         Invalid{"UnknownStrategy", [](JobSpec& s) { s.strategy.kind = "fedagv"; },
                 "strategy.kind is \"fedagv\", which is unknown; did you mean \"fedavg\"?",
                 "set strategy.kind to \"fedavg\""},
@@ -234,7 +291,7 @@ INSTANTIATE_TEST_SUITE_P(
                 "evaluate.every is 0, must be from 1 to 100000", in_range("evaluate.every")},
         Invalid{"ModelThatDoesNotResolve", [](JobSpec& s) { s.model.layers[0].kind = "relu6"; },
                 "layer 1 \"relu6\" (fc): there is no such kind of layer; did you mean \"relu\"?",
-                "docs/job-file.md lists the kinds of layers", "model_invalid"},
+                "docs/models.md lists the kinds of layers", "model_invalid"},
         Invalid{"CrossEntropyOfAnImage",
                 [](JobSpec& s) {
                   s.model.input = {1, 8, 8};

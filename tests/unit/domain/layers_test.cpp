@@ -7,11 +7,10 @@
 #include <ostream>
 
 #include "common/base/limits.h"
+#include "common/domain/attributes.h"
 
 namespace entente {
 namespace {
-
-using Attributes = std::map<std::string, Attribute>;
 
 LayerSpec layer(std::string kind, Attributes attributes = {}, std::string name = {}) {
   return {std::move(kind), std::move(name), std::move(attributes)};
@@ -134,13 +133,17 @@ TEST_P(InvalidModel, IsRefusedWithTheLayerTheCauseAndTheNextStep) {
   EXPECT_EQ(model.error().hint, GetParam().hint);
 }
 
+const std::string kKnown =
+    "linear, relu, leaky_relu, elu, gelu, silu, tanh, sigmoid, flatten, dropout, batch_norm, "
+    "group_norm, layer_norm, conv2d, max_pool2d, avg_pool2d, global_max_pool, global_avg_pool, "
+    "embedding, lstm, gru, self_attention, positional_encoding, mean_pool, residual";
 constexpr std::int64_t kHuge = std::numeric_limits<std::int64_t>::max();
 constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 const char* const kShapeHint = "give the shape of one example, for example input = [1, 28, 28]";
 const char* const kImageHint =
     "image layers come before flatten, and model.input is [channels, height, width]";
 const char* const kNameHint = "use 1 to 63 of a-z, 0-9, _ and -, starting with a letter";
-const char* const kAttributesHint = "docs/job-file.md lists the attributes of each layer";
+const char* const kAttributesHint = "docs/models.md lists every attribute";
 
 INSTANTIATE_TEST_SUITE_P(
     Layers, InvalidModel,
@@ -183,17 +186,15 @@ INSTANTIATE_TEST_SUITE_P(
         Invalid{"UnknownKind",
                 {{4}, {layer("relu"), layer("liner")}},
                 "layer 2 \"liner\": there is no such kind of layer; did you mean \"linear\"?",
-                "docs/job-file.md lists the kinds of layers"},
+                "docs/models.md lists the kinds of layers"},
         Invalid{"UnknownKindFarFromAll",
-                {{4}, {layer("lstm")}},
-                "layer 1 \"lstm\": there is no such kind of layer; known are linear, conv2d, "
-                "max_pool2d, relu, flatten, dropout",
-                "docs/job-file.md lists the kinds of layers"},
+                {{4}, {layer("transformer")}},
+                "layer 1 \"transformer\": there is no such kind of layer; known are " + kKnown,
+                "docs/models.md lists the kinds of layers"},
         Invalid{"KindWithATerminalSequence",
                 {{4}, {layer("\x1b[2J")}},
-                "layer 1 \"\\x1b[2J\": there is no such kind of layer; known are linear, conv2d, "
-                "max_pool2d, relu, flatten, dropout",
-                "docs/job-file.md lists the kinds of layers"},
+                "layer 1 \"\\x1b[2J\": there is no such kind of layer; known are " + kKnown,
+                "docs/models.md lists the kinds of layers"},
         Invalid{"UnknownAttribute",
                 {{4}, {linear(2, {{"out_feature", std::int64_t{2}}})}},
                 "layer 1 \"linear\": unknown attribute \"out_feature\"; did you mean "
@@ -206,7 +207,7 @@ INSTANTIATE_TEST_SUITE_P(
         Invalid{"MissingAttribute",
                 {{4}, {layer("linear")}},
                 "layer 1 \"linear\": out_features is missing",
-                "add a line out_features = ... to the layer"},
+                "add out_features = ..."},
         Invalid{"FractionForAnInteger",
                 {{4}, {layer("linear", {{"out_features", 2.0}})}},
                 "layer 1 \"linear\": out_features must be an integer",

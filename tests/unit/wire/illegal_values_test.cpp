@@ -192,7 +192,7 @@ TEST(IllegalValues, InAJobSpec) {
   expect("layer.kind", [](auto& s) { s.model.layers[0].kind = ""; });
   expect("layer.name", [](auto& s) { s.model.layers[0].name = "conv\n1"; });
   expect("layer.attributes", [](auto& s) {
-    for (std::size_t i = 0; i <= kAttributesPerLayerMax; ++i) {
+    for (std::size_t i = 0; i <= kAttributesMax; ++i) {
       s.model.layers[1].attributes["a" + std::to_string(i)] = true;
     }
   });
@@ -204,11 +204,32 @@ TEST(IllegalValues, InAJobSpec) {
   expect("train.dataset", [](auto& s) { s.train.dataset = ""; });
   expect("train.localEpochs", [](auto& s) { s.train.local_epochs = limits::kLocalEpochsMax + 1; });
   expect("train.batchSize", [](auto& s) { s.train.batch_size = limits::kBatchSizeMax + 1; });
-  expect("train.loss", [](auto& s) { s.train.loss = static_cast<Loss>(1); });
+  expect("train.loss", [](auto& s) { s.train.loss = static_cast<Loss>(5); });
   expect("optimizer.kind", [](auto& s) { s.train.optimizer.kind = ""; });
   expect("optimizer.lr", [](auto& s) { s.train.optimizer.lr = kInfinity; });
   expect("optimizer.momentum", [](auto& s) { s.train.optimizer.momentum = kNaN; });
   expect("optimizer.weightDecay", [](auto& s) { s.train.optimizer.weight_decay = -kInfinity; });
+  expect("optimizer.options", [](auto& s) {
+    for (std::size_t i = 0; i <= kAttributesMax; ++i) {
+      s.train.optimizer.options["a" + std::to_string(i)] = true;
+    }
+  });
+  expect("schedule.kind", [](auto& s) { s.train.schedule.kind = ""; });
+  expect("attribute.real", [](auto& s) { s.train.schedule.options["gamma"] = kNaN; });
+  expect("train.classWeight", [](auto& s) { s.train.class_weights[0] = kInfinity; });
+  expect("train.classWeights",
+         [](auto& s) { s.train.class_weights.assign(limits::kClassWeightsMax + 1, 1); });
+  expect("train.clipNorm", [](auto& s) { s.train.clip_norm = kNaN; });
+  expect("train.clipValue", [](auto& s) { s.train.clip_value = kInfinity; });
+  expect("train.freeze", [](auto& s) { s.train.freeze[0] = ""; });
+  expect("train.freeze",
+         [](auto& s) { s.train.freeze.assign(limits::kFreezePatternsMax + 1, "*"); });
+  expect("layer.layers", [](auto& s) {
+    for (std::size_t depth = 0; depth <= limits::kLayerDepthMax; ++depth) {
+      const auto inner = s.model.layers;
+      s.model.layers = {{.kind = "residual", .name = {}, .attributes = {}, .layers = inner}};
+    }
+  });
   expect("evaluate.dataset", [](auto& s) { s.evaluate->dataset = ""; });
   expect("evaluate.every", [](auto& s) { s.evaluate->every = limits::kRoundsMax + 1; });
   expect("strategy.kind", [](auto& s) { s.strategy.kind = ""; });
@@ -248,6 +269,15 @@ TEST(IllegalValues, InAResult) {
   expect("metric.value", [](auto& r) { r.metrics["loss"] = kNaN; });
   expect("metric.value", [](auto& r) { r.metrics["loss"] = kInfinity; });
   expect("metric.name", [](auto& r) { r.metrics[""] = 1; });
+  expect("sums.value", [](auto& r) { r.sums["confusion"] = {kNaN}; });
+  expect("sums.name", [](auto& r) { r.sums[""] = {1}; });
+  expect("result.sums",
+         [](auto& r) { r.sums["confusion"].assign(limits::kSumValuesPerResultMax + 1, 0); });
+  expect("result.sums", [](auto& r) {
+    for (std::size_t i = 0; i <= limits::kSumsPerResultMax; ++i) {
+      r.sums["s" + std::to_string(i)] = {1};
+    }
+  });
   expect("metrics", [](auto& r) {
     for (std::size_t i = 0; i <= limits::kMetricsPerResultMax; ++i) {
       r.metrics["m" + std::to_string(i)] = 1;

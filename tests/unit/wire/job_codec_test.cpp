@@ -53,6 +53,13 @@ JobSpec without_later_fields(JobSpec spec) {
   spec.preemptible = false;
   spec.after.clear();
   spec.init.reset();
+  spec.model.layers.pop_back();  // a block
+  spec.train.optimizer.options.clear();
+  spec.train.class_weights.clear();
+  spec.train.schedule = {};
+  spec.train.clip_norm = 0;
+  spec.train.clip_value = 0;
+  spec.train.freeze.clear();
   return spec;
 }
 
@@ -164,6 +171,17 @@ TEST(CanonicalSpec, EveryFieldChangesTheDigest) {
       {"optimizer.lr", [](JobSpec& s) { s.train.optimizer.lr = 0.06; }},
       {"optimizer.momentum", [](JobSpec& s) { s.train.optimizer.momentum = 0; }},
       {"optimizer.weight_decay", [](JobSpec& s) { s.train.optimizer.weight_decay = 0; }},
+      {"block's layers", [](JobSpec& s) { s.model.layers[2].layers[0].kind = "gelu"; }},
+      {"block's shortcut", [](JobSpec& s) { s.model.layers[2].shortcut.clear(); }},
+      {"train.loss", [](JobSpec& s) { s.train.loss = Loss::hinge; }},
+      {"optimizer.options", [](JobSpec& s) { s.train.optimizer.options["beta1"] = 0.9; }},
+      {"no optimizer.options", [](JobSpec& s) { s.train.optimizer.options.clear(); }},
+      {"train.class_weights", [](JobSpec& s) { s.train.class_weights[1] = 3; }},
+      {"train.schedule", [](JobSpec& s) { s.train.schedule.kind = "cosine"; }},
+      {"no train.schedule", [](JobSpec& s) { s.train.schedule = {}; }},
+      {"train.clip_norm", [](JobSpec& s) { s.train.clip_norm = 1; }},
+      {"train.clip_value", [](JobSpec& s) { s.train.clip_value = 1; }},
+      {"train.freeze", [](JobSpec& s) { s.train.freeze[0] = "conv2.*"; }},
       {"evaluate.dataset", [](JobSpec& s) { s.evaluate->dataset = "mnist"; }},
       {"evaluate.every", [](JobSpec& s) { ++s.evaluate->every; }},
       {"no evaluate", [](JobSpec& s) { s.evaluate.reset(); }},
