@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <map>
 #include <set>
 
 #include "common/tensors/safetensors.h"
@@ -15,7 +16,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-const fs::path kExample = fs::path(ENTENTE_EXAMPLES_FOLDER) / "breast-cancer";
+const fs::path kExamples = ENTENTE_EXAMPLES_FOLDER;
+const fs::path kExample = kExamples / "breast-cancer";
 
 std::string replace(std::string text, const std::string& what, const std::string& with) {
   for (auto at = text.find(what); at != std::string::npos; at = text.find(what, at + with.size())) {
@@ -40,30 +42,103 @@ double area_under_roc(const std::vector<float>& scores, const std::vector<std::i
   return right / pairs;
 }
 
-class BreastCancer : public testing::Test {
+class Example : public testing::Test {
  protected:
-  void add_hospital(const std::string& site) {
-    auto config = replace(read_text(kExample / "site.toml"), "{site}", site);
-    config = replace(config, "{here}", consortium_.folder().string());
-    config = replace(config, "\"coordinator\"", "\"alice\"");
-    const auto policy = config.find("[policy]");
+  // A site whose agent.toml ends with `site_config`, the example's for this site.
+  void add_site(const std::string& site, std::string site_config) {
+    site_config = replace(std::move(site_config), "{site}", site);
+    site_config = replace(std::move(site_config), "\"coordinator\"", "\"alice\"");
+    const auto policy = site_config.find("[policy]");
     SiteSetup setup;
-    setup.more_datasets = config.substr(0, policy);
-    setup.policy = config.substr(config.find('\n', policy) + 1);
+    setup.more_datasets = site_config.substr(0, policy);
+    setup.policy = site_config.substr(site_config.find('\n', policy) + 1);
     setup.trainer = "entente-trainer";
     consortium_.add_site(site, setup);
   }
 
-  std::string train(std::vector<std::string> changes) {
-    std::vector<std::string> arguments{"job", "submit", (kExample / "job.toml").string()};
-    for (auto& change : changes) {
+  // As `entente local up --site-config` does. Each value of `changes` replaces its key first.
+  void add_sites(const fs::path& site_config, const std::vector<std::string>& sites,
+                 const std::map<std::string, std::string>& changes = {}) {
+    auto config = read_text(site_config);
+    for (const auto& [from, to] : changes) {
+      config = replace(std::move(config), from, to);
+    }
+    config = replace(std::move(config), "{here}", site_config.parent_path().string());
+    config = replace(std::move(config), "{sites}", std::to_string(sites.size()));
+    for (std::size_t i = 0; i < sites.size(); ++i) {
+      add_site(sites[i], replace(config, "{index}", std::to_string(i)));
+    }
+    consortium_.wait_for_sites(sites.size());
+  }
+
+  // The completed job, as `entente job show --json` has it.
+  nlohmann::json run(const fs::path& job_file, const std::vector<std::string>& changes = {}) {
+    std::vector<std::string> arguments{"job", "submit", job_file.string()};
+    for (const auto& change : changes) {
       arguments.emplace_back("--set");
-      arguments.push_back(std::move(change));
+      arguments.push_back(change);
     }
     const std::string job = consortium_.ask(arguments)["job"];
-    const auto ended = consortium_.wait_for_end(job);
+    const auto ended = consortium_.wait_for_end(job, std::chrono::minutes(4));
     EXPECT_EQ(ended["state"], "completed") << ended.dump(2);
-    return job;
+    return ended;
+  }
+
+  Consortium consortium_;
+};
+
+double last_evaluation(const nlohmann::json& job, const char* metric) {
+  return job["rounds"].back()["evaluate_metrics"][metric];
+}
+
+TEST_F(Example, DigitsAreReadByDenseLayers) {
+  add_sites(kExamples / "mnist/site.toml", {"north", "east", "south"});
+  EXPECT_GT(last_evaluation(run(kExamples / "mnist/job.toml"), "accuracy"), 0.88);
+}
+
+TEST_F(Example, ClothesAreToldApartByLeNet) {
+  add_sites(kExamples / "fashion-mnist/site.toml", {"north", "east", "south"}, {{"{sites}", "30"}});
+  const auto job = run(kExamples / "fashion-mnist/lenet.toml", {"rounds=4"});
+  EXPECT_GT(last_evaluation(job, "accuracy"), 0.4);
+}
+
+TEST_F(Example, DiseaseIsPredictedByLinearRegression) {
+  add_sites(kExamples / "diabetes/site.toml", {"north", "east", "south"});
+  const auto job = run(kExamples / "diabetes/job.toml");
+  EXPECT_GT(last_evaluation(job, "r2"), 0.25);
+  EXPECT_LT(last_evaluation(job, "mae"), 60);
+}
+
+TEST_F(Example, TumoursAreToldApartByASupportVectorMachine) {
+  add_sites(kExamples / "breast-cancer/site.toml", {"north", "east", "south"});
+  EXPECT_GT(last_evaluation(run(kExamples / "breast-cancer/svm.toml"), "accuracy"), 0.9);
+}
+
+class LanguageExample : public Example, public testing::WithParamInterface<const char*> {};
+
+// A fifth of the words that people are told to take, and half of the rounds. The metrics of
+// training are those of the model before each site's only step, on words of all languages.
+TEST_P(LanguageExample, IsLearntThoughEachSiteHasWordsOfOne) {
+  add_sites(kExamples / "languages/site.toml",
+            {"american-english-small", "french", "italian", "ngerman", "spanish"},
+            {{"of = 100", "of = 500"}});
+  const auto job = run(kExamples / "languages" / (std::string(GetParam()) + ".toml"),
+                       {"rounds=40", "evaluate.every=40"});
+  EXPECT_GT(job["rounds"].back()["train_metrics"]["accuracy"], 0.5);
+}
+
+INSTANTIATE_TEST_SUITE_P(By, LanguageExample, testing::Values("lstm", "gru", "transformer"),
+                         [](const auto& info) { return std::string(info.param); });
+
+class BreastCancer : public Example {
+ protected:
+  void add_hospital(const std::string& site) {
+    add_site(site,
+             replace(read_text(kExample / "site.toml"), "{here}", consortium_.folder().string()));
+  }
+
+  std::string train(const std::vector<std::string>& changes) {
+    return run(kExample / "job.toml", changes)["job"];
   }
 
   double area_of(const std::string& job, const agent::Dataset& data) {
@@ -85,8 +160,6 @@ class BreastCancer : public testing::Test {
     }
     return area_under_roc(scores, data.labels);
   }
-
-  Consortium consortium_;
 };
 
 TEST_F(BreastCancer, ThreeHospitalsLearnWhatOneTableWouldTeach) {

@@ -291,13 +291,14 @@ std::string Consortium::submit(const JobFile& job) {
   return ask({"job", "submit", write_job(job).string()})["job"];
 }
 
-json Consortium::wait_for_end(const std::string& job) {
+json Consortium::wait_for_end(const std::string& job, std::chrono::milliseconds limit) {
   json shown;
-  wait_until(job + " has ended", [&] {
+  const auto has_ended = [&] {
     shown = ask({"job", "show", job});
     const auto& state = shown["state"];
     return state == "completed" || state == "failed" || state == "aborted";
-  });
+  };
+  wait_until(job + " has ended", has_ended, limit);
   return shown;
 }
 

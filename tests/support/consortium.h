@@ -29,6 +29,7 @@
 #include "tests/support/job_file.h"
 #include "tests/support/line.h"
 #include "tests/support/temp_folder.h"
+#include "tests/support/wait.h"
 
 namespace entente::integration {
 
@@ -133,7 +134,7 @@ class Consortium {
   // Returns the job's id.
   std::string submit(const JobFile& job);
   // Waits for the job's end; returns `entente job show --json`.
-  nlohmann::json wait_for_end(const std::string& job);
+  nlohmann::json wait_for_end(const std::string& job, std::chrono::milliseconds limit = kPatience);
   // `submit`, then `wait_for_end`; throws unless it has completed. Returns the job's id.
   std::string complete(const JobFile& job);
   // SHA-256 of a job's newest model.
