@@ -7,6 +7,7 @@
 #include "broker/service/config.h"
 #include "common/base/version.h"
 #include "common/config/command_line.h"
+#include "common/runtime/hangup_signal.h"
 #include "common/runtime/log.h"
 #include "common/runtime/stop_signal.h"
 
@@ -88,12 +89,13 @@ int main(int argc, char** argv) {
     return run_check(check_options);
   }
   entente::StopSignal stop;
+  entente::HangupSignal hangup;
   entente::log::start(log_json ? entente::log::Format::json : entente::log::Format::text,
                       entente::log::Level::info, "entente-broker");
   const auto config = entente::broker::read_broker_config(config_file);
   if (!config) {
     return report(config.error());
   }
-  const auto served = entente::broker::serve(*config, stop);
+  const auto served = entente::broker::serve(*config, stop, hangup);
   return served ? 0 : report(served.error());
 }

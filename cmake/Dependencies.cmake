@@ -16,6 +16,10 @@ if(ENTENTE_TESTS)
 endif()
 
 pkg_check_modules(ZMQ REQUIRED IMPORTED_TARGET libzmq)
+pkg_check_modules(JPEG REQUIRED IMPORTED_TARGET libturbojpeg)
+pkg_check_modules(PNG REQUIRED IMPORTED_TARGET libpng)
+pkg_check_modules(PQ REQUIRED IMPORTED_TARGET libpq)
+pkg_check_modules(ZIP REQUIRED IMPORTED_TARGET libzip)
 pkg_check_modules(HWY REQUIRED IMPORTED_TARGET libhwy)
 # Not find_package: the package file of Debian 12 asks for a libatomic that is not needed.
 pkg_check_modules(CAPNP REQUIRED IMPORTED_TARGET capnp)

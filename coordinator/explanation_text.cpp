@@ -53,6 +53,10 @@ std::string describe(const Explanation& explanation) {
   for (const auto& site : explanation.sites) {
     text += site_lines(site, width);
   }
+  if (explanation.sites_left_out > 0) {
+    text += fmt::format("  and {} more sites, for which one answer has no room\n",
+                        explanation.sites_left_out);
+  }
   return text;
 }
 

@@ -27,6 +27,8 @@ struct JobArguments {
   std::uint64_t after_seq = 0;
   std::string site;
   bool as_file = false;
+  std::string state;
+  bool mine = false;
 };
 
 Expected<JobId> parse_job(const std::string& text) {
@@ -140,8 +142,16 @@ void print_jobs(const std::vector<JobSummary>& jobs) {
   print_table(rows);
 }
 
-ExitCode list(const Options& options) {
-  return ask_and_print<std::vector<JobSummary>>(options, msg::ListJobs{}, print_jobs);
+ExitCode list(const Options& options, const JobArguments& arguments) {
+  const msg::ListJobs query{parse_job_state(arguments.state), arguments.mine};
+  const auto print = [&query](const std::vector<JobSummary>& jobs) {
+    if (jobs.empty() && (query.state || query.mine)) {
+      fmt::print("no such job; see all of them with: entente job list\n");
+    } else {
+      print_jobs(jobs);
+    }
+  };
+  return ask_and_print<std::vector<JobSummary>>(options, query, print);
 }
 
 void print_sites(const JobView& job) {
@@ -185,6 +195,9 @@ void print_job(const JobView& job) {
   if (!job.sites.empty()) {
     fmt::print("\n");
     print_sites(job);
+  } else if (!is_terminal(summary.state)) {
+    fmt::print("\nno site takes part yet; each one's part with: entente job explain {}\n",
+               summary.id.str());
   }
   if (!job.rounds.empty()) {
     fmt::print("\n");
@@ -255,6 +268,28 @@ ExitCode abort(const Options& options, const JobArguments& arguments) {
   });
 }
 
+ExitCode pause(const Options& options, const JobArguments& arguments) {
+  const auto id = parse_job(arguments.job);
+  const auto print = [](const JobSummary& job) {
+    fmt::print(
+        "paused {0}; its sites stop, and what it has so far stays\n"
+        "go on with: entente job resume {0}\n",
+        job.id.str());
+  };
+  return id ? ask_and_print<JobSummary>(options, msg::PauseJob{*id, arguments.reason}, print)
+            : print_refusal(options, id.error());
+}
+
+ExitCode resume(const Options& options, const JobArguments& arguments) {
+  const auto id = parse_job(arguments.job);
+  const auto print = [](const JobSummary& job) {
+    fmt::print("{0} is {1}{2}{3}\nfollow it with: entente job watch {0}\n", job.id.str(),
+               to_string(job.state), job.reason.empty() ? "" : ": ", job.reason);
+  };
+  return id ? ask_and_print<JobSummary>(options, msg::ResumeJob{*id}, print)
+            : print_refusal(options, id.error());
+}
+
 }  // namespace
 
 void add_job_command(CLI::App& app, const Options& options, Action& chosen) {
@@ -271,8 +306,12 @@ void add_job_command(CLI::App& app, const Options& options, Action& chosen) {
         ->excludes(watches);
     command->add_option("--set", arguments->overrides,
                         "override a key of the file, for example rounds=3");
-    command->add_option("--token", arguments->token,
-                        "submit once, however often this is run with the same words");
+    command
+        ->add_option("--token", arguments->token,
+                     "submit once, however often this is run with the same words")
+        ->check([](const std::string& token) {
+          return token.empty() ? "it is empty; choose a word, or leave it out" : "";
+        });
   };
   auto* submit_command = job->add_subcommand("submit", "Submit a job file (docs/job-file.md)");
   submit_command->add_option("FILE", arguments->file, "the job file, TOML")->required();
@@ -281,8 +320,13 @@ void add_job_command(CLI::App& app, const Options& options, Action& chosen) {
     chosen = [&options, arguments] { return submit(options, *arguments); };
   });
 
-  job->add_subcommand("list", "List the jobs you may see")->callback([&options, &chosen] {
-    chosen = [&options] { return list(options); };
+  auto* list_command = job->add_subcommand("list", "List the jobs you may see");
+  list_command->add_option("--state", arguments->state, "only those in this state")
+      ->check(CLI::IsMember(
+          {"queued", "matching", "running", "paused", "completed", "failed", "aborted"}));
+  list_command->add_flag("--mine", arguments->mine, "only those that you have submitted");
+  list_command->callback([&options, &chosen, arguments] {
+    chosen = [&options, arguments] { return list(options, *arguments); };
   });
 
   const auto add_one = [&](const char* name, const char* help,
@@ -306,8 +350,12 @@ void add_job_command(CLI::App& app, const Options& options, Action& chosen) {
   add_after(logs_command);
   logs_command->add_option("--site", arguments->site, "only what concerns this site");
   add_submission(add_one("clone", "Submit a job again, with changes", clone));
-  add_one("abort", "Stop a job at every site", abort)
-      ->add_option("--reason", arguments->reason, "for the record and the sites");
+  const auto add_reason = [arguments](CLI::App* command) {
+    command->add_option("--reason", arguments->reason, "for the record and the sites");
+  };
+  add_reason(add_one("pause", "Give a job's slots back until it is resumed", pause));
+  add_one("resume", "Let a paused job go on where it was", resume);
+  add_reason(add_one("abort", "Stop a job at every site", abort));
 }
 
 }  // namespace entente::cli

@@ -97,7 +97,8 @@ nlohmann::json to_json(const Explanation& explanation) {
                       {"ahead", names(explanation.ahead)},
                       {"reserved", names(explanation.reserved)},
                       {"changes", explanation.changes},
-                      {"sites", nlohmann::json::array()}};
+                      {"sites", nlohmann::json::array()},
+                      {"sites_left_out", explanation.sites_left_out}};
   if (explanation.job) {
     json["job"] = explanation.job->str();
   }
@@ -154,6 +155,7 @@ nlohmann::json to_json(const ModelView& model) {
                       {"strategy", model.strategy},
                       {"parent", hex_or_null(model.parent)},
                       {"server_state", hex_or_null(model.server_state)},
+                      {"origin", model.origin},
                       {"evaluate_metrics", model.evaluate_metrics},
                       {"contributions", nlohmann::json::array()}};
   for (const auto& part : model.contributions) {

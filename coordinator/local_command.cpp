@@ -8,7 +8,10 @@
 #include <iterator>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <set>
+#include <string_view>
 
+#include "common/base/ids.h"
 #include "coordinator/local_consortium.h"
 #include "coordinator/text.h"
 
@@ -25,6 +28,7 @@ constexpr const char* kOpenPolicy =
 struct LocalArguments {
   std::filesystem::path folder = "entente-local";
   std::size_t sites = 3;
+  std::vector<std::string> names;  // instead of `sites`
   std::filesystem::path site_config;
   bool purge = false;
 };
@@ -38,7 +42,29 @@ Expected<std::string> read_site_config(const std::filesystem::path& file) {
     return refuse("config_missing", fmt::format("{} cannot be read", file.string()),
                   "name a TOML file with [[datasets]] and [policy] for --site-config");
   }
-  return std::string(std::istreambuf_iterator<char>(in), {});
+  auto text = std::string(std::istreambuf_iterator<char>(in), {});
+  constexpr std::string_view kHere = "{here}";
+  const auto here = std::filesystem::absolute(file).parent_path().string();
+  for (auto at = text.find(kHere); at != text.npos; at = text.find(kHere, at + here.size())) {
+    text.replace(at, kHere.size(), here);
+  }
+  return text;
+}
+
+Expected<std::vector<std::string>> site_names(const LocalArguments& arguments) {
+  if (arguments.names.empty()) {
+    return local_site_names(arguments.sites);
+  }
+  const std::set<std::string> different(arguments.names.begin(), arguments.names.end());
+  if (different.size() != arguments.names.size() || arguments.names.size() > kSitesMax ||
+      !std::all_of(different.begin(), different.end(),
+                   [](const auto& name) { return SiteId::parse(name).has_value(); })) {
+    return refuse("name_invalid",
+                  fmt::format("--names needs up to {} different names of a-z, 0-9, dots and dashes",
+                              kSitesMax),
+                  "for example: --names germany,france");
+  }
+  return arguments.names;
 }
 
 void print_status(const Options& options, const LocalConsortium& consortium) {
@@ -68,8 +94,12 @@ ExitCode up(const Options& options, const LocalArguments& arguments) {
   if (!site_config) {
     return print_refusal(options, site_config.error());
   }
+  const auto names = site_names(arguments);
+  if (!names) {
+    return print_refusal(options, names.error());
+  }
   LocalConsortium consortium(arguments.folder);
-  if (const auto begun = consortium.up(arguments.sites, *site_config); !begun) {
+  if (const auto begun = consortium.up(*names, *site_config); !begun) {
     return print_refusal(options, begun.error());
   }
   print_status(options, consortium);
@@ -134,12 +164,15 @@ void add_local_command(CLI::App& app, const Options& options, Action& chosen) {
     return command;
   };
   auto* up_command = add("up", "Start it: CA, kits, one broker, some sites", up);
-  up_command->add_option("--sites", arguments->sites, "number of sites")
-      ->check(CLI::Range(std::size_t{1}, kSitesMax))
-      ->capture_default_str();
+  auto* sites = up_command->add_option("--sites", arguments->sites, "number of sites")
+                    ->check(CLI::Range(std::size_t{1}, kSitesMax))
+                    ->capture_default_str();
+  up_command->add_option("--names", arguments->names, "their names, with commas between them")
+      ->delimiter(',')
+      ->excludes(sites);
   up_command->add_option("--site-config", arguments->site_config,
                          "TOML for the end of each agent.toml ([[datasets]], [policy], [trainer]); "
-                         "{site}, {index} and {sites} are replaced");
+                         "{site}, {index}, {sites} and {here}, the file's folder, are replaced");
   add("status", "Show its processes", status);
   add("down", "Stop it", down)->add_flag("--purge", arguments->purge, "and remove its folder");
 }

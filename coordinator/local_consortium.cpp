@@ -87,17 +87,17 @@ std::string LocalConsortium::endpoint() const {
   return text;
 }
 
-Expected<void> LocalConsortium::up(std::size_t sites, const std::string& site_config) {
+Expected<void> LocalConsortium::up(const std::vector<std::string>& sites,
+                                   const std::string& site_config) {
   const auto running = processes();
   if (std::any_of(running.begin(), running.end(), is_running)) {
     return refuse("local_running", fmt::format("a consortium runs already in {}", folder_.string()),
                   "stop it with: entente local down --dir " + folder_.string(), Scope::broker);
   }
-  const auto names = local_site_names(sites);
-  if (auto made = make_members(names); !made) {
+  if (auto made = make_members(sites); !made) {
     return made;
   }
-  auto begun = start(names, site_config);
+  auto begun = start(sites, site_config);
   if (!begun) {
     stop_all(started_, kStopMax);
   }

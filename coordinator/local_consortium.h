@@ -22,7 +22,8 @@
 
 namespace entente::cli {
 
-// "north", "east", "south", "west", then "site-05", "site-06", ...
+// Names for sites that nobody has named: "north", "east", "south", "west", then "site-05",
+// "site-06", ...
 [[nodiscard]] std::vector<std::string> local_site_names(std::size_t count);
 
 class LocalConsortium {
@@ -33,7 +34,8 @@ class LocalConsortium {
   // agent.toml ends with `site_config`, in which {site}, {index} and {sites} are replaced. On a
   // failure everything that was started is stopped again. Refuses with "local_running" or
   // "local_failed", quoting the log of the process at fault.
-  [[nodiscard]] Expected<void> up(std::size_t sites, const std::string& site_config);
+  [[nodiscard]] Expected<void> up(const std::vector<std::string>& sites,
+                                  const std::string& site_config);
   // Stops every process; returns the names of those that had to be killed.
   std::vector<std::string> down();
 

@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <system_error>
 
+#include "common/domain/evaluation.h"
 #include "common/runtime/system_clock.h"
 #include "common/tensors/pruning.h"
 #include "coordinator/ask.h"
@@ -21,6 +22,7 @@ struct ModelArguments {
   std::string model;
   std::filesystem::path output;
   double sparsity = 0;
+  std::string job;
 };
 
 struct ModelName {
@@ -51,22 +53,15 @@ Expected<ModelName> parse_model(const std::string& text) {
   return ModelName{*job, version, is_best};
 }
 
-// The round whose model was evaluated best: by accuracy where that was measured, by loss otherwise.
-// Of equal ones the earlier.
+// The round whose model was evaluated best, of equal ones the earlier.
 std::optional<Round> best_round(const JobView& job) {
   std::optional<Round> best;
   double best_score = 0;
   for (const auto& round : job.rounds) {
-    const auto& metrics = round.evaluate_metrics;
-    const auto accuracy = metrics.find("accuracy");
-    const auto loss = metrics.find("loss");
-    if (!round.model || (accuracy == metrics.end() && loss == metrics.end())) {
-      continue;
-    }
-    const double score = accuracy != metrics.end() ? accuracy->second : -loss->second;
-    if (!best || score > best_score) {
+    const auto score = evaluation_score(round.evaluate_metrics);
+    if (round.model && score && (!best || *score > best_score)) {
       best = round.round;
-      best_score = score;
+      best_score = *score;
     }
   }
   return best;
@@ -104,8 +99,17 @@ void print_models(const std::vector<ModelView>& models) {
   print_table(rows);
 }
 
-ExitCode list(const Options& options) {
-  return ask_and_print<std::vector<ModelView>>(options, msg::ListModels{}, print_models);
+ExitCode list(const Options& options, const ModelArguments& arguments) {
+  msg::ListModels query;
+  if (!arguments.job.empty()) {
+    query.job = JobId::parse(arguments.job);
+    if (!query.job) {
+      return print_refusal(options,
+                           Refusal{"job_unknown", fmt::format("\"{}\" is no job id", arguments.job),
+                                   "list your jobs with: entente job list"});
+    }
+  }
+  return ask_and_print<std::vector<ModelView>>(options, query, print_models);
 }
 
 void print_receipt(const ModelView& model) {
@@ -116,6 +120,7 @@ void print_receipt(const ModelView& model) {
                 {"strategy", model.strategy},
                 {"spec", model.spec_digest.hex()},
                 {"parent", model.parent ? model.parent->hex() : ""},
+                {"starts from", model.origin},
                 {"server state", model.server_state ? model.server_state->hex() : ""},
                 {"evaluation", describe(model.evaluate_metrics)}});
   if (model.contributions.empty()) {
@@ -265,8 +270,10 @@ void add_model_command(CLI::App& app, const Options& options, Action& chosen) {
   model->require_subcommand(1);
   const auto arguments = std::make_shared<ModelArguments>();
 
-  model->add_subcommand("list", "List every version of every model")->callback([&options, &chosen] {
-    chosen = [&options] { return list(options); };
+  auto* list_command = model->add_subcommand("list", "List every version of every model");
+  list_command->add_option("--job", arguments->job, "only this job's");
+  list_command->callback([&options, &chosen, arguments] {
+    chosen = [&options, arguments] { return list(options, *arguments); };
   });
 
   auto* show_command = model->add_subcommand("show", "Show a model's receipt");

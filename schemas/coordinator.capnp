@@ -38,9 +38,10 @@ enum JobState {
   queued @0;     # waits until it can claim enough sites at once
   matching @1;   # has claimed sites and asks them
   running @2;
-  completed @3;  # this and what follows is final
+  completed @3;  # this and the next two are final
   failed @4;
   aborted @5;
+  paused @6;     # by people; not final, holds no slots
 }
 
 enum RoundState {
@@ -86,6 +87,10 @@ enum JobEventKind {
   siteReturned @15;
   siteDraining @16;
   siteWaits @17;
+  paused @18;
+  resumed @19;
+  queued @20;       # gives its slots back and waits again
+  initialized @21;  # from another job's model
 }
 
 struct JobEvent {
@@ -160,6 +165,9 @@ struct JobSiteView {
 
   standsBy @12 :Bool;
   # It has accepted the job, and all places are taken: it waits for one to become vacant.
+
+  sitsOut @13 :Bool;
+  # It holds a place, and was not drawn for the open round.
 }
 
 struct RoundView {
@@ -177,6 +185,9 @@ struct RoundView {
 
   model @5 :Data;
   # The merged model. Null until the round is done.
+
+  removed @6 :Bool;
+  # The model is no longer kept.
 }
 
 struct JobView {
@@ -256,7 +267,10 @@ struct Explanation {
   # bytes.
 
   sites @7 :List(SiteExplanation);
-  # By standing, then by name, at most 1000.
+  # By standing, then by name, as many as one message holds.
+
+  sitesLeftOut @8 :UInt32;
+  # How many more there are.
 }
 
 struct Contribution {
@@ -270,6 +284,9 @@ struct Contribution {
 
   weight @3 :Float64;
   # Share in the merge; the weights of a receipt add up to 1. Finite.
+
+  steps @4 :UInt64;
+  # Optimiser steps that the site has taken.
 }
 
 struct ModelView {
@@ -293,7 +310,7 @@ struct ModelView {
   # That merged it, at most 255 bytes.
 
   parent @7 :Data;
-  # The model that the updates started from. Null for version 0.
+  # The model that the updates started from. Null for a version 0 that a site has made.
 
   contributions @8 :List(Contribution);
   # In order of the sites' names, at most 10,000. Empty for version 0.
@@ -303,6 +320,13 @@ struct ModelView {
   serverState @10 :Data;
   # The state of the server's optimiser after this version, of a strategy that has one. The next
   # version is made from it, too. Null otherwise.
+
+  removed @11 :Bool;
+  # Only this receipt is kept; the model itself cannot be had any more.
+
+  origin @12 :Text;
+  # Of a version 0 that is another job's model: which one, as "lung-1@3". At most 255 bytes. Empty
+  # otherwise.
 }
 
 struct AuditEntry {
@@ -336,8 +360,17 @@ struct SubmitJob {
   # is refused.
 }
 
-struct ListJobs {}
-# Answered with the jobs that the broker keeps.
+struct ListJobs {
+  # Answered with the jobs that the broker keeps.
+
+  state :union {
+    any @0 :Void;
+    only @1 :JobState;
+  }
+
+  mine @2 :Bool;
+  # Only those that the sender has submitted.
+}
 
 struct ShowJob {
   # Answered with the job's view.
@@ -365,6 +398,22 @@ struct AbortJob {
 
   reason @1 :Text;
   # For people, at most 4096 bytes.
+}
+
+struct PauseJob {
+  # Of the job's coordinator and of operators. Answered with the job's summary once it is durable. The
+  # job gives its slots back until a ResumeJob; updates that were accepted stay accepted. Repeating it
+  # with another reason, not an empty one, replaces the reason.
+  job @0 :Text;
+
+  reason @1 :Text;
+  # For people, at most 4096 bytes.
+}
+
+struct ResumeJob {
+  # Answered with the job's summary once it is durable; also when the job was not paused. It waits in
+  # the queue, with its place by age, and goes on where it was.
+  job @0 :Text;
 }
 
 struct DrainSite {
@@ -396,8 +445,12 @@ struct ExplainSpec {
 struct ListSites {}
 # Answered with all sites that the broker has ever seen.
 
-struct ListModels {}
-# Answered with the models that the broker keeps.
+struct ListModels {
+  # Answered with the models that the broker keeps.
+
+  job @0 :Text;
+  # Only this one's. Empty: of all jobs.
+}
 
 struct ShowModel {
   # Answered with the model's receipt. With the reply this coordinator may get the model's blob on
@@ -450,6 +503,8 @@ struct Request {
     showAudit @14 :ShowAudit;
     readAudit @15 :ReadAudit;
     listEvents @16 :ListEvents;
+    pauseJob @17 :PauseJob;
+    resumeJob @18 :ResumeJob;
   }
 }
 
@@ -466,7 +521,7 @@ struct Reply {
 
     done @2 :Done;                 # to AbortJob, WatchJob, DrainSite and ResumeSite
     refusal @3 :Refusal;           # to any request
-    job @4 :JobSummary;            # to SubmitJob
+    job @4 :JobSummary;            # to SubmitJob, PauseJob and ResumeJob
     jobs @5 :List(JobSummary);     # to ListJobs
     jobView @6 :JobView;           # to ShowJob
     sites @7 :List(SiteView);      # to ListSites

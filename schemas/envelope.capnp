@@ -59,7 +59,8 @@ struct ControlEnvelope {
     reply @15 :Coordinator.Reply;          # from the broker
     jobUpdate @16 :Coordinator.JobUpdate;  # from the broker
 
-    jobWaits @17 :Job.JobWaits;  # from a site, to the broker; see job.capnp
+    jobWaits @17 :Job.JobWaits;    # from a site, to the broker; see job.capnp
+    jobPaused @18 :Job.JobPaused;  # to the site; see job.capnp
   }
 }
 

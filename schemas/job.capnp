@@ -3,7 +3,9 @@
 #
 #   broker  -> JobOffer       to each site at which the job has claimed a slot
 #   site    -> JobWaits       not yet: waits for approval, for its hours, for tomorrow's rounds
-#   site    -> JobReply       accepted, or declined with a reason
+#   site    -> JobReply       accepted, or declined with a reason; declined later: it takes part no
+#                             longer, and its open tasks have failed
+#   broker  -> JobPaused      it holds no slot here for now: stop its tasks, keep the rest
 #   broker  -> JobClosed      the job has ended, or no longer wants this site
 #
 # A site answers an offer after its policy has allowed it, after people have approved it where the
@@ -38,6 +40,32 @@ $Cxx.namespace("entente::schema");
 
 using Refusal = import "refusal.capnp".Refusal;
 
+enum SampleBy {
+  # What a site's chance of being drawn is in proportion to.
+
+  uniform @0;     # all have the same
+  samples @1;     # its examples of the training dataset
+  preference @2;  # SiteSelection.prefer
+}
+
+struct SampleSpec {
+  # How the sites of one round are drawn from all that take part. Either `count` or `fraction` is not 0.
+
+  by @0 :SampleBy;
+
+  count @1 :UInt32;
+  # Updates that a round takes, at most 10,000. 0: as `fraction` says.
+
+  fraction @2 :Float64;
+  # Of the job's places, at least one; finite. 0: as `count` says.
+
+  over @3 :Float64 = 1;
+  # So many times as many sites are asked, and the first to answer count. Finite.
+
+  separation @4 :UInt32;
+  # Rounds that a site rests after one that has taken its update, at most 100,000.
+}
+
 struct SiteSelection {
   # Which sites take part, and how many of them a round needs.
 
@@ -48,7 +76,8 @@ struct SiteSelection {
   # At most this many take part. 0: every eligible site. At most 10,000.
 
   quorum @2 :UInt32;
-  # Updates that a round needs to close. 0: the same as `min`. At most 10,000.
+  # Updates that a round needs to close, at most 10,000. 0: the same as `min`, or with a `sample` all
+  # that a round takes.
 
   mandatory @3 :List(Text);
   # Sites without which the job does not start. At most 10,000 names.
@@ -68,6 +97,9 @@ struct SiteSelection {
   prefer @8 :Text;
   # An SQL expression that ranks the eligible sites, higher first, ties by id: at most 2000 bytes.
   # Null: by id.
+
+  sample @9 :SampleSpec;
+  # Null: every site that holds a place takes part in every round.
 }
 
 struct Attribute {
@@ -172,17 +204,20 @@ struct TrainSpec {
   loss @3 :Loss;
   optimizer @4 :OptimizerSpec;
 
-  classWeights @5 :List(Float64);
+  balanced @5 :Bool;
+  # Each task says how many steps to take, by the site's speed, instead of `localEpochs`.
+
+  classWeights @6 :List(Float64);
   # Of each class in the loss, finite; at most 16,384. Empty: all the same.
 
-  schedule @6 :ScheduleSpec;
+  schedule @7 :ScheduleSpec;
   # Null: the learning rate stays as it is.
 
-  clipNorm @7 :Float64;
-  clipValue @8 :Float64;
+  clipNorm @8 :Float64;
+  clipValue @9 :Float64;
   # Bounds of a gradient's L2 norm and of each of its values, finite. 0: none.
 
-  freeze @9 :List(Text);
+  freeze @10 :List(Text);
   # Names of tensors that are not trained, a * standing for any characters: at most 64, of 1 to 255
   # bytes each.
 }
@@ -243,6 +278,39 @@ struct UpdateSpec {
   # Of "topk": the share of the values that is sent, finite. 0: the default.
 }
 
+struct StopSpec {
+  # When a job ends before its last round: after `patience` evaluations in a row without an
+  # improvement.
+
+  metric @0 :Text;
+  # Of the evaluations: 1 to 255 bytes. Of an error (loss, mse) less is better, of others more.
+
+  patience @1 :UInt32;
+  # At most 100,000.
+
+  minDelta @2 :Float64;
+  # An improvement is more than this. Finite.
+}
+
+enum Keep {
+  # Which versions of the model the broker keeps. Receipts are kept of all.
+
+  all @0;
+  bestAndLast @1;
+}
+
+struct InitialModel {
+  # A model of another job that this one starts from.
+
+  job @0 :Text;
+
+  version :union {
+    last @1 :Void;
+    best @2 :Void;     # by its evaluation: highest accuracy, or lowest loss
+    round @3 :UInt32;  # at most 100,000
+  }
+}
+
 struct JobSpec {
   # What a coordinator asks for. Immutable once submitted.
 
@@ -282,6 +350,20 @@ struct JobSpec {
 
   resources @13 :TaskNeeds;
   # Null: none.
+
+  stop @14 :StopSpec;
+  # Null: the job runs all of its rounds.
+
+  keep @15 :Keep;
+
+  preemptible @16 :Bool;
+  # After a round it gives its slots to a job of a higher priority that lacks nothing else.
+
+  after @17 :List(Text);
+  # Jobs that must have completed before it starts, at most 64. It fails when one of them does not.
+
+  init @18 :InitialModel;
+  # Null: a site draws the initial model from the seed.
 }
 
 struct JobOffer {
@@ -318,6 +400,18 @@ struct JobWaits {
 
   reason @2 :Text;
   # One sentence for the coordinator, at most 4096 bytes. Empty: it waits no longer.
+}
+
+struct JobPaused {
+  # The job holds no slot of the site for now: people have paused it, or it has gone back to the queue.
+  # The site stops its trainer and its tasks; what it has promised stays, and so does a finished
+  # result, which may still be announced. The job goes on with its next TaskOffer. Repeating it changes
+  # nothing.
+
+  job @0 :Text;
+
+  reason @1 :Text;
+  # One sentence for the site's people, at most 4096 bytes.
 }
 
 struct JobClosed {

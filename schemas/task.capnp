@@ -87,8 +87,12 @@ struct TaskOrder {
   # Size of that blob in bytes, at most 2^40.
 
   cohort @4 :UInt32;
-  # Sites that the job gives places to, this one among them: a site's policy may ask for a minimum.
-  # At most 10,000. 0: not said, which no such policy takes for enough.
+  # Sites whose updates the round merges, at most, this one among them: a site's policy may ask for a
+  # minimum. At most 10,000. 0: not said, which no such policy takes for enough.
+
+  steps @5 :UInt64;
+  # Of `train`: optimiser steps to take, exactly; at most 2^56. 0: as many as the job's local epochs
+  # come to.
 }
 
 struct TaskOffer {

@@ -1,5 +1,6 @@
 // entente-agent: the composition root of a site's agent, and the commands for the site's people.
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <string>
@@ -11,6 +12,7 @@
 #include "common/runtime/log.h"
 #include "common/runtime/stop_signal.h"
 #include "site-agent/service/agent_config.h"
+#include "site-agent/service/doctor.h"
 #include "site-agent/service/local_commands.h"
 #include "site-agent/service/people_commands.h"
 #include "site-agent/service/serve.h"
@@ -62,6 +64,18 @@ int show_sent(const entente::agent::AgentConfig& config, const Options& options)
   return 0;
 }
 
+int examine(const entente::agent::AgentConfig& config, const Options& options) {
+  using entente::agent::Health;
+  const auto findings = entente::agent::examine(config, options.config_file);
+  const auto text =
+      options.json ? entente::agent::to_json_text(findings) : entente::agent::to_text(findings);
+  std::fputs(text.c_str(), stdout);
+  return std::any_of(findings.begin(), findings.end(),
+                     [](const auto& finding) { return finding.health == Health::fail; })
+             ? 1
+             : 0;
+}
+
 CLI::App* add_people_command(CLI::App& app, const char* name, const char* what, Options& options) {
   CLI::App* command = add_command(app, name, what, options);
   command->add_flag("--json", options.json, "print JSON");
@@ -70,7 +84,8 @@ CLI::App* add_people_command(CLI::App& app, const char* name, const char* what, 
 }
 
 void add_people_commands(CLI::App& app, Options& options) {
-  add_people_command(app, "pending", "List the jobs that wait for approval here", options);
+  add_people_command(app, "pending", "Show the jobs that wait for approval here", options)
+      ->add_option("JOB", options.people.job, "one of this site's jobs, with its whole file");
   add_people_command(app, "status", "Show what the running agent does", options);
   auto* approve = add_people_command(app, "approve", "Approve a job that waits", options);
   auto* deny = add_people_command(app, "deny", "Deny a job that waits or runs here", options);
@@ -127,6 +142,9 @@ int main(int argc, char** argv) {
   datasets_command->add_flag("--json", options.json, "print JSON");
   add_command(app, "sent", "Show the ledger of what has left the house", options)
       ->add_flag("--json", options.json, "print JSON");
+  auto* doctor_command =
+      add_command(app, "doctor", "Look at all that the agent needs, and say what to do", options);
+  doctor_command->add_flag("--json", options.json, "print JSON");
   add_people_commands(app, options);
   try {
     app.parse(argc, argv);
@@ -148,6 +166,9 @@ int main(int argc, char** argv) {
     const auto shown = entente::agent::show_datasets(*config, options.json);
     std::fputs(shown.text.c_str(), stdout);
     return shown.all_readable ? 0 : 1;
+  }
+  if (doctor_command->parsed()) {
+    return examine(*config, options);
   }
   return show_sent(*config, options);
 }

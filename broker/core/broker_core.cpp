@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "broker/core/claims.h"
+#include "broker/core/following.h"
 #include "broker/core/jobs.h"
 #include "broker/core/queue.h"
 #include "broker/core/requests.h"
@@ -45,11 +46,11 @@ class Dispatch {
       if (job.ended()) {
         continue;
       }
-      if (step_.now.monotonic >= job.deadline) {
+      if (job.deadline && step_.now.monotonic >= *job.deadline) {
         fail(step_, job, "its deadline has passed");
         continue;
       }
-      if (step_.now.monotonic - job.saved_at >= kSaveEvery) {
+      if (job.deadline && step_.now.monotonic - job.saved_at >= kSaveEvery) {
         step_.save(job);
       }
       release_unanswered(step_, job);
@@ -128,9 +129,9 @@ std::optional<Millis> look_every(const State& state) {
   std::optional<Millis> every;
   for (const auto& [id, job] : state.jobs) {
     const bool is_watched =
-        !job.ended() && (std::any_of(job.tasks.begin(), job.tasks.end(),
-                                     [](const auto& entry) { return is_open(entry.second); }) ||
-                         std::any_of(job.parts.begin(), job.parts.end(),
+        (job.runs() && std::any_of(job.tasks.begin(), job.tasks.end(),
+                                   [](const auto& entry) { return is_open(entry.second); })) ||
+        (!job.ended() && std::any_of(job.parts.begin(), job.parts.end(),
                                      [](const auto& entry) { return is_thinking(entry.second); }));
     if (is_watched) {
       every = std::min(every.value_or(kLookEveryMax), job.spec().stall_window / kLooksPerWindow);
@@ -150,15 +151,17 @@ std::optional<Monotonic> earliest_after(const State& state, Monotonic last_tick)
     if (job.ended()) {
       continue;
     }
-    consider(job.deadline);
-    consider(job.saved_at + kSaveEvery);
+    if (job.deadline) {
+      consider(*job.deadline);
+      consider(job.saved_at + kSaveEvery);
+    }
     for (const auto& [site, part] : job.parts) {
       if (is_thinking(part)) {
         consider(part.offered_at + job.spec().stall_window);
       }
     }
     for (const auto& [key, task] : job.tasks) {
-      if (is_open(task)) {
+      if (job.runs() && is_open(task)) {
         consider(task.last_progress + job.spec().stall_window);
       }
     }
@@ -181,9 +184,13 @@ BrokerCore::BrokerCore(BrokerInfo info, Snapshot snapshot, Now now) {
     auto model = resolve_model(row.spec.model);
     ENTENTE_CHECK(model.has_value());  // it was checked before the row was written
     job.layout = std::make_shared<const TensorLayout>(std::move(model->layout));
-    job.deadline = now.monotonic + std::max(Millis{0}, row.spec.deadline - row.elapsed);
     job.saved_at = now.monotonic;
     job.row = std::move(row);
+  }
+  for (auto& [id, job] : state_.jobs) {
+    if (job.row.state != JobState::paused && !waits_for_others(state_, job)) {
+      job.deadline = now.monotonic + std::max(Millis{0}, job.spec().deadline - job.row.elapsed);
+    }
   }
   for (auto& row : snapshot.parts) {
     auto& part = state_.jobs.at(row.job).parts[row.site];

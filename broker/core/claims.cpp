@@ -71,7 +71,7 @@ void release_all(Step& step, Job& job) {
 bool release_unanswered(Step& step, Job& job) {
   bool found = false;
   for (auto& [id, part] : job.parts) {
-    if (part.row.claimed && part.row.enrolment == Enrolment::offered &&
+    if (part.row.claimed && !part.row.has_place && part.row.enrolment == Enrolment::offered &&
         !may_still_answer(step, job, part)) {
       release(step, job, part);
       found = true;

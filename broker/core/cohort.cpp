@@ -41,6 +41,12 @@ std::optional<std::string> vacancy(const Step& step, const Job& job, const Part&
   if (!part.row.has_place || is_mandatory(job, id)) {
     return std::nullopt;
   }
+  if (part.row.enrolment == Enrolment::declined) {
+    return "it takes part no longer: " + part.row.reason;
+  }
+  if (part.row.enrolment == Enrolment::offered && !may_still_answer(step, job, part)) {
+    return stalled_for(job);
+  }
   const auto* task = task_of(job, id);
   const bool is_busy = task != nullptr && is_open(*task);
   if (part.row.silent || (is_busy && is_stalled(step, job, *task))) {
@@ -100,7 +106,7 @@ std::size_t release_spare(Step& step, Job& job) {
     if (part.row.claimed && !part.row.has_place && has_accepted(part) && !is_busy) {
       release(step, job, part);
     }
-    asked += part.row.claimed && !has_accepted(part) ? 1 : 0;
+    asked += part.row.claimed && !part.row.has_place && !has_accepted(part) ? 1 : 0;
   }
   return asked;
 }
@@ -146,6 +152,12 @@ std::size_t places(const Job& job) {
 }
 
 void give_out_places(Step& step, Job& job) {
+  for (auto& [id, part] : job.parts) {
+    if (part.row.has_place && !(has_accepted(part) && part.row.claimed)) {
+      part.row.has_place = false;
+      step.save(part);
+    }
+  }
   const auto max = job.spec().sites.max;
   std::size_t given = 0;
   for (const bool mandatory : {true, false}) {
@@ -252,10 +264,9 @@ std::size_t within_reach(const Step& step, const Job& job) {
   for (const auto& [id, part] : job.parts) {
     const auto* task = task_of(job, id);
     const bool has_settled = task != nullptr && task->row.state != TaskState::lost;
-    if (part.row.enrolment == Enrolment::declined) {
-      continue;
-    }
-    if (has_failed(task)) {
+    const bool is_out =
+        has_failed(task) || (part.row.enrolment == Enrolment::declined && !has_settled);
+    if (is_out) {
       vacant += part.row.has_place && !is_mandatory(job, id) ? 1 : 0;
     } else if (has_settled || part.row.has_place) {
       ++reached;

@@ -1,6 +1,7 @@
 // Who takes part in a job's rounds: places, silence, and who steps in for whom.
 //
-//  - A job starts with a number of places and keeps that number. One site holds a place; a site
+//  - A job starts with a number of places and keeps that number while it runs. One site holds a
+//  place; a site
 //    that has accepted the job and holds none stands by.
 //  - A site whose task was lost for want of progress is silent until something is heard of it: its
 //    advert, a word about the job, bytes that move. No round waits for a silent site. One that is
@@ -8,11 +9,12 @@
 //    the next order ends a trainer that hangs.
 //  - Who is back joins the open round at once, unless it has answered in it already.
 //  - A place is vacant while its holder is silent or its task stalls, while the holder has failed
-//    for good in this round, and while it is draining and has nothing left to finish in this round.
-//    When the job allows it (sites.replace), the first by id of those who stand by takes the place,
-//    and the slot of the one before is given back; when nobody does, the next eligible site is
-//    asked to join the job. Either one claims a slot first (scheduler.h). Until then the holder may
-//    come back to its place. Who stands by holds no slot.
+//    for good in this round, once it takes part no longer or was asked anew and does not answer,
+//    and while it is draining and has nothing left to finish in this round. When the job allows it
+//    (sites.replace), the first by id of those who stand by takes the place, and the slot of the
+//    one before is given back; when nobody does, the next eligible site is asked to join the job.
+//    Either one claims a slot first (scheduler.h). Until then the holder may come back to its
+//    place. Who stands by holds no slot.
 //  - A mandatory site's place is kept for it: the coordinator wants its data, not somebody's.
 //    Rounds close without it when it is silent, as without any other.
 //  - A site that is draining finishes its tasks and gets no new ones, in no job.
@@ -38,7 +40,8 @@ enum class Among : std::uint8_t { accepted, holding_places };
 
 [[nodiscard]] std::size_t places(const Job& job);
 
-// At the start of the job: to all that have accepted and hold a slot, at most sites.max.
+// At the start of the job, and when it goes on after a rest: to all that have accepted and hold a
+// slot, at most sites.max.
 void give_out_places(Step& step, Job& job);
 
 // Lets others take vacant places, and notes how many sites must be claimed where nobody can.

@@ -5,11 +5,11 @@
 namespace entente::broker {
 namespace {
 
-// The round that a running job is in; null before its first and for one that is no longer running.
+// The round that a job is in; null before its first, and for a job that has ended.
 RoundRow* open_round(Snapshot& snapshot, const JobRow& job) {
   RoundRow* last = nullptr;
   for (auto& round : snapshot.rounds) {
-    if (job.state == JobState::running && round.job == job.job &&
+    if (!is_terminal(job.state) && round.job == job.job &&
         (last == nullptr || last->round < round.round)) {
       last = &round;
     }

@@ -27,7 +27,7 @@ struct TakenBack {
   std::vector<Damage> damages;
 };
 
-// Asks `is_sound` about every blob that a running job goes on from. Changes `snapshot`.
+// Asks `is_sound` about every blob that a job goes on from. Changes `snapshot`.
 [[nodiscard]] TakenBack take_back_damaged(Snapshot& snapshot,
                                           const std::function<bool(const BlobId&)>& is_sound,
                                           UnixMillis now);

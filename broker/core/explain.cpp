@@ -4,24 +4,34 @@
 
 #include <algorithm>
 
+#include "broker/core/following.h"
 #include "broker/core/matchmaker.h"
 #include "broker/core/queue.h"
+#include "common/base/limits.h"
 
 namespace entente::broker {
 namespace {
 
 // What one answer holds: below a control message's bound.
 constexpr std::size_t kAheadMax = 100;
+constexpr std::size_t kReservedMax = 1000;
 constexpr std::size_t kHoldersMax = 10;
+constexpr std::size_t kNamesMax = 20;
+constexpr std::size_t kChangesMax = 100;
+// Of its sites' names and sentences; the rest of the message is for the bounds above.
+constexpr std::size_t kSitesBytesMax = limits::kControlMessageBytesMax / 2;
+// What Cap'n Proto adds to a site and to a sentence.
+constexpr std::size_t kOverheadBytes = 40;
 
 template <class Id>
 std::string names(const std::vector<Id>& ids) {
+  const auto shown = std::min(ids.size(), kNamesMax);
   std::string text;
-  for (std::size_t i = 0; i < ids.size(); ++i) {
+  for (std::size_t i = 0; i < shown; ++i) {
     text += i == 0 ? "" : i + 1 == ids.size() ? " and " : ", ";
     text += ids[i].str();
   }
-  return text;
+  return shown < ids.size() ? fmt::format("{} and {} more", text, ids.size() - shown) : text;
 }
 
 std::string ordinal(std::size_t number) {
@@ -164,6 +174,13 @@ void add_changes_of_sites(const Job& job, const Wait& wait, Explanation& explain
 void add_changes(const State& state, const Job& job, const Outlook& outlook,
                  Explanation& explained) {
   const auto& wait = *outlook.wait;
+  if (outlook.holder == job.id() && !outlook.yields.empty()) {
+    explained.changes.push_back(
+        fmt::format("{} must end {} round and {} way: preemptible, and of a lower priority",
+                    names(outlook.yields), outlook.yields.size() == 1 ? "its" : "their",
+                    outlook.yields.size() == 1 ? "gives" : "give"));
+    return;
+  }
   switch (wait.what) {
     case WaitsFor::sites:
     case WaitsFor::mandatory_sites:
@@ -207,7 +224,12 @@ std::string sentence_of(const Job& job, const Explanation& explained) {
                          with_standing(explained, SiteStanding::asked).size(),
                          sites_needed(job.spec()));
     case JobState::running:
-      return fmt::format("runs at {}", names(taking_part));
+      return fmt::format("runs at {}{}", names(taking_part),
+                         job.gives_way_to ? fmt::format("; gives way to {} after this round",
+                                                        job.gives_way_to->str())
+                                          : "");
+    case JobState::paused:
+      return "is paused " + job.row.reason;
     case JobState::completed:
     case JobState::failed:
     case JobState::aborted:
@@ -219,6 +241,10 @@ std::string sentence_of(const Job& job, const Explanation& explained) {
 }
 
 void explain_wait(const Step& step, Job& job, Explanation& explained) {
+  if (waits_for_others(step.state, job)) {
+    explained.sentence = waiting_for_others(step.state, job);
+    return;
+  }
   const auto outlook = foresee(step, job);
   if (!outlook.wait) {
     explained.sentence = fmt::format(
@@ -233,8 +259,28 @@ void explain_wait(const Step& step, Job& job, Explanation& explained) {
                         explained.ahead.begin() + static_cast<std::ptrdiff_t>(skip));
   if (outlook.holder == job.id()) {
     explained.reserved = outlook.reserved;
+    explained.reserved.resize(std::min(explained.reserved.size(), kReservedMax));
   }
   add_changes(step.state, job, outlook, explained);
+  explained.changes.resize(std::min(explained.changes.size(), kChangesMax));
+}
+
+// Leaves out the last sites of a consortium of thousands.
+void fit_into_message(Explanation& explained) {
+  std::size_t bytes = 0;
+  std::size_t kept = 0;
+  for (const auto& site : explained.sites) {
+    bytes += site.site.str().size() + kOverheadBytes;
+    for (const auto& sentence : site.sentences) {
+      bytes += std::min(sentence.size(), limits::kPeerTextBytesMax) + kOverheadBytes;
+    }
+    if (bytes > kSitesBytesMax) {
+      break;
+    }
+    ++kept;
+  }
+  explained.sites_left_out = static_cast<std::uint32_t>(explained.sites.size() - kept);
+  explained.sites.resize(kept);
 }
 
 }  // namespace
@@ -258,6 +304,10 @@ Explanation explain(const Step& step, Job& job) {
   if (job.row.state == JobState::queued) {
     explain_wait(step, job, explained);
   }
+  if (job.row.state == JobState::paused) {
+    explained.changes.push_back("somebody must resume it: entente job resume " + job.id().str());
+  }
+  fit_into_message(explained);
   return explained;
 }
 

@@ -15,6 +15,9 @@ enum class JobTrigger : std::uint8_t {
   rounds_finished,  // the last model is published and evaluated
   cannot_go_on,     // deadline, too few sites, a failed merge
   abort_requested,
+  pause_requested,
+  resume_requested,
+  gave_way,  // to a job of a higher priority
 };
 
 struct JobTransition {
@@ -34,6 +37,14 @@ constexpr std::array kJobTransitions{
     JobTransition{JobState::running, JobTrigger::rounds_finished, JobState::completed},
     JobTransition{JobState::running, JobTrigger::cannot_go_on, JobState::failed},
     JobTransition{JobState::running, JobTrigger::abort_requested, JobState::aborted},
+    JobTransition{JobState::running, JobTrigger::gave_way, JobState::queued},
+    JobTransition{JobState::queued, JobTrigger::pause_requested, JobState::paused},
+    JobTransition{JobState::matching, JobTrigger::pause_requested, JobState::paused},
+    JobTransition{JobState::running, JobTrigger::pause_requested, JobState::paused},
+    JobTransition{JobState::paused, JobTrigger::resume_requested, JobState::queued},
+    JobTransition{JobState::paused, JobTrigger::rounds_finished, JobState::completed},
+    JobTransition{JobState::paused, JobTrigger::cannot_go_on, JobState::failed},
+    JobTransition{JobState::paused, JobTrigger::abort_requested, JobState::aborted},
 };
 
 // The state that `trigger` leads to; nothing when the table has no such row.

@@ -6,6 +6,7 @@
 
 #include "broker/core/claims.h"
 #include "broker/core/cohort.h"
+#include "broker/core/following.h"
 #include "broker/core/rounds.h"
 #include "broker/core/tasks.h"
 #include "common/base/check.h"
@@ -71,6 +72,7 @@ void end(Step& step, Job& job, JobTrigger trigger, JobEventKind kind, const std:
   }
   release_all(step, job);
   job.wait.reset();
+  job.gives_way_to.reset();
   step.state.queue.is_stale = true;
   job.tasks.clear();
   drop_last_server_state(step, job);
@@ -86,15 +88,33 @@ bool is_welcome(const Job& job, const Part& part) {
 
 std::string answer_text(const Job& job, const SiteId& site, const msg::JobReply& reply,
                         bool is_turned_away) {
-  const auto& reason = job.parts.at(site).row.reason;
+  const auto& part = job.parts.at(site).row;
   if (reply.decline) {
-    return fmt::format("{} declined: {}", site.str(), reason);
+    return fmt::format("{} declined: {}", site.str(), part.reason);
   }
   if (is_turned_away) {
-    return fmt::format("{} is left out: {}", site.str(), reason);
+    return fmt::format("{} is left out: {}", site.str(), part.reason);
   }
   return fmt::format("{} accepted{}", site.str(),
-                     job.row.state == JobState::running ? " and stands by" : "");
+                     job.row.state == JobState::running && !part.has_place ? " and stands by" : "");
+}
+
+// A site that has accepted takes its word back: its people, or its policy, have changed their mind.
+void withdraw(Step& step, Job& job, Part& part, const Refusal& why) {
+  const auto& site = part.row.site;
+  part.row.enrolment = Enrolment::declined;
+  part.row.reason = why.message;
+  step.save(part);
+  release(step, job, part);
+  step.audit("site/" + site.str(), "job.withdraw", object(job), why.message);
+  JobEvent event;
+  event.kind = JobEventKind::site_declined;
+  event.round = job.rounds.empty() ? 0 : job.rounds.rbegin()->first;
+  event.site = site.str();
+  event.text = fmt::format("{} takes part no longer: {}", site.str(), why.message);
+  step.tell(job, std::move(event));
+  fail_tasks_of(step, job, site, why.message);
+  advance(step, job);
 }
 
 }  // namespace
@@ -111,7 +131,9 @@ Job& admit(Step& step, const Identity& coordinator, const JobSpec& spec, const D
   job.row.submitted_unix_ms = step.now.unix_ms;
   job.row.number = step.state.jobs.size();
   job.layout = std::move(layout);
-  job.deadline = step.now.monotonic + spec.deadline;
+  if (!waits_for_others(step.state, job)) {
+    job.deadline = step.now.monotonic + spec.deadline;
+  }
   step.save(job);
   step.audit(coordinator.path(), "job.submit", object(job), digest.hex());
   JobEvent event;
@@ -124,17 +146,31 @@ Job& admit(Step& step, const Identity& coordinator, const JobSpec& spec, const D
 }
 
 void start(Step& step, Job& job) {
+  const bool has_run = places(job) > 0;
   step.move(job, JobTrigger::sites_found, "");
   give_out_places(step, job);
   JobEvent event;
   event.kind = JobEventKind::started;
-  event.text = fmt::format("started with {} sites", places(job));
+  event.text = fmt::format("{} with {} sites", has_run ? "goes on" : "started", places(job));
   step.tell(job, std::move(event));
   start_rounds(step, job);
 }
 
 void repeat_offer(Step& step, const Job& job, const SiteId& site) {
   step.send(site, msg::JobOffer{job.id(), job.row.coordinator, job.spec(), job.row.spec_digest});
+}
+
+void ask_anew(Step& step, Job& job, const SiteId& site) {
+  auto& part = job.parts.at(site);
+  if (part.row.enrolment != Enrolment::accepted) {
+    return;
+  }
+  part.row.enrolment = Enrolment::offered;
+  part.offered_at = step.now.monotonic;
+  step.save(part);
+  if (!step.state.sites.at(site).row.draining) {
+    repeat_offer(step, job, site);
+  }
 }
 
 std::string declined_sites(const Job& job) {
@@ -161,8 +197,13 @@ void on_job_reply(Step& step, const SiteId& site, const msg::JobReply& reply) {
     }
     return;
   }
-  if (part->second.row.enrolment != Enrolment::offered ||
-      reply.spec_digest != job.row.spec_digest) {
+  if (reply.spec_digest != job.row.spec_digest) {
+    return;
+  }
+  if (part->second.row.enrolment == Enrolment::accepted) {
+    if (reply.decline) {
+      withdraw(step, job, part->second, *reply.decline);
+    }
     return;
   }
   const bool is_turned_away = !reply.decline && !is_welcome(job, part->second);

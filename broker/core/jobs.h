@@ -13,11 +13,15 @@ namespace entente::broker {
 Job& admit(Step& step, const Identity& coordinator, const JobSpec& spec, const Digest& digest,
            std::shared_ptr<const TensorLayout> layout, const std::string& token);
 
-// Gives out the places among the sites that have accepted and begins the rounds.
+// Gives out the places among the sites that have accepted, and begins the rounds or goes on with
+// them.
 void start(Step& step, Job& job);
 
 // Asks the site to take part, or asks again with the same words.
 void repeat_offer(Step& step, const Job& job, const SiteId& site);
+// Asks a site that has accepted and knows nothing of it: a damaged journal, another disk. Meanwhile
+// its place is kept.
+void ask_anew(Step& step, Job& job, const SiteId& site);
 
 // Who declined and in what words, a line each.
 [[nodiscard]] std::string declined_sites(const Job& job);

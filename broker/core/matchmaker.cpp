@@ -9,6 +9,7 @@
 
 #include "common/base/nearest.h"
 #include "common/domain/layers.h"
+#include "common/domain/losses.h"
 
 namespace entente::broker {
 namespace {
@@ -40,10 +41,18 @@ std::string in_gigabytes(std::uint64_t bytes) {
   return fmt::format("{:.1f} GB", static_cast<double>(bytes) / 1e9);
 }
 
-// Classes that the model tells apart: the length of its flat output.
+// The length of the model's flat output.
 std::int64_t outputs(const JobSpec& spec) {
   const auto model = resolve_model(spec.model);
   return model && model->output.size() == 1 ? model->output[0] : 0;
+}
+
+std::int64_t classes_told_apart(const JobSpec& spec) {
+  return classes_of(spec.train.loss, outputs(spec));
+}
+
+Target target_of(const DatasetAdvert& dataset) {
+  return dataset.targets == 0 ? Target::its_class : Target::numbers;
 }
 
 constexpr Rule kIsNotExcluded{
@@ -80,14 +89,27 @@ constexpr Rule kExamplesFitModel{
                          to_string(dataset_of(site, wish.spec)->example_shape));
     }};
 
-constexpr Rule kClassesFitModel{[](const Site& site, const Wish& wish) {
-                                  return dataset_of(site, wish.spec)->classes <= outputs(wish.spec);
-                                },
-                                [](const Site& site, const Wish& wish) {
-                                  return fmt::format(
-                                      "needs at most {} classes (the model's outputs), has {}",
-                                      outputs(wish.spec), dataset_of(site, wish.spec)->classes);
-                                }};
+constexpr Rule kTargetFitsLoss{
+    [](const Site& site, const Wish& wish) {
+      return learns(wish.spec.train.loss, target_of(*dataset_of(site, wish.spec)));
+    },
+    [](const Site& site, const Wish& wish) {
+      const bool has_classes = target_of(*dataset_of(site, wish.spec)) == Target::its_class;
+      return fmt::format("has {} for {}, which the loss {} does not learn",
+                         has_classes ? "classes" : "numbers", wish.spec.train.dataset,
+                         to_string(wish.spec.train.loss));
+    }};
+
+constexpr Rule kClassesFitModel{
+    [](const Site& site, const Wish& wish) {
+      const auto& dataset = *dataset_of(site, wish.spec);
+      return target_of(dataset) == Target::numbers ||
+             dataset.classes <= classes_told_apart(wish.spec);
+    },
+    [](const Site& site, const Wish& wish) {
+      return fmt::format("needs at most {} classes (the model's outputs), has {}",
+                         classes_told_apart(wish.spec), dataset_of(site, wish.spec)->classes);
+    }};
 
 constexpr Rule kTargetsFitModel{[](const Site& site, const Wish& wish) {
                                   const auto targets = dataset_of(site, wish.spec)->targets;
@@ -151,8 +173,8 @@ constexpr std::array kRules{
     kIsNotExcluded, kIsWithinMandatoryWhenFull, kHasDataset, kHasMemory, kHasThreads,
     kHasGpus,       kMeetsRequirement};
 // Of the dataset, which the site has.
-constexpr std::array kDatasetRules{kExamplesFitModel, kClassesFitModel, kTargetsFitModel,
-                                   kHasSamples};
+constexpr std::array kDatasetRules{kExamplesFitModel, kTargetFitsLoss, kClassesFitModel,
+                                   kTargetsFitModel, kHasSamples};
 
 template <class Rules>
 void object_by(const Rules& rules, const Site& site, const Wish& wish,

@@ -5,9 +5,11 @@
 #include <algorithm>
 #include <deque>
 #include <limits>
+#include <set>
 
 #include "broker/core/claims.h"
 #include "broker/core/cohort.h"
+#include "broker/core/following.h"
 #include "broker/core/jobs.h"
 #include "broker/core/matchmaker.h"
 #include "broker/core/requests.h"
@@ -37,9 +39,15 @@ class Question {
   }
 
   void add(Job& job) {
-    if (job.row.state == JobState::running) {
+    if (job.row.state == JobState::paused || waits_for_others(state_, job)) {
+      return;
+    }
+    if (job.runs()) {
       if (job.vacancies > 0) {
         add_replacement(job);
+      }
+      if (job.spec().preemptible) {
+        add_tenant(job);
       }
       return;
     }
@@ -57,9 +65,11 @@ class Question {
   }
 
   [[nodiscard]] Plan answer() const {
-    return plan_claims(sites_, accounts_, state_.queue.settings.quota, applicants_,
+    return plan_claims(sites_, accounts_, state_.queue.settings.quota, applicants_, tenants_,
                        state_.queue.reserved);
   }
+
+  [[nodiscard]] const JobId& tenant(std::size_t number) const { return tenants_[number].job; }
 
   [[nodiscard]] Job& job(std::size_t applicant) const { return *jobs_[applicant]; }
   [[nodiscard]] std::vector<SiteId> sites(const std::vector<SiteIndex>& indices) const {
@@ -95,6 +105,16 @@ class Question {
     push(job, std::move(applicant));
   }
 
+  void add_tenant(const Job& job) {
+    Tenant tenant{job.id(), job.spec().priority, job.row.number, {}};
+    for (const auto& [id, part] : job.parts) {
+      if (part.row.claimed) {
+        tenant.sites.push_back(state_.sites.at(id).index);
+      }
+    }
+    tenants_.push_back(std::move(tenant));
+  }
+
   // Who has been asked and has not answered yet is as good as away; who has declined is out.
   const std::vector<SiteIndex>& not_asked_in_vain(const Job& job) {
     auto& list = lists_.emplace_back();
@@ -105,7 +125,18 @@ class Question {
         list.push_back(index);
       }
     }
+    // Those that it had before it rested come first, after the mandatory ones.
+    std::stable_sort(list.begin(), list.end(), [&](SiteIndex left, SiteIndex right) {
+      return rank(job, ids_[left]) < rank(job, ids_[right]);
+    });
     return list;
+  }
+
+  static int rank(const Job& job, const SiteId& site) {
+    const auto part = job.parts.find(site);
+    return is_mandatory(job, site)                                 ? 0
+           : part != job.parts.end() && part->second.row.has_place ? 1
+                                                                   : 2;
   }
 
   // How many of the first candidates are mandatory, and whether all that it lacks are among them.
@@ -133,6 +164,7 @@ class Question {
   std::map<std::string, Account> accounts_;
   std::deque<std::vector<SiteIndex>> lists_;
   std::vector<Applicant> applicants_;
+  std::vector<Tenant> tenants_;
   std::vector<Job*> jobs_;
 };
 
@@ -230,9 +262,20 @@ void wait(Step& step, Job& job, const Wait& wait) {
   if (job.row.state == JobState::matching) {
     release_all(step, job);
     step.move(job, JobTrigger::sites_lost, "");
+    JobEvent event;
+    event.kind = JobEventKind::queued;
+    event.text = "back in the queue: " + sentence(wait);
+    step.tell(job, std::move(event));
   }
   if (job.wait != wait) {
     job.wait = wait;
+    note_progress(step, job.id());
+  }
+}
+
+void ask_to_yield(Step& step, Job& job, const std::optional<JobId>& to) {
+  if (job.gives_way_to != to) {
+    job.gives_way_to = to;
     note_progress(step, job.id());
   }
 }
@@ -247,12 +290,19 @@ void plan_once(Step& step) {
   }
   const auto plan = question.answer();
   queue.reserved.reset();
+  std::set<JobId> yields;
+  for (const auto tenant : plan.yields) {
+    yields.insert(question.tenant(tenant));
+  }
   for (const auto& waiting : plan.waiting) {
     auto& job = question.job(waiting.applicant);
     if (!waiting.reserved.empty()) {
       queue.reserved = job.id();
     }
     wait(step, job, waiting.wait);
+  }
+  for (auto& [id, job] : step.state.jobs) {
+    ask_to_yield(step, job, yields.contains(id) ? queue.reserved : std::nullopt);
   }
   for (const auto& claims : plan.claims) {
     carry_out(step, question, claims);
@@ -279,6 +329,7 @@ void run_queue(Step& step) {
     return;
   }
   while (std::exchange(step.state.queue.is_stale, false)) {
+    settle_followers(step);
     for (auto& [id, job] : step.state.jobs) {
       if (job.row.state == JobState::queued || job.row.state == JobState::matching) {
         tidy(step, job);
@@ -300,6 +351,9 @@ Outlook foresee(const Step& step, Job& job) {
   question.add(job);
   const auto plan = question.answer();
   Outlook outlook;
+  for (const auto tenant : plan.yields) {
+    outlook.yields.push_back(question.tenant(tenant));
+  }
   for (const auto& claims : plan.claims) {
     if (&question.job(claims.applicant) == &job) {
       outlook.claims = question.sites(claims.sites);

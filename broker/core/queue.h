@@ -8,6 +8,10 @@
 //    for: its slot goes to the next one, and its answer counts when it comes.
 //  - One that is left with fewer sites than it needs claims others at once, or goes back to the
 //    queue and gives its slots back: no job holds slots while it waits for more.
+//  - One that is paused is not in the queue. One that has run before prefers the sites that it had.
+//  - A running job that is to make way for another (scheduler.h, rule 8) is told so, and goes back
+//  to
+//    the queue when its round has ended.
 //  - When declines leave fewer than `sites.min` candidates, or a mandatory site declines, the job
 //    fails at once and its reason names each site's words. A site that has just connected, and has
 //    not said yet what it has, counts as a candidate.
@@ -30,7 +34,8 @@ struct Outlook {
   std::optional<Wait> wait;      // or wait,
   std::vector<JobId> ahead;      // behind these
   std::optional<JobId> holder;   // of the reservation,
-  std::vector<SiteId> reserved;  // which are these
+  std::vector<SiteId> reserved;  // which are these,
+  std::vector<JobId> yields;     // and to whom these give way
 };
 [[nodiscard]] Outlook foresee(const Step& step, Job& job);
 

@@ -7,8 +7,10 @@
 
 #include "broker/core/draining.h"
 #include "broker/core/explain.h"
+#include "broker/core/following.h"
 #include "broker/core/jobs.h"
 #include "broker/core/matchmaker.h"
+#include "broker/core/pausing.h"
 #include "broker/core/queue.h"
 #include "broker/core/views.h"
 #include "common/base/nearest.h"
@@ -78,10 +80,13 @@ class Answer {
     }
   }
 
-  void operator()(const msg::ListJobs&) {
+  void operator()(const msg::ListJobs& list) {
+    const auto& who = session_.identity;
     std::vector<JobSummary> jobs;
     for (const auto& [id, job] : step_.state.jobs) {
-      if (may_read(session_.identity, job)) {
+      const bool is_wanted = (!list.state || *list.state == job.row.state) &&
+                             (!list.mine || job.row.coordinator == who.name);
+      if (is_wanted && may_read(who, job)) {
         jobs.push_back(summarise(job));
         auto& reason = jobs.back().reason;
         reason.resize(std::min({reason.size(), reason.find('\n'), kReasonInListBytes}));
@@ -124,22 +129,26 @@ class Answer {
   }
 
   void operator()(const msg::AbortJob& abort_job) {
-    auto* job = find(abort_job.job);
-    if (job == nullptr) {
-      return;
+    if (auto* job = find_to_change(abort_job.job, "abort")) {
+      abort(step_, *job, session_.identity.path(), abort_job.reason);
+      reply(msg::Done{});
     }
-    const auto& who = session_.identity;
-    if (!may_change(who, *job)) {
-      step_.audit(who.path(), "request.deny", "job/" + job->id().str(), "abort");
-      return reply(not_authorised(who, "abort " + job->id().str()));
+  }
+
+  void operator()(const msg::PauseJob& request) {
+    if (auto* job = find_to_change(request.job, "pause")) {
+      pause(step_, *job, session_.identity.path(), request.reason);
+      run_queue(step_);
+      reply(summarise(*job));
     }
-    if (job->ended()) {
-      return reply(Refusal{
-          "job_ended",
-          fmt::format("{} has ended already: {}", job->id().str(), to_string(job->row.state)), ""});
+  }
+
+  void operator()(const msg::ResumeJob& request) {
+    if (auto* job = find_to_change(request.job, "resume")) {
+      resume(step_, *job, session_.identity.path());
+      run_queue(step_);
+      reply(summarise(*job));
     }
-    abort(step_, *job, who.path(), abort_job.reason);
-    reply(msg::Done{});
   }
 
   void operator()(const msg::ListSites&) {
@@ -165,12 +174,7 @@ class Answer {
   }
 
   void operator()(const msg::ShowAudit& show) {
-    const auto role = session_.identity.role;
-    if (role == Role::coordinator && show.job) {
-      if (find(*show.job) == nullptr) {
-        return;
-      }
-    } else if (!reads_audit("audit show")) {
+    if (show.job ? find(*show.job) == nullptr : !reads_audit("audit show")) {
       return;
     }
     step_.act(SendAudit{session_.id, request_, show});
@@ -182,9 +186,12 @@ class Answer {
     }
   }
 
-  void operator()(const msg::ListModels&) {
+  void operator()(const msg::ListModels& list) {
     const auto& who = session_.identity;
-    step_.act(SendModels{session_.id, request_, std::nullopt, std::nullopt,
+    if (list.job && find(*list.job) == nullptr) {
+      return;
+    }
+    step_.act(SendModels{session_.id, request_, list.job, std::nullopt,
                          who.role == Role::coordinator ? who.name : ""});
   }
 
@@ -217,8 +224,10 @@ class Answer {
     if (!model) {
       return model;
     }
-    for (auto refusal :
-         {check_priority(spec), check_quota(spec), find_impossibility(spec, step_.state)}) {
+    const auto is_visible = [&who](const Job& job) { return may_read(who, job); };
+    for (auto refusal : {check_priority(spec), check_quota(spec),
+                         check_followed(step_.state, spec, model->layout, is_visible),
+                         find_impossibility(spec, step_.state)}) {
       if (refusal) {
         return tl::unexpected(std::move(*refusal));
       }
@@ -283,6 +292,28 @@ class Answer {
                   near ? fmt::format("did you mean \"{}\"?", *near)
                        : "list your jobs with: entente job list"});
     return nullptr;
+  }
+
+  // A job that the peer may abort, pause or resume, and that has not ended; answers with the
+  // refusal otherwise.
+  Job* find_to_change(const JobId& id, const std::string& what) {
+    auto* job = find(id);
+    if (job == nullptr) {
+      return nullptr;
+    }
+    const auto& who = session_.identity;
+    if (!may_change(who, *job)) {
+      step_.audit(who.path(), "request.deny", "job/" + id.str(), what);
+      reply(not_authorised(who, fmt::format("{} {}", what, id.str())));
+      return nullptr;
+    }
+    if (job->ended()) {
+      reply(Refusal{"job_ended",
+                    fmt::format("{} has ended already: {}", id.str(), to_string(job->row.state)),
+                    "submit it again with: entente job clone " + id.str()});
+      return nullptr;
+    }
+    return job;
   }
 
   // Whether the peer may read the whole audit log; answers with the refusal otherwise.

@@ -4,16 +4,15 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
 
 #include "broker/core/cohort.h"
 #include "broker/core/draining.h"
 #include "broker/core/jobs.h"
+#include "broker/core/merges.h"
+#include "broker/core/pausing.h"
 #include "broker/core/requests.h"
 #include "broker/core/tasks.h"
-#include "broker/core/weights.h"
 #include "common/base/check.h"
-#include "common/domain/strategy_kinds.h"
 
 namespace entente::broker {
 namespace {
@@ -144,43 +143,6 @@ Metrics mean_metrics(const std::vector<Task*>& done) {
   return means;
 }
 
-// The accepted updates of a round, by site id.
-std::vector<const TaskRow*> accepted_updates(const Job& job, Round round) {
-  std::vector<const TaskRow*> updates;
-  for (const auto& [key, task] : job.tasks) {
-    if (key.round == round && key.kind == TaskKind::train && task.row.state == TaskState::done) {
-      updates.push_back(&task.row);
-    }
-  }
-  return updates;
-}
-
-double loss_before(const TaskRow& task) {
-  const auto metric = task.result.metrics.find(std::string(kLossBefore));
-  return metric == task.result.metrics.end() ? 0 : metric->second;
-}
-
-void start_merge(Step& step, Job& job, const RoundRow& round) {
-  const auto& before = job.rounds.at(round.round - 1);
-  StartMerge merge;
-  merge.job = job.id();
-  merge.round = round.round;
-  merge.strategy = job.spec().strategy;
-  merge.local_lr = job.spec().train.learning_rate(round.round);
-  merge.spec_digest = job.row.spec_digest;
-  merge.model = *before.model;
-  merge.server_state = before.server_state;
-  merge.layout = job.layout;
-  merge.update = job.spec().update;
-  const auto updates = accepted_updates(job, round.round);
-  const auto weights = merge_weights(merge.strategy, updates);
-  for (std::size_t i = 0; i < updates.size(); ++i) {
-    merge.updates.push_back(
-        {updates[i]->key.site, *updates[i]->result.blob, weights[i], loss_before(*updates[i])});
-  }
-  step.act(std::move(merge));
-}
-
 void close_round(Step& step, Job& job, RoundRow& round, const std::vector<Task*>& done) {
   round.state = RoundState::merging;
   round.updates = static_cast<std::uint32_t>(done.size());
@@ -287,71 +249,10 @@ bool advance_evaluations(Step& step, Job& job) {
   return busy;
 }
 
-// Updates that were merged and are named by nothing else.
-void drop_updates(Step& step, const Job& merged, Round round) {
-  for (const auto& [key, task] : merged.tasks) {
-    if (key.round != round || key.kind != TaskKind::train || !task.row.result.blob ||
-        task.row.state != TaskState::done) {
-      continue;
-    }
-    const auto& blob = *task.row.result.blob;
-    const bool named_elsewhere =
-        std::any_of(step.state.jobs.begin(), step.state.jobs.end(), [&](const auto& entry) {
-          const Job& job = entry.second;
-          const bool is_model = std::any_of(job.rounds.begin(), job.rounds.end(),
-                                            [&](const auto& r) { return r.second.model == blob; });
-          return is_model ||
-                 std::any_of(job.tasks.begin(), job.tasks.end(), [&](const auto& other) {
-                   return &other.second != &task &&
-                          (other.second.row.result.blob == blob ||
-                           (other.second.announced && other.second.announced->blob == blob));
-                 });
-        });
-    if (!named_elsewhere) {
-      step.act(DropBlob{blob});
-    }
-  }
-}
-
-// The state of the server's optimiser that the rounds up to `round` have left, once a later one has
-// taken its place or the job has ended. Another job of the same spec may come to the same bytes at
-// any moment: then it is left to the next start's clean-up.
-void drop_server_state(Step& step, const Job& of, const RoundRow& round) {
-  if (!round.server_state) {
-    return;
-  }
-  const auto& jobs = step.state.jobs;
-  const bool has_twin = std::any_of(jobs.begin(), jobs.end(), [&](const auto& entry) {
-    const Job& job = entry.second;
-    return &job != &of && !job.ended() && job.row.spec_digest == of.row.spec_digest;
-  });
-  if (!has_twin) {
-    step.act(DropBlob{*round.server_state});
-  }
-}
-
-ModelView receipt(const Job& job, const RoundRow& round, Now now) {
-  ModelView model;
-  model.job = job.id();
-  model.version = round.round;
-  model.blob = *round.model;
-  model.bytes = round.model_bytes;
-  model.published_unix_ms = now.unix_ms;
-  model.spec_digest = job.row.spec_digest;
-  model.strategy = round.round == 0 ? "initialize" : job.spec().strategy.kind;
-  if (round.round > 0) {
-    model.parent = job.rounds.at(round.round - 1).model;
-  }
-  model.server_state = round.server_state;
-  const auto updates = accepted_updates(job, round.round);
-  const auto weights = merge_weights(job.spec().strategy, updates);
-  const double total = std::accumulate(weights.begin(), weights.end(), 0.0);
-  for (std::size_t i = 0; i < updates.size(); ++i) {
-    const auto& result = updates[i]->result;
-    model.contributions.push_back(
-        {updates[i]->key.site, *result.blob, result.examples, weights[i] / total});
-  }
-  return model;
+// The evaluation first: at a site with one slot it then runs before the next round's training.
+void start_next_round(Step& step, Job& job) {
+  advance_evaluations(step, job);
+  start_round(step, job, current_round(job).round + 1);
 }
 
 // The round lacks what was damaged: who sent it is asked again.
@@ -370,24 +271,30 @@ void reopen(Step& step, Job& job, RoundRow& round, const std::vector<SiteId>& da
   advance(step, job);
 }
 
-void publish(Step& step, Job& job, RoundRow& round, const MergedModel& merged) {
-  round.model = merged.blob;
-  round.model_bytes = merged.bytes;
-  round.server_state = merged.server_state;
-  round.server_state_bytes = merged.server_state_bytes;
-  round.state = RoundState::done;
-  step.save(round);
-  const auto model = receipt(job, round, step.now);
-  step.save(ModelRow{model});
-  step.audit("broker", "model.publish", fmt::format("model/{}@{}", job.id().str(), round.round),
-             merged.blob.hex());
-}
-
 }  // namespace
 
 void start_rounds(Step& step, Job& job) {
-  start_round(step, job, 0);
+  if (job.rounds.empty()) {
+    start_round(step, job, 0);
+    advance(step, job);
+    return;
+  }
+  take_up_tasks(step, job);
+  const auto& last = current_round(job);
+  if (last.state == RoundState::done && last.round < job.spec().rounds) {
+    start_next_round(step, job);
+  }
   advance(step, job);
+}
+
+bool is_finished(const Job& job) {
+  return std::all_of(job.rounds.begin(), job.rounds.end(),
+                     [&job](const auto& entry) {
+                       const auto& [number, round] = entry;
+                       return round.state == RoundState::done &&
+                              (!is_evaluated_after(job, number) || !round.evaluate_metrics.empty());
+                     }) &&
+         job.rounds.contains(job.spec().rounds);
 }
 
 void on_initial_model(Step& step, Job& job, const Task& task) {
@@ -396,12 +303,14 @@ void on_initial_model(Step& step, Job& job, const Task& task) {
     return;
   }
   publish(step, job, round, {*task.row.result.blob, task.row.result.blob_bytes, std::nullopt, 0});
-  start_round(step, job, 1);
+  if (job.runs()) {
+    start_round(step, job, 1);
+  }
 }
 
 void on_merge_finished(Step& step, const MergeFinished& merge) {
   const auto found = step.state.jobs.find(merge.job);
-  if (found == step.state.jobs.end() || found->second.row.state != JobState::running) {
+  if (found == step.state.jobs.end() || found->second.ended() || found->second.rounds.empty()) {
     return;
   }
   Job& job = found->second;
@@ -429,16 +338,20 @@ void on_merge_finished(Step& step, const MergeFinished& merge) {
   event.text = fmt::format("round {} merged from {} updates, model {}; in training", round.round,
                            round.updates, round.model->short_hex());
   step.tell(job, std::move(event));
-  // The evaluation first: at a site with one slot it then runs before the next round's training.
-  advance_evaluations(step, job);
+  if (!job.runs()) {
+    return;
+  }
   if (merge.round < job.spec().rounds) {
-    start_round(step, job, merge.round + 1);
+    if (give_way(step, job)) {
+      return;
+    }
+    start_next_round(step, job);
   }
   advance(step, job);
 }
 
 void advance(Step& step, Job& job) {
-  if (job.row.state != JobState::running) {
+  if (!job.runs()) {
     return;
   }
   release_drained(step, job);
@@ -477,8 +390,7 @@ void drop_last_server_state(Step& step, const Job& job) {
 }
 
 void restart_merges(Step& step, Job& job) {
-  if (job.row.state == JobState::running && !job.rounds.empty() &&
-      current_round(job).state == RoundState::merging) {
+  if (!job.ended() && !job.rounds.empty() && current_round(job).state == RoundState::merging) {
     start_merge(step, job, current_round(job));
   }
 }

@@ -1,6 +1,7 @@
 // The rounds of a running job.
 //
-//   round 0: initialize at the lowest accepted site id -> model version 0
+//   round 0: initialize at the lowest accepted site id -> model version 0, unless it is another
+//            job's model (following.h)
 //   round r: train at every site that holds a place -> updates -> merge -> model version r
 //
 //  - A round closes when every task of it is settled, when there is an update for each place, or
@@ -15,6 +16,7 @@
 //  - An update that is found damaged at the merge is asked for again, and the round is open again.
 //  - Evaluations run beside the next round, at the lowest responsive site id that has the dataset;
 //    one that fails or stalls moves on to the next such site, and never fails the job.
+//  - A job that rests (pausing.h) opens and closes no round; its merge ends all the same.
 //  - The job completes when the last round is merged and no evaluation is open.
 #pragma once
 
@@ -23,7 +25,8 @@
 
 namespace entente::broker {
 
-// Round 0 of a job that has just started.
+// Round 0 of a job that has just started; of one that has rested the round in which it stopped, or
+// the next one.
 void start_rounds(Step& step, Job& job);
 
 // Closes the round, moves evaluations on and completes the job where the rules above say so. Called
@@ -32,6 +35,9 @@ void advance(Step& step, Job& job);
 
 // Version 0: a site has made the initial model.
 void on_initial_model(Step& step, Job& job, const Task& task);
+
+// Every round is merged, and no evaluation is left to do.
+[[nodiscard]] bool is_finished(const Job& job);
 
 void on_merge_finished(Step& step, const MergeFinished& merge);
 

@@ -9,6 +9,8 @@
 #include <tuple>
 #include <utility>
 
+#include "broker/core/preemption.h"
+
 namespace entente::broker {
 namespace {
 
@@ -86,12 +88,13 @@ class Line {
 class Planner {
  public:
   Planner(std::vector<SiteSlots> sites, std::map<std::string, Account> accounts, const Quota& quota,
-          std::span<const Applicant> applicants)
+          std::span<const Applicant> applicants, std::span<const Tenant> tenants)
       : sites_(std::move(sites)),
         is_reserved_(sites_.size()),
         accounts_(std::move(accounts)),
         quota_(quota),
-        applicants_(applicants) {
+        applicants_(applicants),
+        tenants_(tenants) {
     for (const auto& applicant : applicants_) {
       accounts_.try_emplace(applicant.coordinator);
     }
@@ -205,6 +208,7 @@ class Planner {
     const bool lacks_slots_only =
         waiting.wait.what != WaitsFor::sites && waiting.wait.what != WaitsFor::mandatory_sites;
     if (lacks_slots_only && !has_reservation_ && applicant.stage == Stage::waiting) {
+      plan_.yields = choose_yields(sites_, applicant, tenants_);
       waiting.reserved = reserve(applicant);
     }
     return waiting;
@@ -235,10 +239,16 @@ class Planner {
   std::vector<SiteIndex> reserve(const Applicant& applicant) {
     const auto mandatory = applicant.candidates.first(applicant.mandatory);
     std::vector<SiteIndex> reserved(mandatory.begin(), mandatory.end());
-    for (const bool wants_free : {true, false}) {
+    std::vector<bool> comes_free(sites_.size());
+    for (const auto tenant : plan_.yields) {
+      for (const auto site : tenants_[tenant].sites) {
+        comes_free[site] = true;
+      }
+    }
+    const auto rank = [&](SiteIndex site) { return is_free(site) ? 0 : comes_free[site] ? 1 : 2; };
+    for (const int wanted : {0, 1, 2}) {
       for (const auto site : applicant.candidates.subspan(applicant.mandatory)) {
-        if (reserved.size() < applicant.need && sites_[site].is_there &&
-            is_free(site) == wants_free) {
+        if (reserved.size() < applicant.need && sites_[site].is_there && rank(site) == wanted) {
           reserved.push_back(site);
         }
       }
@@ -255,6 +265,7 @@ class Planner {
   std::map<std::string, Account> accounts_;
   const Quota& quota_;
   std::span<const Applicant> applicants_;
+  std::span<const Tenant> tenants_;
   bool has_reservation_ = false;
   Plan plan_;
 };
@@ -296,8 +307,8 @@ std::string sentence(const Wait& wait) {
 
 Plan plan_claims(std::vector<SiteSlots> sites, std::map<std::string, Account> accounts,
                  const Quota& quota, std::span<const Applicant> applicants,
-                 const std::optional<JobId>& reserved) {
-  return Planner(std::move(sites), std::move(accounts), quota, applicants).run(reserved);
+                 std::span<const Tenant> tenants, const std::optional<JobId>& reserved) {
+  return Planner(std::move(sites), std::move(accounts), quota, applicants, tenants).run(reserved);
 }
 
 }  // namespace entente::broker

@@ -18,9 +18,9 @@
 //     Rationale: jobs that hold some sites and wait for others stop each other for ever.
 //
 //  3. RESERVATION. The first job in the order that lacks nothing but slots reserves `need` sites:
-//     those that it cannot do without, then those with a free slot, then others, each in the job's
-//     order of preference. Nobody behind it gets the last free slot of a reserved site. It stays
-//     first among its equals until it starts.
+//     those that it cannot do without, then those with a free slot, then those where one is about
+//     to be (rule 8), then others, each in the job's order of preference. Nobody behind it gets the
+//     last free slot of a reserved site. It stays first among its equals until it starts.
 //     Rationale: a free slot that it needs is never given away, so it starts at the latest when
 //     all jobs that ran when it reserved have ended, unless jobs of a higher priority come or
 //     sites leave. It keeps its turn because two coordinators with the same usage would otherwise
@@ -40,6 +40,18 @@
 //  7. UNDER WAY. A running job that lacks a site claims it before anybody else does, reserved or
 //     not. One that looks for sites beyond its need comes last of all.
 //     Rationale: the slots that the running job holds idle meanwhile. The other one has enough.
+//
+//  8. PREEMPTION. Where the free slots are not enough for the job of rule 3, running jobs of a
+//  lower
+//     priority that may be preempted give way to it, each when its round has ended: as few as
+//     possible, those of the lowest priority first, the youngest of them before others. None does
+//     unless all that yield are enough together. The reservation then lies on their sites.
+//     Rationale: a slot is lent to a preemptible job while nobody of more weight needs it. At a
+//     round's end nothing that was trained is lost; and what is not enough would help nobody.
+//
+// No livelock. A job goes on only after it has claimed again, and gives way only when another round
+// of it is merged: of R rounds it gives way R - 1 times at most, and it runs on in between. Whoever
+// it gives way to holds the reservation, so that the slots that come free are kept for it.
 //
 // Starvation. Of jobs of equal priority everyone starts: at the head a job waits no longer than
 // the longest job that runs then (rule 3), and it comes to the head because whoever is served
@@ -107,6 +119,14 @@ struct Applicant {
   bool holds_claims = false;     // counts among its coordinator's jobs already
 };
 
+// A running job whose slots a job of a higher priority may have (rule 8).
+struct Tenant {
+  JobId job;
+  std::int32_t priority = 0;
+  std::uint64_t number = 0;
+  std::vector<SiteIndex> sites;  // where it holds one
+};
+
 enum class WaitsFor : std::uint8_t {
   sites,            // too few that fit are there
   mandatory_sites,  // one that it cannot do without is not
@@ -141,12 +161,15 @@ struct Waiting {
 struct Plan {
   std::vector<Claims> claims;    // in order
   std::vector<Waiting> waiting;  // the stage `waiting` only, in order
+  std::vector<std::size_t>
+      yields;  // of the tenants, those that give way to who holds the reservation
 };
 
 // `reserved` held the reservation until now, if anybody did.
 [[nodiscard]] Plan plan_claims(std::vector<SiteSlots> sites,
                                std::map<std::string, Account> accounts, const Quota& quota,
                                std::span<const Applicant> applicants,
+                               std::span<const Tenant> tenants,
                                const std::optional<JobId>& reserved);
 
 }  // namespace entente::broker

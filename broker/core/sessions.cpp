@@ -6,6 +6,7 @@
 
 #include "broker/core/cohort.h"
 #include "broker/core/jobs.h"
+#include "broker/core/pausing.h"
 #include "broker/core/rounds.h"
 #include "broker/core/tasks.h"
 #include "common/base/check.h"
@@ -144,10 +145,16 @@ void catch_up(Step& step, const Site& site) {
         }
         continue;
       }
-      if (row.enrolment == Enrolment::offered && !site.row.draining) {
-        repeat_offer(step, job, id);
+      if (row.enrolment == Enrolment::offered) {
+        if (!site.row.draining && job.row.state != JobState::paused) {
+          repeat_offer(step, job, id);
+        }
       } else if (row.enrolment == Enrolment::accepted) {
-        offer_open_tasks(step, job, id);
+        if (job.runs()) {
+          offer_open_tasks(step, job, id);
+        } else {
+          repeat_pause(step, job, id);
+        }
         heard_from(step, job, id);
       }
     }

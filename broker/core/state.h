@@ -73,8 +73,9 @@ struct Job {
   std::uint32_t claims = 0;     // slots that it holds
   std::uint32_t vacancies = 0;  // places that nobody in the job can take (cohort.h)
   std::shared_ptr<const TensorLayout> layout;
-  Monotonic deadline{};
-  Monotonic saved_at{};  // with the elapsed part of the deadline
+  std::optional<JobId> gives_way_to;    // after this round, while it runs (scheduler.h)
+  std::optional<Monotonic> deadline{};  // none while its clock stands still
+  Monotonic saved_at{};                 // with the elapsed part of the deadline
   std::map<SiteId, Part> parts;
   std::map<Round, RoundRow> rounds;
   std::map<TaskKey, Task> tasks;  // of the current round, and evaluations not yet settled
@@ -82,6 +83,8 @@ struct Job {
   [[nodiscard]] const JobId& id() const { return row.job; }
   [[nodiscard]] const JobSpec& spec() const { return row.spec; }
   [[nodiscard]] bool ended() const { return is_terminal(row.state); }
+  // Holds slots, and its rounds go on. One that has ended, is paused or waits again does not.
+  [[nodiscard]] bool runs() const { return row.state == JobState::running; }
 };
 
 // A coordinator that follows a job; one per session and job.

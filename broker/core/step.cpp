@@ -7,7 +7,9 @@
 namespace entente::broker {
 
 void Step::save(Job& job) {
-  job.row.elapsed = job.spec().deadline - (job.deadline - now.monotonic);
+  if (job.deadline) {
+    job.row.elapsed = job.spec().deadline - (*job.deadline - now.monotonic);
+  }
   job.saved_at = now.monotonic;
   effects_.rows.emplace_back(job.row);
 }
@@ -40,6 +42,15 @@ void Step::audit(std::string actor, std::string action, std::string object,
                  std::string_view detail) {
   effects_.rows.emplace_back(
       AuditRow{now.unix_ms, std::move(actor), std::move(action), std::move(object), prose(detail)});
+}
+
+void Step::stop_clock(Job& job) {
+  save(job);
+  job.deadline.reset();
+}
+
+void Step::start_clock(Job& job) {
+  job.deadline = now.monotonic + job.spec().deadline - job.row.elapsed;
 }
 
 void Step::move(Job& job, JobTrigger trigger, std::string reason) {

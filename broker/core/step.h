@@ -38,6 +38,9 @@ class Step {
   // The detail is kept as prose (common/base/prose.h).
   void audit(std::string actor, std::string action, std::string object,
              std::string_view detail = {});
+  // The clock of its deadline.
+  void stop_clock(Job& job);
+  void start_clock(Job& job);
   // Moves the job along the transition table and saves it. A missing row is a bug.
   void move(Job& job, JobTrigger trigger, std::string reason);
 

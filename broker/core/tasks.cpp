@@ -6,9 +6,11 @@
 #include <utility>
 
 #include "broker/core/cohort.h"
+#include "broker/core/jobs.h"
 #include "broker/core/requests.h"
 #include "broker/core/rounds.h"
 #include "common/base/limits.h"
+#include "common/domain/lost_promise.h"
 #include "common/domain/seeds.h"
 #include "common/domain/strategy_kinds.h"
 #include "common/domain/update_encodings.h"
@@ -53,11 +55,11 @@ void offer(Step& step, const Job& job, const Task& task) {
   step.send(task.row.key.site, msg::TaskOffer{order});
 }
 
-// The running job of a task that its site speaks about; nothing when the task is another site's.
+// The job of a task that its site speaks about; nothing when it has ended, or the task is another
+// site's.
 Job* heard_about(Step& step, const TaskKey& key, const SiteId& site) {
   const auto found = step.state.jobs.find(key.job);
-  if (found == step.state.jobs.end() || found->second.row.state != JobState::running ||
-      key.site != site) {
+  if (found == step.state.jobs.end() || found->second.ended() || key.site != site) {
     return nullptr;
   }
   heard_from(step, found->second, site);
@@ -302,6 +304,21 @@ void offer_open_tasks(Step& step, Job& job, const SiteId& site) {
   }
 }
 
+void take_up_tasks(Step& step, Job& job) {
+  for (auto& [key, task] : job.tasks) {
+    if (!is_open(task)) {
+      continue;
+    }
+    const auto& part = job.parts.at(key.site).row;
+    task.last_progress = step.now.monotonic - (part.silent ? job.spec().stall_window : Millis{0});
+    if (part.claimed) {
+      offer(step, job, task);
+    } else if (!task.announced) {
+      lose_task(step, job, task, "the job has no slot there any more");
+    }
+  }
+}
+
 void lose_task(Step& step, Job& job, Task& task, std::string reason) {
   const auto key = task.row.key;
   end_task(step, job, task, TaskState::lost, std::move(reason));
@@ -312,6 +329,15 @@ void lose_task(Step& step, Job& job, Task& task, std::string reason) {
     job.parts.at(key.site).row.silent = true;
   }
   note_failure(step, job, key, JobEventKind::task_lost, task.row.reason);
+}
+
+void fail_tasks_of(Step& step, Job& job, const SiteId& site, const std::string& reason) {
+  for (auto& [key, task] : job.tasks) {
+    if (key.site == site && is_open(task)) {
+      end_task(step, job, task, TaskState::failed, reason);
+      note_failure(step, job, key, JobEventKind::task_failed, reason);
+    }
+  }
 }
 
 void lose_update(Step& step, Job& job, Task& task) {
@@ -329,7 +355,7 @@ void lose_update(Step& step, Job& job, Task& task) {
 void on_task_report(Step& step, const SiteId& site, const msg::TaskReport& report) {
   auto* job = heard_about(step, report.key, site);
   auto* task = job != nullptr ? find_task(*job, report.key) : nullptr;
-  if (task == nullptr || !is_open(*task)) {
+  if (task == nullptr || !is_open(*task) || !job->runs()) {
     return;
   }
   touch(step, *task);
@@ -385,14 +411,20 @@ void on_result_announce(Step& step, const SiteId& site, const msg::ResultAnnounc
 void on_task_failed(Step& step, const SiteId& site, const msg::TaskFailed& failed) {
   auto* job = heard_about(step, failed.key, site);
   auto* task = job != nullptr ? find_task(*job, failed.key) : nullptr;
-  if (task == nullptr || !is_open(*task)) {
+  // One that was stopped with its job is asked again, whatever became of it.
+  if (task == nullptr || !is_open(*task) || !job->runs()) {
     return;
   }
   const auto key = failed.key;
-  end_task(step, *job, *task, TaskState::failed, failed.failure.reason.message);
+  const bool is_to_be_asked_anew =
+      failed.failure.reason.code == msg::kJobUnknown && key.attempt <= limits::kAttemptsMax;
+  end_task(step, *job, *task, is_to_be_asked_anew ? TaskState::lost : TaskState::failed,
+           failed.failure.reason.message);
   note_failure(step, *job, key, JobEventKind::task_failed, failed.failure.reason.message);
-  if (failed.failure.transient && failures_of(*job, key) < limits::kAttemptsMax &&
-      !step.state.sites.at(site).row.draining) {
+  if (is_to_be_asked_anew) {
+    ask_anew(step, *job, site);
+  } else if (failed.failure.transient && failures_of(*job, key) < limits::kAttemptsMax &&
+             !step.state.sites.at(site).row.draining) {
     open_task(step, *job, key.round, key.kind, site);
   }
   advance(step, *job);
@@ -427,7 +459,7 @@ void on_update_arrived(Step& step, const UpdateArrived& arrived) {
 void on_transfer_moved(Step& step, const TransferMoved& moved) {
   for (auto& [id, job] : step.state.jobs) {
     for (auto& [key, task] : job.tasks) {
-      if (!is_open(task) || peer_of(key.site) != moved.peer) {
+      if (!job.runs() || !is_open(task) || peer_of(key.site) != moved.peer) {
         continue;
       }
       const bool is_upload = task.announced && task.announced->blob == moved.blob;

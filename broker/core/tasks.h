@@ -6,7 +6,10 @@
 //    it is refused as a conflict, and a key that is no longer current as stale.
 //  - A transient failure is tried again at the same site, limits::kAttemptsMax times in all, unless
 //    the site is draining.
-//  - What is asked again gets the next attempt number; results of earlier attempts are stale.
+//  - A site that knows nothing of its promise is asked to join anew, limits::kAttemptsMax times in a
+//    round, and then gets the task again. One that takes its promise back has failed its tasks.
+//  - What is asked again gets the next attempt number; results of earlier attempts are stale. A task
+//    that only rested with its job is the same attempt.
 #pragma once
 
 #include "broker/core/event.h"
@@ -20,9 +23,16 @@ Task& open_task(Step& step, Job& job, Round round, TaskKind kind, const SiteId& 
 // Offers every open task of the site again, with a full stall window: it has just connected.
 void offer_open_tasks(Step& step, Job& job, const SiteId& site);
 
+// The job goes on after a rest: its open tasks are offered again where it has a slot, and lost
+// elsewhere, but for results that are under way.
+void take_up_tasks(Step& step, Job& job);
+
 // Takes an open task away: the job has ended or the round went on without it. A site whose task of
 // a round had stalled is silent from then on.
 void lose_task(Step& step, Job& job, Task& task, std::string reason);
+
+// Ends the open tasks of a site that takes part no longer.
+void fail_tasks_of(Step& step, Job& job, const SiteId& site, const std::string& reason);
 
 // Takes an accepted update back, because its bytes are damaged; the site may be asked again.
 void lose_update(Step& step, Job& job, Task& task);

@@ -29,7 +29,10 @@ JobSummary summarise(const Job& job) {
   summary.coordinator = job.row.coordinator;
   summary.rounds = job.spec().rounds;
   summary.submitted_unix_ms = job.row.submitted_unix_ms;
-  summary.reason = job.wait ? sentence(*job.wait) : job.row.reason;
+  summary.reason = job.wait ? sentence(*job.wait)
+                   : job.gives_way_to
+                       ? "gives way to " + job.gives_way_to->str() + " after this round"
+                       : job.row.reason;
   for (const auto& [number, round] : job.rounds) {
     if (round.state == RoundState::done) {
       summary.round = number;
@@ -52,14 +55,15 @@ std::vector<JobSiteView> site_views(const State& state, const Job& job) {
     site.bytes_out = part.row.bytes_out;
     site.tensors_out = part.row.tensors_out;
     site.examples = part.row.examples;
-    if (const auto* task = current_task(job, id)) {
+    const auto* task = current_task(job, id);
+    const bool rests = task != nullptr && is_open(*task) && !job.runs() && !task->announced;
+    if (task != nullptr && !rests) {
       site.task = task->row.key.kind;
       const bool is_pending = task->row.state == TaskState::pending;
       site.task_state = is_pending && task->running ? TaskState::running : task->row.state;
       site.progress = task->progress;
     }
-    site.stands_by = job.row.state == JobState::running &&
-                     part.row.enrolment == Enrolment::accepted && !part.row.has_place;
+    site.stands_by = job.runs() && part.row.enrolment == Enrolment::accepted && !part.row.has_place;
     views.push_back(std::move(site));
   }
   return views;
@@ -95,10 +99,13 @@ SiteView view(const State& state, const Site& site) {
         part->second.row.enrolment == Enrolment::accepted) {
       view.jobs.push_back(id);
     }
-    view.open_tasks += static_cast<std::uint32_t>(
-        std::count_if(job.tasks.begin(), job.tasks.end(), [&site](const auto& entry) {
-          return entry.first.site == site.row.site && is_open(entry.second);
-        }));
+    // Of a job that rests the site has none to finish.
+    view.open_tasks +=
+        !job.runs() ? 0
+                    : static_cast<std::uint32_t>(std::count_if(
+                          job.tasks.begin(), job.tasks.end(), [&site](const auto& entry) {
+                            return entry.first.site == site.row.site && is_open(entry.second);
+                          }));
   }
   return view;
 }

@@ -243,9 +243,13 @@ std::string SqliteEvaluator::Engine::reason_of_failure() {
   if (said.starts_with(kNoColumn)) {
     const auto name = said.substr(kNoColumn.size());
     auto known = site_columns();
-    for (auto& column : dataset_columns()) {
-      known.push_back(std::move(column));
+    const auto of_dataset = dataset_columns();
+    if (std::find(of_dataset.begin(), of_dataset.end(), name) != of_dataset.end()) {
+      return fmt::format("asks the site for {}, which is a column of its datasets: write EXISTS "
+                         "(SELECT 1 FROM dataset WHERE ...)",
+                         quote(name));
     }
+    known.insert(known.end(), of_dataset.begin(), of_dataset.end());
     return fmt::format("names the unknown column {}{}", quote(name), suggestion(name, known));
   }
   constexpr std::string_view kNoTable = "no such table: ";

@@ -7,6 +7,7 @@
 
 #include "broker/expressions/sqlite_evaluator.h"
 #include "broker/service/broker_loop.h"
+#include "broker/service/kit_watch.h"
 #include "broker/service/recovery.h"
 #include "common/base/version.h"
 #include "common/blob/file.h"
@@ -85,7 +86,7 @@ void publish_endpoint(const BrokerConfig& config, std::uint16_t port) {
 }
 
 Expected<void> run(const BrokerConfig& config, const Kit& kit, TlsContext tls, BrokerStore store,
-                   StopSignal& stop) {
+                   StopSignal& stop, HangupSignal& hangup) {
   BlobStore blobs(config.data_dir / "blobs");
   auto snapshot = store.load();
   if (!snapshot) {
@@ -113,6 +114,8 @@ Expected<void> run(const BrokerConfig& config, const Kit& kit, TlsContext tls, B
   DataPlane data_plane(blobs, welcome, data_handlers(inbox));
   net::TlsFront front(config.host, config.port, std::move(tls), kit.identity.consortium,
                       front_handlers(inbox, data_plane));
+  const KitWatch kit_watch(kit, hangup,
+                           [&front](TlsContext renewed) { front.renew(std::move(renewed)); });
   publish_endpoint(config, front.port());
   log::info("listening",
             fmt::format("{} of {} serves {}:{}", kit.identity.path(), kit.identity.consortium.str(),
@@ -133,7 +136,7 @@ Expected<void> run(const BrokerConfig& config, const Kit& kit, TlsContext tls, B
 
 }  // namespace
 
-Expected<void> serve(const BrokerConfig& config, StopSignal& stop) {
+Expected<void> serve(const BrokerConfig& config, StopSignal& stop, HangupSignal& hangup) {
   net::raise_descriptor_limit();
   const auto kit = load_kit(config.kit, system_now().unix_ms);
   if (!kit) {
@@ -155,7 +158,7 @@ Expected<void> serve(const BrokerConfig& config, StopSignal& stop) {
     if (!store) {
       return tl::unexpected(store.error());
     }
-    return run(config, *kit, *std::move(tls), *std::move(store), stop);
+    return run(config, *kit, *std::move(tls), *std::move(store), stop, hangup);
   } catch (const std::exception& error) {  // a disk, an address, the database
     return refuse("broker_failed", fmt::format("the broker can't run: {}", error.what()),
                   "see whether the address is free and the disk writable: listen and data_dir in "

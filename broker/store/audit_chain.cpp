@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "broker/store/row_values.h"
 #include "common/crypto/audit_trail.h"
 
 namespace entente::broker {

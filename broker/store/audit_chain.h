@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "broker/core/rows.h"
-#include "broker/store/statements.h"
 #include "common/domain/audit.h"
+#include "common/storage/statements.h"
 
 namespace entente::broker {
 

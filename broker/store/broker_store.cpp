@@ -6,9 +6,10 @@
 
 #include "broker/store/audit_chain.h"
 #include "broker/store/consistency.h"
+#include "broker/store/row_values.h"
 #include "broker/store/schema.h"
-#include "broker/store/statements.h"
 #include "common/storage/database.h"
+#include "common/storage/statements.h"
 #include "common/wire/job_codec.h"
 
 namespace entente::broker {
@@ -91,7 +92,7 @@ class BrokerStore::Impl {
                                 const std::string& coordinator) {
     auto& query = statements_.prepare(
         "SELECT m.job, m.version, m.blob, m.bytes, m.published_unix_ms, m.spec_digest, m.strategy,"
-        " m.parent, m.server_state, r.evaluate_metrics FROM models m"
+        " m.parent, m.server_state, m.origin, r.evaluate_metrics FROM models m"
         " JOIN rounds r ON r.job = m.job AND r.round = m.version JOIN jobs j ON j.job = m.job"
         " WHERE (?1 = '' OR m.job = ?1) AND (?2 < 0 OR m.version = ?2)"
         " AND (?3 = '' OR j.coordinator = ?3)"
@@ -114,6 +115,7 @@ class BrokerStore::Impl {
       model.strategy = row.text();
       model.parent = row.digest();
       model.server_state = row.digest();
+      model.origin = row.text();
       model.evaluate_metrics = row.metrics();
       models.push_back(std::move(model));
     }
@@ -129,7 +131,8 @@ class BrokerStore::Impl {
         "SELECT blob FROM models UNION"
         " SELECT t.blob FROM tasks t JOIN jobs j ON j.job = t.job"
         " JOIN rounds r ON r.job = t.job AND r.round = t.round"
-        " WHERE t.blob IS NOT NULL AND r.state <> 'done' AND j.state = 'running' UNION"
+        " WHERE t.blob IS NOT NULL AND r.state <> 'done'"
+        " AND j.state NOT IN ('completed', 'failed', 'aborted') UNION"
         " SELECT blob FROM server_states");
     std::vector<BlobId> blobs;
     while (query.executeStep()) {
@@ -145,7 +148,8 @@ class BrokerStore::Impl {
         "  'the update of ' || t.site || ' for round ' || t.round || ' of ' || t.job"
         " FROM tasks t JOIN jobs j ON j.job = t.job"
         " JOIN rounds r ON r.job = t.job AND r.round = t.round"
-        " WHERE t.blob IS NOT NULL AND r.state <> 'done' AND j.state = 'running' UNION ALL"
+        " WHERE t.blob IS NOT NULL AND r.state <> 'done'"
+        " AND j.state NOT IN ('completed', 'failed', 'aborted') UNION ALL"
         " SELECT blob, bytes, 'the server state after round ' || round || ' of ' || job"
         " FROM server_states");
     std::vector<NamedBlob> blobs;
@@ -276,7 +280,7 @@ class BrokerStore::Impl {
 
   void save(const ModelRow& row) {
     const auto& model = row.model;
-    auto& insert = statements_.prepare("INSERT INTO models VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)");
+    auto& insert = statements_.prepare("INSERT INTO models VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
     Binder(insert)
         .text(model.job.str())
         .integer(model.version)
@@ -286,7 +290,8 @@ class BrokerStore::Impl {
         .digest(model.spec_digest)
         .text(model.strategy)
         .digest(model.parent)
-        .digest(model.server_state);
+        .digest(model.server_state)
+        .text(model.origin);
     insert.exec();
     for (const auto& contribution : model.contributions) {
       auto& part = statements_.prepare("INSERT INTO contributions VALUES (?, ?, ?, ?, ?, ?)");

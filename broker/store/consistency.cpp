@@ -2,6 +2,8 @@
 
 #include <array>
 
+#include "broker/store/row_values.h"
+
 namespace entente::broker {
 namespace {
 
@@ -44,8 +46,9 @@ constexpr std::array kOthers{
          " WHERE j.state = 'completed' AND r.state <> 'done'",
          "it is completed and still has an open round"},
     Rule{"SELECT 'job/' || r.job FROM rounds r JOIN jobs j ON j.job = r.job"
-         " WHERE j.state IN ('queued', 'matching')",
-         "it has rounds before it has its sites"},
+         " WHERE j.state IN ('queued', 'matching', 'paused') AND r.round > 0 AND NOT EXISTS"
+         " (SELECT 1 FROM events e WHERE e.job = r.job AND e.kind = 'started')",
+         "it has rounds, and never had its sites"},
     Rule{"SELECT 'round ' || r.round || ' of ' || r.job FROM rounds r WHERE r.state <> 'done'"
          " AND EXISTS (SELECT 1 FROM rounds l WHERE l.job = r.job AND l.round = r.round + 1)",
          "it is open although the next one has begun"},

@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "broker/store/statements.h"
+#include "common/storage/statements.h"
 
 namespace entente::broker {
 

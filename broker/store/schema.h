@@ -11,7 +11,7 @@ namespace entente::broker {
 
 constexpr std::uint32_t kStoreApplicationId = 0x456e7462;  // "Entb"
 
-constexpr std::array<std::string_view, 5> kStoreMigrations{R"sql(
+constexpr std::array<std::string_view, 6> kStoreMigrations{R"sql(
 CREATE TABLE sites (
   site              TEXT PRIMARY KEY,
   instance          INTEGER NOT NULL,
@@ -171,6 +171,38 @@ CREATE TABLE usage (
                                                            R"sql(
 ALTER TABLE jobs ADD COLUMN token TEXT NOT NULL DEFAULT '';
 CREATE UNIQUE INDEX one_job_per_token ON jobs (coordinator, token) WHERE token <> '';
+)sql",
+                                                           R"sql(
+-- Jobs may be paused. SQLite cannot change a CHECK, so the table is made anew.
+DROP VIEW server_states;
+CREATE TABLE new_jobs (
+  job               TEXT PRIMARY KEY,
+  coordinator       TEXT NOT NULL,
+  spec              BLOB NOT NULL,
+  spec_digest       BLOB NOT NULL CHECK (length(spec_digest) = 32),
+  state             TEXT NOT NULL CHECK (state IN ('queued', 'matching', 'running', 'completed',
+                                                   'failed', 'aborted', 'paused')),
+  reason            TEXT NOT NULL,
+  submitted_unix_ms INTEGER NOT NULL,
+  last_event_seq    INTEGER NOT NULL,
+  elapsed_ms        INTEGER NOT NULL,
+  number            INTEGER NOT NULL,
+  token             TEXT NOT NULL
+) STRICT;
+INSERT INTO new_jobs SELECT job, coordinator, spec, spec_digest, state, reason, submitted_unix_ms,
+  last_event_seq, elapsed_ms, number, token FROM jobs;
+DROP TABLE jobs;
+ALTER TABLE new_jobs RENAME TO jobs;
+CREATE UNIQUE INDEX one_job_per_token ON jobs (coordinator, token) WHERE token <> '';
+CREATE VIEW server_states AS
+  SELECT r.job, r.round, r.server_state AS blob, r.server_state_bytes AS bytes
+  FROM rounds r JOIN jobs j ON j.job = r.job
+  WHERE r.server_state IS NOT NULL AND j.state NOT IN ('completed', 'failed', 'aborted')
+    AND NOT EXISTS (SELECT 1 FROM rounds l
+                    WHERE l.job = r.job AND l.round > r.round AND l.server_state IS NOT NULL);
+
+-- A version 0 may be another job's model.
+ALTER TABLE models ADD COLUMN origin TEXT NOT NULL DEFAULT '';
 )sql"};
 
 }  // namespace entente::broker

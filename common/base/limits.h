@@ -88,6 +88,18 @@ constexpr std::size_t kSitesPerJobMax = 10'000;
 constexpr std::uint64_t kModelParametersMax = std::uint64_t{1} << 36;
 constexpr std::uint64_t kBatchSizeMax = 1 << 20;
 constexpr std::uint32_t kLocalEpochsMax = 10'000;
+// A round that asks more sites than this for each update that it takes throws most of their work
+// away.
+constexpr double kOverSelectionMax = 10;
+// Where sites are given work by their speed (train.local_steps = "balanced"), the fastest gets at
+// most so many times its nominal steps and the slowest so small a part of them: an update that was
+// made from much more, or from next to nothing, would speak for other data than the site's.
+constexpr double kBalanceFactorMax = 4;
+// Steps of one task: more than any epochs of any dataset come to.
+constexpr std::uint64_t kStepsMax = std::uint64_t{1} << 56;
+
+// Jobs that one may wait for: a study's stages, not a schedule of the consortium's.
+constexpr std::size_t kJobsAfterMax = 64;
 
 // What a site may claim: beyond this an example count is a lie or a bug.
 constexpr std::uint64_t kExamplesMax = std::uint64_t{1} << 40;

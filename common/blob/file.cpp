@@ -187,7 +187,8 @@ void File::sync() {
 }
 
 void File::hash_into(Sha256& hash, std::uint64_t bytes) const {
-  std::vector<std::byte> block(std::min<std::uint64_t>(bytes, limits::kChunkBytesMax));
+  constexpr std::uint64_t kBlockBytes = 128 << 10;  // stays in the processor's cache
+  std::vector<std::byte> block(std::min(bytes, kBlockBytes));
   std::uint64_t done = 0;
   while (done < bytes) {
     const std::span wanted =

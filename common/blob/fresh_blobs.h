@@ -43,7 +43,7 @@ class FreshBlobs {
   }
 
  private:
-  static constexpr std::uint64_t kLarge = 1 << 20;
+  static constexpr std::uint64_t kLarge = 256 << 10;
   static constexpr std::chrono::minutes kFreshFor{1};
 
   mutable std::mutex mutex_;

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <limits>
 
 #include "common/base/limits.h"
@@ -35,6 +36,60 @@ std::vector<SiteId> read_site_names(TomlReader& table, std::string_view key) {
   return sites;
 }
 
+// One of the words that `parse` takes; the first enumerator is the default.
+template <class Enum, std::size_t N>
+Enum read_word(TomlReader& table, std::string_view key, std::string_view path,
+               const std::array<Enum, N>& known) {
+  const auto word = table.string(key, std::string(to_string(known.front())));
+  std::vector<std::string> words;
+  for (const auto value : known) {
+    words.emplace_back(to_string(value));
+    if (word == words.back()) {
+      return value;
+    }
+  }
+  table.problem(
+      key, fmt::format("{} is {}, which is unknown{}", path, quote(word), suggestion(word, words)));
+  return known.front();
+}
+
+SampleSpec read_sample(TomlReader table) {
+  SampleSpec sample;
+  sample.by = read_word(table, "by", "sites.sample.by",
+                        std::array{SampleBy::uniform, SampleBy::samples, SampleBy::preference});
+  sample.count = count(table, "count", 0, limits::kSitesPerJobMax, sample.count);
+  sample.fraction = table.number("fraction", sample.fraction);
+  sample.over = table.number("over", sample.over);
+  sample.separation = count(table, "separation", 0, limits::kRoundsMax, sample.separation);
+  return sample;
+}
+
+std::vector<JobId> read_after(TomlReader& root) {
+  std::vector<JobId> jobs;
+  for (const auto& name : root.strings("after")) {
+    if (const auto job = JobId::parse(name)) {
+      jobs.push_back(*job);
+    } else {
+      root.problem("after", fmt::format("{} in after is no job id", quote(name)));
+    }
+  }
+  return jobs;
+}
+
+std::optional<InitialModel> read_init(TomlReader& root) {
+  if (!root.has("init")) {
+    return std::nullopt;
+  }
+  const auto text = root.string("init");
+  const auto init = parse_initial_model(text);
+  if (!init) {
+    root.problem("init", fmt::format("init is {}; write \"model:JOB@best\", \"model:JOB@last\" or, "
+                                     "for the model of round 3, \"model:JOB@3\"",
+                                     quote(text)));
+  }
+  return init;
+}
+
 SiteSelection read_sites(TomlReader table) {
   SiteSelection sites;
   sites.min = count(table, "min", 1, limits::kSitesPerJobMax, sites.min);
@@ -47,6 +102,9 @@ SiteSelection read_sites(TomlReader table) {
       table.integer("samples_min", 0, static_cast<std::int64_t>(limits::kExamplesMax), 0));
   sites.require = table.string("require", {});
   sites.prefer = table.string("prefer", {});
+  if (table.has("sample")) {
+    sites.sample = read_sample(table.table("sample"));
+  }
   return sites;
 }
 
@@ -114,6 +172,18 @@ OptimizerSpec read_optimizer(TomlReader table) {
   return optimizer;
 }
 
+bool read_balanced(TomlReader& table) {
+  if (!table.has("local_steps")) {
+    return false;
+  }
+  const auto word = table.string("local_steps");
+  if (word != "balanced") {
+    table.problem("local_steps", fmt::format("train.local_steps is {}, which is unknown{}",
+                                             quote(word), suggestion(word, {"balanced"})));
+  }
+  return true;
+}
+
 // A cosine is as long as the job unless told otherwise.
 ScheduleSpec read_schedule(TomlReader table, std::uint32_t rounds) {
   ScheduleSpec schedule;
@@ -150,6 +220,7 @@ TrainSpec read_train(TomlReader table, std::uint32_t rounds) {
   train.clip_value = table.number("clip_value", train.clip_value);
   train.freeze = table.strings("freeze");
   train.optimizer = read_optimizer(table.table("optimizer"));
+  train.balanced = read_balanced(table);
   train.schedule = read_schedule(table.table("schedule"), rounds);
   return train;
 }
@@ -163,6 +234,18 @@ std::optional<EvaluateSpec> read_evaluate(TomlReader& root) {
   evaluate.dataset = table.string("dataset");
   evaluate.every = count(table, "every", 1, limits::kRoundsMax, evaluate.every);
   return evaluate;
+}
+
+std::optional<StopSpec> read_stop(TomlReader& root) {
+  if (!root.has("stop")) {
+    return std::nullopt;
+  }
+  TomlReader table = root.table("stop");
+  StopSpec stop;
+  stop.metric = table.string("metric");
+  stop.patience = count(table, "patience", 1, limits::kRoundsMax, stop.patience);
+  stop.min_delta = table.number("min_delta", stop.min_delta);
+  return stop;
 }
 
 // All keys that are left, each of them a number.
@@ -238,6 +321,9 @@ JobSpec read_job(TomlReader root) {
       root.duration("stall_window", std::min<Millis>(limits::kStallWindowDefault, spec.deadline));
   spec.priority = static_cast<std::int32_t>(
       root.integer("priority", -limits::kPriorityMax, limits::kPriorityMax, spec.priority));
+  spec.preemptible = root.boolean("preemptible", spec.preemptible);
+  spec.after = read_after(root);
+  spec.init = read_init(root);
   spec.sites = read_sites(root.table("sites"));
   spec.resources = read_needs(root.table("resources"));
   spec.model = read_model(root.table("model"));
@@ -245,6 +331,8 @@ JobSpec read_job(TomlReader root) {
   spec.strategy = read_strategy(root.table("strategy"));
   spec.update = read_update(root.table("update"));
   spec.evaluate = read_evaluate(root);
+  spec.stop = read_stop(root);
+  spec.keep = read_word(root, "keep", "keep", std::array{Keep::all, Keep::best_and_last});
   return spec;
 }
 

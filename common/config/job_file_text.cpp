@@ -1,6 +1,8 @@
 // A JobSpec as the text of a job file: what job_file.cpp reads, written down.
+#include <fmt/format.h>
 #include <toml++/toml.h>
 
+#include <charconv>
 #include <sstream>
 #include <utility>
 
@@ -14,12 +16,25 @@ std::string duration_text(Millis duration) {
                                       : std::to_string(duration.count()) + "ms";
 }
 
-toml::array names(const std::vector<SiteId>& sites) {
+template <class Id>
+toml::array names(const std::vector<Id>& ids) {
   toml::array list;
-  for (const auto& site : sites) {
-    list.push_back(site.str());
+  for (const auto& id : ids) {
+    list.push_back(id.str());
   }
   return list;
+}
+
+toml::table sample_table(const SampleSpec& sample) {
+  toml::table table{{"by", std::string(to_string(sample.by))},
+                    {"over", sample.over},
+                    {"separation", sample.separation}};
+  if (sample.count != 0) {
+    table.insert("count", sample.count);
+  } else {
+    table.insert("fraction", sample.fraction);
+  }
+  return table;
 }
 
 toml::table sites_table(const SiteSelection& sites) {
@@ -35,6 +50,9 @@ toml::table sites_table(const SiteSelection& sites) {
   }
   if (!sites.prefer.empty()) {
     table.insert("prefer", sites.prefer);
+  }
+  if (sites.sample) {
+    table.insert("sample", sample_table(*sites.sample));
   }
   return table;
 }
@@ -92,16 +110,20 @@ toml::table train_table(const TrainSpec& train) {
   insert_attributes(optimizer.options, optimizer_table);
   toml::table schedule_table{{"type", train.schedule.kind}};
   insert_attributes(train.schedule.options, schedule_table);
-  return toml::table{{"dataset", train.dataset},
-                     {"local_epochs", train.local_epochs},
-                     {"batch_size", train.batch_size},
-                     {"loss", std::string(to_string(train.loss))},
-                     {"class_weights", list_of(train.class_weights)},
-                     {"clip_norm", train.clip_norm},
-                     {"clip_value", train.clip_value},
-                     {"freeze", list_of(train.freeze)},
-                     {"optimizer", std::move(optimizer_table)},
-                     {"schedule", std::move(schedule_table)}};
+  toml::table table{{"dataset", train.dataset},
+                    {"local_epochs", train.local_epochs},
+                    {"batch_size", train.batch_size},
+                    {"loss", std::string(to_string(train.loss))},
+                    {"class_weights", list_of(train.class_weights)},
+                    {"clip_norm", train.clip_norm},
+                    {"clip_value", train.clip_value},
+                    {"freeze", list_of(train.freeze)},
+                    {"optimizer", std::move(optimizer_table)},
+                    {"schedule", std::move(schedule_table)}};
+  if (train.balanced) {
+    table.insert("local_steps", "balanced");
+  }
+  return table;
 }
 
 toml::table strategy_table(const StrategySpec& strategy) {
@@ -127,6 +149,36 @@ toml::table update_table(const UpdateSpec& update) {
     table.insert("fraction", *update.fraction);
   }
   return table;
+}
+
+// As short as it reads back the same: toml++ writes 0.05 as 0.050000000000000003.
+std::string shortest(const std::string& line) {
+  const auto equals = line.find(" = ");
+  if (equals == std::string::npos) {
+    return line;
+  }
+  const auto value = line.find_first_not_of(' ', equals + 2);
+  double number = 0;
+  const auto* end = line.data() + line.size();
+  const auto [rest, error] = std::from_chars(line.data() + value, end, number);
+  const bool is_real = line.find_first_of(".e", value) != std::string::npos;
+  if (error != std::errc() || rest != end || !is_real) {
+    return line;
+  }
+  const auto text = fmt::format("{}", number);
+  return line.substr(0, value) + text + (text.find_first_of(".e") == std::string::npos ? ".0" : "");
+}
+
+// Every real number, but for what is inside a string of several lines.
+std::string with_shortest_numbers(std::istringstream text) {
+  std::string result;
+  bool is_in_string = false;
+  for (std::string line; std::getline(text, line);) {
+    const bool is_quote = line.ends_with("'''") || line.ends_with("\"\"\"");
+    result += (is_in_string ? line : shortest(line)) + "\n";
+    is_in_string = is_in_string != is_quote;
+  }
+  return result;
 }
 
 }  // namespace
@@ -156,9 +208,26 @@ std::string job_file_text(const JobSpec& spec) {
     root.insert("evaluate",
                 toml::table{{"dataset", spec.evaluate->dataset}, {"every", spec.evaluate->every}});
   }
+  if (spec.stop) {
+    root.insert("stop", toml::table{{"metric", spec.stop->metric},
+                                    {"patience", spec.stop->patience},
+                                    {"min_delta", spec.stop->min_delta}});
+  }
+  if (spec.keep != Keep::all) {
+    root.insert("keep", std::string(to_string(spec.keep)));
+  }
+  if (spec.preemptible) {
+    root.insert("preemptible", true);
+  }
+  if (!spec.after.empty()) {
+    root.insert("after", names(spec.after));
+  }
+  if (spec.init) {
+    root.insert("init", to_string(*spec.init));
+  }
   std::ostringstream text;
   text << root << '\n';
-  return text.str();
+  return with_shortest_numbers(std::istringstream(text.str()));
 }
 
 }  // namespace entente

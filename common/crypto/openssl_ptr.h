@@ -33,6 +33,7 @@ using ExtendedKeyUsagePtr = OpenSslPtr<EXTENDED_KEY_USAGE, EXTENDED_KEY_USAGE_fr
 using GeneralNamesPtr = OpenSslPtr<GENERAL_NAMES, GENERAL_NAMES_free>;
 using KeyPtr = OpenSslPtr<EVP_PKEY, EVP_PKEY_free>;
 using RequestPtr = OpenSslPtr<X509_REQ, X509_REQ_free>;
+using TrustCheckPtr = OpenSslPtr<X509_STORE_CTX, X509_STORE_CTX_free>;
 using SslContextPtr = OpenSslPtr<SSL_CTX, SSL_CTX_free>;
 using SslPtr = OpenSslPtr<SSL, SSL_free>;
 

@@ -292,6 +292,23 @@ Expected<TlsContext> TlsContext::client(const Kit& kit, Plane plane) {
   return TlsContext(share(std::move(*context)));
 }
 
+std::optional<Refusal> TlsContext::distrust(ssl_st* session) const {
+  const CertificatePtr leaf(SSL_get1_peer_certificate(session));
+  const TrustCheckPtr check(X509_STORE_CTX_new());
+  require_openssl(check != nullptr, "X509_STORE_CTX_new");
+  require_openssl(X509_STORE_CTX_init(check.get(), SSL_CTX_get_cert_store(context_.get()),
+                                      leaf.get(), SSL_get_peer_cert_chain(session)) == 1,
+                  "X509_STORE_CTX_init");
+  require_openssl(X509_VERIFY_PARAM_set1(X509_STORE_CTX_get0_param(check.get()),
+                                         SSL_CTX_get0_param(context_.get())) == 1,
+                  "X509_VERIFY_PARAM_set1");
+  if (X509_verify_cert(check.get()) == 1) {
+    return std::nullopt;
+  }
+  ERR_clear_error();
+  return explain_distrust(X509_STORE_CTX_get_error(check.get()), std::nullopt, false);
+}
+
 bool verify_host(ssl_st* session, const std::string& host) {
   const bool bracketed = host.size() > 2 && host.front() == '[' && host.back() == ']';
   const std::string name = bracketed ? host.substr(1, host.size() - 2) : host;

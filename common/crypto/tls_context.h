@@ -31,6 +31,10 @@ class TlsContext {
   // Offers one plane. Any kit but a broker's may dial; verify_host still has to be told the host.
   [[nodiscard]] static Expected<TlsContext> client(const Kit& kit, Plane plane);
 
+  // Why the peer of a finished handshake, which another context may have accepted, would not be
+  // accepted today: "client_untrusted", as explain_tls_error says it. Nothing when it would.
+  [[nodiscard]] std::optional<Refusal> distrust(ssl_st* session) const;
+
   [[nodiscard]] ssl_ctx_st* handle() const { return context_.get(); }
 
  private:

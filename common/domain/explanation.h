@@ -46,6 +46,7 @@ struct Explanation {
   std::vector<SiteId> reserved;        // whose free slots are kept for it
   std::vector<std::string> changes;    // any of which must happen before it starts, a sentence each
   std::vector<SiteExplanation> sites;  // by standing, then by id
+  std::uint32_t sites_left_out = 0;    // that one message had no room for
 
   bool operator==(const Explanation&) const = default;
 };

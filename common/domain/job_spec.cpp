@@ -80,6 +80,21 @@ Problem check_job(const JobSpec& spec) {
   return std::nullopt;
 }
 
+Problem check_after(const JobSpec& spec) {
+  if (auto wrong =
+          check_count("the length of after", spec.after.size(), 0, limits::kJobsAfterMax)) {
+    return wrong;
+  }
+  const std::set<JobId> jobs(spec.after.begin(), spec.after.end());
+  if (jobs.size() != spec.after.size()) {
+    return invalid("after names a job twice", "name it once");
+  }
+  if (jobs.contains(JobId()) || (spec.init && spec.init->job.empty())) {
+    return invalid("after or init has an empty name", "list your jobs with: entente job list");
+  }
+  return std::nullopt;
+}
+
 Problem check_site_names(const SiteSelection& sites) {
   struct List {
     std::string_view key;
@@ -118,6 +133,27 @@ Problem check_expression(std::string_view key, const std::string& expression) {
                  "say it in fewer words");
 }
 
+Problem check_sampling(const SiteSelection& sites) {
+  if (!sites.sample) {
+    return std::nullopt;
+  }
+  if (auto sound = check_sample(*sites.sample, sites.min); !sound) {
+    return sound.error();
+  }
+  const auto wanted = updates_wanted(*sites.sample, sites.min);
+  if (sites.quorum > wanted) {
+    return invalid(
+        fmt::format("sites.quorum is {}, more than the {} that a round takes by sites.sample",
+                    sites.quorum, wanted),
+        "lower sites.quorum, or leave it out: a round then takes all that it asks for");
+  }
+  if (sites.sample->by == SampleBy::preference && sites.prefer.empty()) {
+    return invalid("sites.sample.by is \"preference\", and there is no sites.prefer",
+                   "say in sites.prefer what a site's chance is in proportion to");
+  }
+  return std::nullopt;
+}
+
 Problem check_sites(const SiteSelection& sites) {
   if (auto wrong = check_count("sites.min", sites.min, 1, limits::kSitesPerJobMax)) {
     return wrong;
@@ -136,6 +172,9 @@ Problem check_sites(const SiteSelection& sites) {
                     "sites that the job may start with",
                     sites.quorum, sites.min),
         fmt::format("raise sites.min to {}, or lower sites.quorum", sites.quorum));
+  }
+  if (auto wrong = check_sampling(sites)) {
+    return wrong;
   }
   if (sites.max != 0 && sites.mandatory.size() > sites.max) {
     return invalid(fmt::format("sites.mandatory names {} sites, more than sites.max, {}",
@@ -203,6 +242,18 @@ Problem check_evaluate(const std::optional<EvaluateSpec>& evaluate) {
   return check_count("evaluate.every", evaluate->every, 1, limits::kRoundsMax);
 }
 
+Problem check_end(const JobSpec& spec) {
+  if (!spec.stop) {
+    return std::nullopt;
+  }
+  if (!spec.evaluate) {
+    return invalid("stop.metric is a metric of evaluations, and the job has none",
+                   "give the job an [evaluate] table, or take [stop] out");
+  }
+  auto sound = check_stop(*spec.stop);
+  return sound ? std::nullopt : Problem(sound.error());
+}
+
 Problem check_merge(const JobSpec& spec) {
   auto sound = check_strategy(spec.strategy, spec.sites.effective_quorum());
   if (sound) {
@@ -230,8 +281,9 @@ Expected<void> check_learning(const TrainSpec& train, const ResolvedModel& model
 
 Expected<ResolvedModel> validate(const JobSpec& spec) {
   for (const auto& problem :
-       {check_job(spec), check_sites(spec.sites), check_train(spec.train), check_merge(spec),
-        check_evaluate(spec.evaluate), check_needs(spec.resources)}) {
+       {check_job(spec), check_after(spec), check_sites(spec.sites), check_train(spec.train),
+        check_merge(spec), check_evaluate(spec.evaluate), check_needs(spec.resources),
+        check_end(spec)}) {
     if (problem) {
       return tl::unexpected(*problem);
     }

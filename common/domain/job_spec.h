@@ -10,11 +10,14 @@
 #include "common/base/ids.h"
 #include "common/base/refusal.h"
 #include "common/base/time.h"
+#include "common/domain/initial_model.h"
 #include "common/domain/layers.h"
 #include "common/domain/losses.h"
 #include "common/domain/model_spec.h"
 #include "common/domain/optimizer_kinds.h"
+#include "common/domain/sample_spec.h"
 #include "common/domain/schedules.h"
+#include "common/domain/stop_spec.h"
 #include "common/domain/strategy_spec.h"
 #include "common/domain/update_spec.h"
 
@@ -24,15 +27,21 @@ namespace entente {
 struct SiteSelection {
   std::uint32_t min = 1;          // the job starts when this many have accepted it
   std::uint32_t max = 0;          // 0: every eligible site
-  std::uint32_t quorum = 0;       // updates a round needs to close; 0: the same as min
+  std::uint32_t quorum = 0;       // updates a round needs to close; 0: min, or all of a sample
   std::vector<SiteId> mandatory;  // the job does not start without them
   std::vector<SiteId> exclude;    // never asked
   bool replace = true;            // others may take the place of a site that is lost or draining
   std::uint64_t samples_min = 0;  // examples of the training dataset that a site must have
   std::string require{};          // SQL over the site's advert that must hold; empty: nothing
   std::string prefer{};           // SQL that ranks eligible sites, higher first; empty: by id
+  std::optional<SampleSpec> sample{};  // of the job's sites, in each round; none: all of them
 
-  [[nodiscard]] std::uint32_t effective_quorum() const { return quorum != 0 ? quorum : min; }
+  // Updates that a round needs to close in a job with so many places.
+  [[nodiscard]] std::uint32_t quorum_among(std::size_t places) const {
+    return quorum != 0 ? quorum : sample ? updates_wanted(*sample, places) : min;
+  }
+  // In any job of the spec.
+  [[nodiscard]] std::uint32_t effective_quorum() const { return quorum_among(min); }
   bool operator==(const SiteSelection&) const = default;
 };
 
@@ -56,6 +65,7 @@ struct TrainSpec {
   double clip_norm = 0;               // longer gradients are shortened to this L2 norm; 0: none is
   double clip_value = 0;              // values of a gradient are kept within it; 0: none is
   std::vector<std::string> freeze{};  // patterns of tensors that are not trained (freezing.h)
+  bool balanced = false;  // steps by each site's speed instead of epochs (broker/core/balance.h)
 
   [[nodiscard]] double learning_rate(Round round) const {
     return optimizer.lr * schedule_factor(schedule, round);
@@ -83,6 +93,11 @@ struct JobSpec {
   StrategySpec strategy;
   UpdateSpec update;
   TaskNeeds resources{};
+  std::optional<StopSpec> stop{};  // none: the job runs all of its rounds
+  Keep keep = Keep::all;
+  bool preemptible = false;            // gives way after a round (broker/core/scheduler.h)
+  std::vector<JobId> after{};          // starts when these have completed
+  std::optional<InitialModel> init{};  // none: drawn from the seed
 
   bool operator==(const JobSpec&) const = default;
 };

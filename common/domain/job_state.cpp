@@ -9,6 +9,7 @@ constexpr std::array kJobStates{
     EnumName{JobState::queued, "queued"},   EnumName{JobState::matching, "matching"},
     EnumName{JobState::running, "running"}, EnumName{JobState::completed, "completed"},
     EnumName{JobState::failed, "failed"},   EnumName{JobState::aborted, "aborted"},
+    EnumName{JobState::paused, "paused"},
 };
 static_assert(in_order(kJobStates));
 

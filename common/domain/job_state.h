@@ -8,7 +8,15 @@
 
 namespace entente {
 
-enum class JobState : std::uint8_t { queued, matching, running, completed, failed, aborted };
+enum class JobState : std::uint8_t {
+  queued,
+  matching,
+  running,
+  completed,
+  failed,
+  aborted,
+  paused
+};
 
 enum class RoundState : std::uint8_t { selecting, training, merging, done };
 

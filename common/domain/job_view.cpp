@@ -24,6 +24,10 @@ constexpr std::array kJobEventKinds{
     EnumName{JobEventKind::site_returned, "site_returned"},
     EnumName{JobEventKind::site_draining, "site_draining"},
     EnumName{JobEventKind::site_waits, "site_waits"},
+    EnumName{JobEventKind::paused, "paused"},
+    EnumName{JobEventKind::resumed, "resumed"},
+    EnumName{JobEventKind::queued, "queued"},
+    EnumName{JobEventKind::initialized, "initialized"},
 };
 static_assert(in_order(kJobEventKinds));
 

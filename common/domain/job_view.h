@@ -38,6 +38,10 @@ enum class JobEventKind : std::uint8_t {
   site_returned,
   site_draining,
   site_waits,
+  paused,
+  resumed,
+  queued,       // gives its slots back and waits again
+  initialized,  // from another job's model
 };
 
 [[nodiscard]] std::string_view to_string(JobEventKind kind);
@@ -83,6 +87,7 @@ struct JobSiteView {
   TaskState task_state = TaskState::pending;
   TaskProgress progress;
   bool stands_by = false;  // has accepted, and all places are taken
+  bool sits_out = false;   // has a place, and was not drawn for the open round
 
   bool operator==(const JobSiteView&) const = default;
 };
@@ -94,6 +99,7 @@ struct RoundView {
   Metrics train_metrics;     // means over sites, weighted by examples
   Metrics evaluate_metrics;  // of the round's model; empty until evaluated
   std::optional<BlobId> model;
+  bool removed = false;  // the model is no longer kept
 
   bool operator==(const RoundView&) const = default;
 };
@@ -126,7 +132,8 @@ struct Contribution {
   SiteId site;
   BlobId update;
   std::uint64_t examples = 0;
-  double weight = 0;  // share in the merge, adds up to 1
+  double weight = 0;        // share in the merge, adds up to 1
+  std::uint64_t steps = 0;  // that the site has taken
 
   bool operator==(const Contribution&) const = default;
 };
@@ -141,8 +148,10 @@ struct ModelView {
   std::string strategy;
   std::optional<BlobId> parent;
   std::optional<BlobId> server_state;       // after this round; the next model is made from it, too
+  std::string origin{};                     // "lung-1@3": version 0 is this one of another job
   std::vector<Contribution> contributions;  // by site id; empty for version 0
   Metrics evaluate_metrics;
+  bool removed = false;  // only the receipt is kept
 
   bool operator==(const ModelView&) const = default;
 };

@@ -4,7 +4,8 @@
 // Control plane, session:      Hello -> Welcome | Refused
 // Control plane, site:         Advert, JobReply, JobWaits, TaskReport, ResultAnnounce, TaskFailed
 //                                                                                     (to broker)
-//                              JobOffer, JobClosed, TaskOffer, ResultGrant, ResultVerdict (to site)
+//                              JobOffer, JobPaused, JobClosed, TaskOffer, ResultGrant,
+//                              ResultVerdict                                            (to site)
 // Control plane, coordinator:  Request -> Reply; JobUpdate follows a WatchJob request
 // Data plane:                  Hello -> Welcome | Refused, then the Blob* messages
 //
@@ -102,6 +103,14 @@ struct JobClosed {
   bool operator==(const JobClosed&) const = default;
 };
 
+// The job holds no slot of the site for now: stop its trainer and its tasks. What was promised, and
+// what is finished, stays; the job goes on with its next TaskOffer.
+struct JobPaused {
+  JobId job;
+  std::string reason;
+  bool operator==(const JobPaused&) const = default;
+};
+
 struct TaskOffer {
   TaskOrder order;
   bool operator==(const TaskOffer&) const = default;
@@ -150,6 +159,8 @@ struct SubmitJob {
   bool operator==(const SubmitJob&) const = default;
 };
 struct ListJobs {
+  std::optional<JobState> state{};  // none: in any
+  bool mine = false;                // only those that the sender has submitted
   bool operator==(const ListJobs&) const = default;
 };
 struct ShowJob {
@@ -174,6 +185,17 @@ struct AbortJob {
   std::string reason;
   bool operator==(const AbortJob&) const = default;
 };
+// Gives the job's slots back until ResumeJob; what it has so far stays. Repeating it with another
+// reason, not an empty one, replaces the reason.
+struct PauseJob {
+  JobId job;
+  std::string reason;
+  bool operator==(const PauseJob&) const = default;
+};
+struct ResumeJob {
+  JobId job;
+  bool operator==(const ResumeJob&) const = default;
+};
 struct ExplainJob {
   JobId job;
   bool operator==(const ExplainJob&) const = default;
@@ -197,6 +219,7 @@ struct ResumeSite {
   bool operator==(const ResumeSite&) const = default;
 };
 struct ListModels {
+  std::optional<JobId> job{};  // none: of all jobs
   bool operator==(const ListModels&) const = default;
 };
 // The reply's grant lets this coordinator get the model's blob on the data plane.
@@ -220,9 +243,9 @@ struct ReadAudit {
   bool operator==(const ReadAudit&) const = default;
 };
 
-using RequestBody =
-    std::variant<SubmitJob, ListJobs, ShowJob, WatchJob, AbortJob, ListSites, ListModels, ShowModel,
-                 DrainSite, ResumeSite, ShowAudit, ReadAudit, ListEvents, ExplainJob, ExplainSpec>;
+using RequestBody = std::variant<SubmitJob, ListJobs, ShowJob, WatchJob, AbortJob, ListSites,
+                                 ListModels, ShowModel, DrainSite, ResumeSite, ShowAudit, ReadAudit,
+                                 ListEvents, ExplainJob, ExplainSpec, PauseJob, ResumeJob>;
 
 struct Request {
   std::uint64_t id = 0;  // chosen by the sender, returned in the reply
@@ -236,7 +259,7 @@ struct Done {
 
 using ReplyBody = std::variant<Done,        // AbortJob, WatchJob, DrainSite, ResumeSite
                                Refusal,     // to any request
-                               JobSummary,  // SubmitJob
+                               JobSummary,  // SubmitJob, PauseJob, ResumeJob
                                std::vector<JobSummary>,  // ListJobs
                                JobView,                  // ShowJob
                                std::vector<SiteView>,    // ListSites
@@ -262,7 +285,7 @@ struct JobUpdate {
 
 using Control = std::variant<Hello, Welcome, Refused, Advert, JobOffer, JobReply, JobClosed,
                              TaskOffer, TaskReport, ResultAnnounce, ResultGrant, ResultVerdict,
-                             TaskFailed, Request, Reply, JobUpdate, JobWaits>;
+                             TaskFailed, Request, Reply, JobUpdate, JobWaits, JobPaused>;
 
 // --- data plane ---
 

@@ -41,7 +41,8 @@ struct TaskOrder {
   std::uint64_t seed = 0;       // H(spec seed, round, site); see seeds.h
   std::optional<BlobId> model;  // the global model to start from or to evaluate
   std::uint64_t model_bytes = 0;
-  std::uint32_t cohort = 0;  // sites that the job gives places to; 0: not said
+  std::uint32_t cohort = 0;  // sites that a round merges, at most; 0: not said
+  std::uint64_t steps = 0;   // optimiser steps to take; 0: those of the job's epochs
 
   bool operator==(const TaskOrder&) const = default;
 };

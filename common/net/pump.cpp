@@ -67,6 +67,15 @@ void Pump::close() {
 
 void Pump::stop() { end(PumpResult{PumpEnd::stopped, {}}); }
 
+void Pump::check_peer(const TlsContext& context) {
+  if (phase_ == Phase::over) {
+    return;
+  }
+  if (auto why = context.distrust(tls_.handle())) {
+    end(PumpResult{PumpEnd::peer_refused, std::move(*why)});
+  }
+}
+
 void Pump::launch(asio::awaitable<void> work) {
   asio::co_spawn(io_, std::move(work), [self = shared_from_this()](std::exception_ptr failure) {
     try {

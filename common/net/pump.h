@@ -59,6 +59,8 @@ class Pump : public std::enable_shared_from_this<Pump> {
   void close();
   // Ends now, with no more than a close_notify.
   void stop();
+  // Ends now when the peer's certificate is not good for `context`.
+  void check_peer(const TlsContext& context);
 
   // Any thread.
   [[nodiscard]] std::uint64_t bytes_sent() const { return bytes_sent_; }

@@ -87,6 +87,7 @@ class TlsFront::Impl {
 
   [[nodiscard]] std::uint16_t port() const { return port_; }
   void close(SessionId session);
+  void renew(TlsContext context);
   void stop_accepting();
 
  private:
@@ -122,7 +123,7 @@ class TlsFront::Impl {
   Lane& lane(Plane plane) { return plane == Plane::control ? control_ : data_; }
   asio::io_context& io() { return control_.io; }
 
-  const TlsContext context_;
+  TlsContext context_;  // used on the control plane's thread only
   const ConsortiumId consortium_;
   const TlsFrontHandlers handlers_;
   const HandshakeBounds bounds_;
@@ -191,6 +192,17 @@ void TlsFront::Impl::close(SessionId session) {
       asio::post(lane(found->second.plane).io, [pump] { pump->close(); });
     } else {
       found->second.listener->close();
+    }
+  });
+}
+
+void TlsFront::Impl::renew(TlsContext context) {
+  asio::post(io(), [this, context = std::move(context)] {
+    context_ = context;
+    for (const auto& [id, session] : sessions_) {
+      if (const auto& pump = session.pump) {
+        asio::post(lane(session.plane).io, [pump, context] { pump->check_peer(context); });
+      }
     }
   });
 }
@@ -384,7 +396,11 @@ void TlsFront::Impl::carry(SessionId session, TlsStream tls, int local) {
         asio::post(io(),
                    [this, session, reason = reason_of(result)] { end_session(session, reason); });
       });
-  asio::post(home.io, [pump = entry.pump] { pump->start(); });
+  // Its handshake may have begun under an earlier context.
+  asio::post(home.io, [pump = entry.pump, context = context_] {
+    pump->start();
+    pump->check_peer(context);
+  });
 }
 
 void TlsFront::Impl::end_session(SessionId session, std::string reason) {
@@ -429,6 +445,8 @@ TlsFront::~TlsFront() = default;
 std::uint16_t TlsFront::port() const { return impl_->port(); }
 
 void TlsFront::close(SessionId session) { impl_->close(session); }
+
+void TlsFront::renew(TlsContext context) { impl_->renew(std::move(context)); }
 
 void TlsFront::stop_accepting() { impl_->stop_accepting(); }
 

@@ -72,6 +72,10 @@ class TlsFront {
   // limits::kLinger. Unknown sessions are ignored.
   void close(SessionId session);
 
+  // Any thread. From now on `context` decides who is let in; sessions of peers that it does not
+  // accept are closed at once.
+  void renew(TlsContext context);
+
   // Stops accepting; sessions live on.
   void stop_accepting();
 

@@ -129,7 +129,10 @@ void migrate_once(SQLite::Database& sql, std::uint32_t application_id, std::size
   transaction.commit();
 }
 
+// Without foreign keys, which a table that is made anew would break on its way: each migration is
+// checked against them at its end.
 void migrate(SQLite::Database& sql, std::uint32_t application_id, Migrations migrations) {
+  set_pragma(sql, "foreign_keys", "OFF", "0");
   for (std::size_t from = read_number(sql, "PRAGMA user_version"); from < migrations.size();
        ++from) {
     try {
@@ -139,6 +142,7 @@ void migrate(SQLite::Database& sql, std::uint32_t application_id, Migrations mig
                        failure.what()));
     }
   }
+  set_pragma(sql, "foreign_keys", "ON", "1");
 }
 
 }  // namespace

@@ -25,6 +25,7 @@ struct ControlWriter {
   void operator()(const msg::JobReply& reply) { write(reply, to.initJobReply()); }
   void operator()(const msg::JobClosed& closed) { write(closed, to.initJobClosed()); }
   void operator()(const msg::JobWaits& waits) { write(waits, to.initJobWaits()); }
+  void operator()(const msg::JobPaused& paused) { write(paused, to.initJobPaused()); }
   void operator()(const msg::TaskOffer& offer) { write(offer, to.initTaskOffer()); }
   void operator()(const msg::TaskReport& report) { write(report, to.initTaskReport()); }
   void operator()(const msg::ResultAnnounce& result) { write(result, to.initResultAnnounce()); }
@@ -78,6 +79,8 @@ static msg::Control read(schema::ControlEnvelope::Reader from) {
       return read(from.getJobUpdate());
     case Envelope::JOB_WAITS:
       return read(from.getJobWaits());
+    case Envelope::JOB_PAUSED:
+      return read(from.getJobPaused());
   }
   throw Unknown{fmt::format("a control message is of the unknown kind {}", unsigned{from.which()})};
 }

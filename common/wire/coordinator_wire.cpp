@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "common/base/limits.h"
+#include "common/wire/enumerations.h"
 #include "common/wire/explanation_wire.h"
 #include "common/wire/job_wire.h"
 #include "common/wire/values.h"
@@ -19,7 +20,13 @@ struct RequestWriter {
     write(submit.spec, job.initSpec());
     job.setToken(text(submit.token));
   }
-  void operator()(const msg::ListJobs&) { to.initListJobs(); }
+  void operator()(const msg::ListJobs& list) {
+    auto jobs = to.initListJobs();
+    if (list.state) {
+      jobs.initState().setOnly(write_enum(*list.state));
+    }
+    jobs.setMine(list.mine);
+  }
   void operator()(const msg::ShowJob& show) { to.initShowJob().setJob(text(show.job.str())); }
   void operator()(const msg::WatchJob& watch) {
     auto job = to.initWatchJob();
@@ -36,8 +43,21 @@ struct RequestWriter {
     job.setJob(text(abort.job.str()));
     job.setReason(text(prose(abort.reason)));
   }
+  void operator()(const msg::PauseJob& pause) {
+    auto job = to.initPauseJob();
+    job.setJob(text(pause.job.str()));
+    job.setReason(text(prose(pause.reason)));
+  }
+  void operator()(const msg::ResumeJob& resume) {
+    to.initResumeJob().setJob(text(resume.job.str()));
+  }
   void operator()(const msg::ListSites&) { to.initListSites(); }
-  void operator()(const msg::ListModels&) { to.initListModels(); }
+  void operator()(const msg::ListModels& list) {
+    auto models = to.initListModels();
+    if (list.job) {
+      models.setJob(text(list.job->str()));
+    }
+  }
   void operator()(const msg::ShowModel& show) {
     auto model = to.initShowModel();
     model.setJob(text(show.job.str()));
@@ -82,6 +102,16 @@ static std::optional<Round> read(schema::ShowModel::Version::Reader from) {
   illegal("showModel.version", "is of an unknown kind");
 }
 
+static std::optional<JobState> read(schema::ListJobs::State::Reader from) {
+  switch (from.which()) {
+    case schema::ListJobs::State::ANY:
+      return std::nullopt;
+    case schema::ListJobs::State::ONLY:
+      return read_enum<JobState>(from.getOnly(), "listJobs.state");
+  }
+  illegal("listJobs.state", "is of an unknown kind");
+}
+
 static msg::RequestBody read(schema::Request::Body::Reader from) {
   using Body = schema::Request::Body;
   switch (from.which()) {
@@ -92,7 +122,7 @@ static msg::RequestBody read(schema::Request::Body::Reader from) {
           read(from.getSubmitJob().getSpec()),
           label_or_empty(view(from.getSubmitJob().getToken()), "submitJob.token")};
     case Body::LIST_JOBS:
-      return msg::ListJobs{};
+      return msg::ListJobs{read(from.getListJobs().getState()), from.getListJobs().getMine()};
     case Body::SHOW_JOB:
       return msg::ShowJob{read_name<JobId>(view(from.getShowJob().getJob()), "showJob.job")};
     case Body::WATCH_JOB: {
@@ -112,8 +142,20 @@ static msg::RequestBody read(schema::Request::Body::Reader from) {
     }
     case Body::LIST_SITES:
       return msg::ListSites{};
-    case Body::LIST_MODELS:
-      return msg::ListModels{};
+    case Body::LIST_MODELS: {
+      msg::ListModels list;
+      if (from.getListModels().getJob().size() > 0) {
+        list.job = read_name<JobId>(view(from.getListModels().getJob()), "listModels.job");
+      }
+      return list;
+    }
+    case Body::PAUSE_JOB: {
+      const auto pause = from.getPauseJob();
+      return msg::PauseJob{.job = read_name<JobId>(view(pause.getJob()), "pauseJob.job"),
+                           .reason = prose(view(pause.getReason()))};
+    }
+    case Body::RESUME_JOB:
+      return msg::ResumeJob{read_name<JobId>(view(from.getResumeJob().getJob()), "resumeJob.job")};
     case Body::SHOW_MODEL: {
       const auto show = from.getShowModel();
       return msg::ShowModel{.job = read_name<JobId>(view(show.getJob()), "showModel.job"),

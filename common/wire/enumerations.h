@@ -51,6 +51,20 @@ struct Mirror<Weighting> {
 };
 
 template <>
+struct Mirror<SampleBy> {
+  using Wire = schema::SampleBy;
+  static constexpr std::array kValues{SampleBy::uniform, SampleBy::samples, SampleBy::preference};
+  static_assert(Wire::PREFERENCE == Wire{kValues.size() - 1});
+};
+
+template <>
+struct Mirror<Keep> {
+  using Wire = schema::Keep;
+  static constexpr std::array kValues{Keep::all, Keep::best_and_last};
+  static_assert(Wire::BEST_AND_LAST == Wire{kValues.size() - 1});
+};
+
+template <>
 struct Mirror<TaskKind> {
   using Wire = schema::TaskKind;
   static constexpr std::array kValues{TaskKind::initialize, TaskKind::train, TaskKind::evaluate};
@@ -61,8 +75,9 @@ template <>
 struct Mirror<JobState> {
   using Wire = schema::JobState;
   static constexpr std::array kValues{JobState::queued,    JobState::matching, JobState::running,
-                                      JobState::completed, JobState::failed,   JobState::aborted};
-  static_assert(Wire::ABORTED == Wire{kValues.size() - 1});
+                                      JobState::completed, JobState::failed,   JobState::aborted,
+                                      JobState::paused};
+  static_assert(Wire::PAUSED == Wire{kValues.size() - 1});
 };
 
 template <>
@@ -106,8 +121,10 @@ struct Mirror<JobEventKind> {
       JobEventKind::update_refused, JobEventKind::task_failed,   JobEventKind::task_lost,
       JobEventKind::round_merged,   JobEventKind::evaluated,     JobEventKind::completed,
       JobEventKind::failed,         JobEventKind::aborted,       JobEventKind::site_replaced,
-      JobEventKind::site_returned,  JobEventKind::site_draining, JobEventKind::site_waits};
-  static_assert(Wire::SITE_WAITS == Wire{kValues.size() - 1});
+      JobEventKind::site_returned,  JobEventKind::site_draining, JobEventKind::site_waits,
+      JobEventKind::paused,         JobEventKind::resumed,       JobEventKind::queued,
+      JobEventKind::initialized};
+  static_assert(Wire::INITIALIZED == Wire{kValues.size() - 1});
 };
 
 template <class Domain>

@@ -51,6 +51,7 @@ void write(const Explanation& explanation, schema::Explanation::Builder to) {
   write_list(
       explanation.sites, [&](unsigned count) { return to.initSites(count); },
       [](const auto& site, auto item) { write(site, item); });
+  to.setSitesLeftOut(explanation.sites_left_out);
 }
 
 Explanation read(schema::Explanation::Reader from) {
@@ -68,6 +69,7 @@ Explanation read(schema::Explanation::Reader from) {
   explanation.sites =
       read_list<SiteExplanation>(from.getSites(), limits::kSitesPerJobMax, "explanation.sites",
                                  [](auto item) { return read(item); });
+  explanation.sites_left_out = from.getSitesLeftOut();
   return explanation;
 }
 

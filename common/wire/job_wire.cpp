@@ -17,6 +17,24 @@ namespace entente::wire {
 // -0.0 == 0.0, and equal specs have equal bytes.
 static double unsigned_zero(double value) { return value == 0.0 ? 0.0 : value; }
 
+static void write(const SampleSpec& sample, schema::SampleSpec::Builder to) {
+  to.setBy(write_enum(sample.by));
+  to.setCount(sample.count);
+  to.setFraction(unsigned_zero(sample.fraction));
+  to.setOver(unsigned_zero(sample.over));
+  to.setSeparation(sample.separation);
+}
+
+static SampleSpec read(schema::SampleSpec::Reader from) {
+  return SampleSpec{
+      .by = read_enum<SampleBy>(from.getBy(), "sample.by"),
+      .count = at_most_32(from.getCount(), limits::kSitesPerJobMax, "sample.count"),
+      .fraction = finite(from.getFraction(), "sample.fraction"),
+      .over = finite(from.getOver(), "sample.over"),
+      .separation = at_most_32(from.getSeparation(), limits::kRoundsMax, "sample.separation"),
+  };
+}
+
 static void write(const SiteSelection& sites, schema::SiteSelection::Builder to) {
   to.setMin(sites.min);
   to.setMax(sites.max);
@@ -35,6 +53,9 @@ static void write(const SiteSelection& sites, schema::SiteSelection::Builder to)
   if (!sites.prefer.empty()) {
     to.setPrefer(text(sites.prefer));
   }
+  if (sites.sample) {
+    write(*sites.sample, to.initSample());
+  }
 }
 
 static std::string read_expression(std::string_view text, std::string_view what) {
@@ -46,7 +67,7 @@ static std::string read_expression(std::string_view text, std::string_view what)
 }
 
 static SiteSelection read(schema::SiteSelection::Reader from) {
-  return SiteSelection{
+  SiteSelection sites{
       .min = at_most_32(from.getMin(), limits::kSitesPerJobMax, "sites.min"),
       .max = at_most_32(from.getMax(), limits::kSitesPerJobMax, "sites.max"),
       .quorum = at_most_32(from.getQuorum(), limits::kSitesPerJobMax, "sites.quorum"),
@@ -57,7 +78,12 @@ static SiteSelection read(schema::SiteSelection::Reader from) {
       .samples_min = at_most(from.getSamplesMin(), limits::kExamplesMax, "sites.samplesMin"),
       .require = read_expression(view(from.getRequire()), "sites.require"),
       .prefer = read_expression(view(from.getPrefer()), "sites.prefer"),
+      .sample = std::nullopt,
   };
+  if (from.hasSample()) {
+    sites.sample = read(from.getSample());
+  }
+  return sites;
 }
 
 static void write(const std::string& name, const Attribute& attribute,
@@ -228,6 +254,7 @@ static void write(const TrainSpec& train, schema::TrainSpec::Builder to) {
   if (!train.freeze.empty()) {
     write_texts(train.freeze, to.initFreeze(static_cast<unsigned>(train.freeze.size())));
   }
+  to.setBalanced(train.balanced);
 }
 
 static TrainSpec read(schema::TrainSpec::Reader from) {
@@ -243,6 +270,7 @@ static TrainSpec read(schema::TrainSpec::Reader from) {
       .clip_norm = finite(from.getClipNorm(), "train.clipNorm"),
       .clip_value = finite(from.getClipValue(), "train.clipValue"),
       .freeze = read_patterns(from.getFreeze()),
+      .balanced = from.getBalanced(),
   };
 }
 
@@ -341,6 +369,55 @@ static TaskNeeds read(schema::TaskNeeds::Reader from) {
   };
 }
 
+static void write(const StopSpec& stop, schema::StopSpec::Builder to) {
+  to.setMetric(text(stop.metric));
+  to.setPatience(stop.patience);
+  to.setMinDelta(unsigned_zero(stop.min_delta));
+}
+
+static StopSpec read(schema::StopSpec::Reader from) {
+  return StopSpec{
+      .metric = label(view(from.getMetric()), "stop.metric"),
+      .patience = at_most_32(from.getPatience(), limits::kRoundsMax, "stop.patience"),
+      .min_delta = finite(from.getMinDelta(), "stop.minDelta"),
+  };
+}
+
+static void write(const InitialModel& init, schema::InitialModel::Builder to) {
+  to.setJob(text(init.job.str()));
+  switch (init.which) {
+    case InitialModel::Which::last:
+      to.initVersion().setLast();
+      return;
+    case InitialModel::Which::best:
+      to.initVersion().setBest();
+      return;
+    case InitialModel::Which::round:
+      to.initVersion().setRound(init.round);
+      return;
+  }
+}
+
+static InitialModel read(schema::InitialModel::Reader from) {
+  InitialModel init;
+  init.job = read_name<JobId>(view(from.getJob()), "init.job");
+  using Version = schema::InitialModel::Version;
+  const auto version = from.getVersion();
+  switch (version.which()) {
+    case Version::LAST:
+      init.which = InitialModel::Which::last;
+      return init;
+    case Version::BEST:
+      init.which = InitialModel::Which::best;
+      return init;
+    case Version::ROUND:
+      init.which = InitialModel::Which::round;
+      init.round = at_most_32(version.getRound(), limits::kRoundsMax, "init.round");
+      return init;
+  }
+  illegal("init.version", "is of an unknown kind");
+}
+
 void write(const JobSpec& spec, schema::JobSpec::Builder to) {
   to.setName(text(spec.name));
   to.setRounds(spec.rounds);
@@ -365,6 +442,17 @@ void write(const JobSpec& spec, schema::JobSpec::Builder to) {
   if (spec.resources != TaskNeeds{}) {
     write(spec.resources, to.initResources());
   }
+  if (spec.stop) {
+    write(*spec.stop, to.initStop());
+  }
+  to.setKeep(write_enum(spec.keep));
+  to.setPreemptible(spec.preemptible);
+  if (!spec.after.empty()) {
+    write_names(spec.after, to.initAfter(static_cast<unsigned>(spec.after.size())));
+  }
+  if (spec.init) {
+    write(*spec.init, to.initInit());
+  }
 }
 
 JobSpec read(schema::JobSpec::Reader from) {
@@ -382,12 +470,23 @@ JobSpec read(schema::JobSpec::Reader from) {
       .strategy = read(from.getStrategy()),
       .update = {},
       .resources = read(from.getResources()),
+      .stop = std::nullopt,
+      .keep = read_enum<Keep>(from.getKeep(), "job.keep"),
+      .preemptible = from.getPreemptible(),
+      .after = read_names<JobId>(from.getAfter(), limits::kJobsAfterMax, "job.after"),
+      .init = std::nullopt,
   };
   if (from.hasEvaluate()) {
     spec.evaluate = read(from.getEvaluate());
   }
   if (from.hasUpdate()) {
     spec.update = read(from.getUpdate());
+  }
+  if (from.hasStop()) {
+    spec.stop = read(from.getStop());
+  }
+  if (from.hasInit()) {
+    spec.init = read(from.getInit());
   }
   return spec;
 }
@@ -438,6 +537,18 @@ msg::JobWaits read(schema::JobWaits::Reader from) {
   return msg::JobWaits{
       .job = read_name<JobId>(view(from.getJob()), "jobWaits.job"),
       .spec_digest = read_digest(from.getSpecDigest(), "jobWaits.specDigest"),
+      .reason = prose(view(from.getReason())),
+  };
+}
+
+void write(const msg::JobPaused& paused, schema::JobPaused::Builder to) {
+  to.setJob(text(paused.job.str()));
+  to.setReason(text(prose(paused.reason)));
+}
+
+msg::JobPaused read(schema::JobPaused::Reader from) {
+  return msg::JobPaused{
+      .job = read_name<JobId>(view(from.getJob()), "jobPaused.job"),
       .reason = prose(view(from.getReason())),
   };
 }

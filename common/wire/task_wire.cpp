@@ -39,6 +39,7 @@ static void write(const TaskOrder& order, schema::TaskOrder::Builder to) {
   }
   to.setModelBytes(order.model_bytes);
   to.setCohort(order.cohort);
+  to.setSteps(order.steps);
 }
 
 static TaskOrder read(schema::TaskOrder::Reader from) {
@@ -48,6 +49,7 @@ static TaskOrder read(schema::TaskOrder::Reader from) {
       .model = read_optional_digest(from.getModel(), "task.model"),
       .model_bytes = at_most(from.getModelBytes(), limits::kBlobBytesMax, "task.modelBytes"),
       .cohort = at_most_32(from.getCohort(), limits::kSitesPerJobMax, "task.cohort"),
+      .steps = at_most(from.getSteps(), limits::kStepsMax, "task.steps"),
   };
 }
 

@@ -32,6 +32,7 @@ static void write(const RoundView& round, schema::RoundView::Builder to) {
   if (round.model) {
     to.setModel(data(*round.model));
   }
+  to.setRemoved(round.removed);
 }
 
 static RoundView read(schema::RoundView::Reader from) {
@@ -42,6 +43,7 @@ static RoundView read(schema::RoundView::Reader from) {
       .train_metrics = read_metrics(from.getTrainMetrics()),
       .evaluate_metrics = read_metrics(from.getEvaluateMetrics()),
       .model = read_optional_digest(from.getModel(), "round.model"),
+      .removed = from.getRemoved(),
   };
 }
 
@@ -50,6 +52,7 @@ static void write(const Contribution& contribution, schema::Contribution::Builde
   to.setUpdate(data(contribution.update));
   to.setExamples(contribution.examples);
   to.setWeight(contribution.weight);
+  to.setSteps(contribution.steps);
 }
 
 static Contribution read(schema::Contribution::Reader from) {
@@ -58,6 +61,7 @@ static Contribution read(schema::Contribution::Reader from) {
       .update = read_digest(from.getUpdate(), "contribution.update"),
       .examples = at_most(from.getExamples(), limits::kExamplesMax, "contribution.examples"),
       .weight = finite(from.getWeight(), "contribution.weight"),
+      .steps = from.getSteps(),
   };
 }
 
@@ -124,6 +128,7 @@ void write(const JobSiteView& site, schema::JobSiteView::Builder to) {
   to.setTaskState(write_enum(site.task_state));
   write(site.progress, to.initProgress());
   to.setStandsBy(site.stands_by);
+  to.setSitsOut(site.sits_out);
 }
 
 JobSiteView read(schema::JobSiteView::Reader from) {
@@ -140,6 +145,7 @@ JobSiteView read(schema::JobSiteView::Reader from) {
       .task_state = read_enum<TaskState>(from.getTaskState(), "jobSite.taskState"),
       .progress = read(from.getProgress()),
       .stands_by = from.getStandsBy(),
+      .sits_out = from.getSitsOut(),
   };
 }
 
@@ -205,11 +211,13 @@ void write(const ModelView& model, schema::ModelView::Builder to) {
   if (model.server_state) {
     to.setServerState(data(*model.server_state));
   }
+  to.setOrigin(text(model.origin));
   write_list(
       model.contributions, [&](unsigned count) { return to.initContributions(count); },
       [](const auto& contribution, auto item) { write(contribution, item); });
   write_metrics(model.evaluate_metrics,
                 to.initEvaluateMetrics(static_cast<unsigned>(model.evaluate_metrics.size())));
+  to.setRemoved(model.removed);
 }
 
 ModelView read(schema::ModelView::Reader from) {
@@ -223,10 +231,12 @@ ModelView read(schema::ModelView::Reader from) {
       .strategy = label_or_empty(view(from.getStrategy()), "model.strategy"),
       .parent = read_optional_digest(from.getParent(), "model.parent"),
       .server_state = read_optional_digest(from.getServerState(), "model.serverState"),
+      .origin = label_or_empty(view(from.getOrigin()), "model.origin"),
       .contributions =
           read_list<Contribution>(from.getContributions(), limits::kSitesPerJobMax,
                                   "model.contributions", [](auto item) { return read(item); }),
       .evaluate_metrics = read_metrics(from.getEvaluateMetrics()),
+      .removed = from.getRemoved(),
   };
 }
 

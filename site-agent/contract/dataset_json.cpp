@@ -28,6 +28,11 @@ class JsonKeyWriter final : public KeyVisitor {
   void path(const char* key, std::filesystem::path& value, Need) override {
     object_[key] = value.string();
   }
+  void paths(const char* key, std::map<std::string, std::filesystem::path>& value) override {
+    for (const auto& [name, path] : value) {
+      object_[key][name] = path.string();
+    }
+  }
   void words(const char* key, std::vector<std::string>& value) override {
     if (!value.empty()) {
       object_[key] = value;
@@ -48,6 +53,10 @@ class JsonKeyWriter final : public KeyVisitor {
     if (value != kNoWord) {
       object_[key] = words[value];
     }
+  }
+  void table(const char* key, const Visit& visit) override {
+    JsonKeyWriter table(object_[key]);
+    visit(table);
   }
   void tables(const char* key, const std::vector<std::string>& known,
               const VisitNamed& visit) override {
@@ -71,6 +80,12 @@ class JsonKeyReader final : public KeyVisitor {
   }
   void path(const char* key, std::filesystem::path& value, Need) override {
     value = fields_.text(key, kPathBytesMax);
+  }
+  void paths(const char* key, std::map<std::string, std::filesystem::path>& value) override {
+    JsonFields named = fields_.object(key);
+    for (const std::string& name : named.rest()) {
+      value[name] = named.text(name.c_str(), kPathBytesMax);
+    }
   }
   void words(const char* key, std::vector<std::string>& value) override {
     value = words_of(fields_, key, fault_);
@@ -97,6 +112,12 @@ class JsonKeyReader final : public KeyVisitor {
     } else {
       value = static_cast<std::size_t>(found - words.begin());
     }
+  }
+  void table(const char* key, const Visit& visit) override {
+    JsonFields fields = fields_.object(key);
+    JsonKeyReader table(fields, fault_);
+    visit(table);
+    fields.finish();
   }
   void tables(const char* key, const std::vector<std::string>&, const VisitNamed& visit) override {
     if (!fields_.has(key)) {

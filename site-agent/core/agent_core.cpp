@@ -223,6 +223,7 @@ void AgentCore::on(const event::Received& event) {
                  },
                  [&](const msg::JobOffer& it) { consider(it, event.digest_matches); },
                  [&](const msg::JobClosed& it) { close(it.job, it.reason); },
+                 [&](const msg::JobPaused& it) { halt(it.job, it.reason); },
                  [&](const msg::TaskOffer& it) { take(it.order); },
                  [&](const msg::ResultGrant& it) { grant(it); },
                  [&](const msg::ResultVerdict& it) { conclude(it); },

@@ -14,6 +14,9 @@
 //    broker has accepted the update. So a round starts from the residual of the last accepted round
 //    before it, also when it is trained again, and waits with its update until there is no doubt
 //    which that is.
+//  - A job that the broker pauses is halted: its trainer and its tasks end, what was promised and
+//  what
+//    is finished stays. It goes on with its next task.
 //  - Training goes on while the session is down. After Welcome everything open is said again;
 //    every message is idempotent by its key.
 //  - Nothing sent while the session is down is queued: the broker repeats its offers.
@@ -169,6 +172,7 @@ class AgentCore {
   void accept(Job& job);
   void decline(const JobId& job, const Digest& digest, Refusal refusal, bool remember);
   void close(const JobId& job, const std::string& reason);
+  void halt(const JobId& job, const std::string& reason);
   void forget(const JobId& job);
   void on(const event::TrainerPrepared& event);
   void on(const event::TrainerRefused& event);

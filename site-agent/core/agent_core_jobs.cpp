@@ -5,6 +5,7 @@
 #include "common/base/check.h"
 #include "common/base/limits.h"
 #include "common/base/quote.h"
+#include "common/domain/update_encodings.h"
 #include "site-agent/core/agent_core.h"
 #include "site-agent/core/peer_text.h"
 
@@ -27,7 +28,7 @@ std::optional<Refusal> AgentCore::objection(const std::string& coordinator,
   facts.layers = layer_kinds_of(spec.model);
   if (const auto model = resolve_model(spec.model)) {
     facts.parameters = model->layout.elements();
-    facts.update_bytes = model->layout.elements() * sizeof(float);
+    facts.update_bytes = encoded_layout(model->layout, spec.update).bytes();
   }
   facts.cohort = spec.sites.effective_quorum();
   if (auto refusal = decide(settings_.policy, facts)) {
@@ -118,6 +119,25 @@ void AgentCore::close(const JobId& job, const std::string& reason) {
   if (jobs_.contains(job)) {
     note("job_closed", reason.empty() ? "the broker has closed the job" : reason, job.str());
     forget(job);
+  }
+}
+
+// What is trained already is not lost: it goes to the outbox and is announced.
+void AgentCore::halt(const JobId& id, const std::string& reason) {
+  const auto found = jobs_.find(id);
+  if (found == jobs_.end() || !found->second.accepted) {
+    return;
+  }
+  const auto ended = tasks_.remove_if([&](const Task& task) {
+    return task.order.key.job == id &&
+           (task.stage == Stage::waiting || task.stage == Stage::running);
+  });
+  const bool has_trainer = found->second.trainer.has_value();
+  if (has_trainer) {
+    stop_trainer(*found->second.trainer);
+  }
+  if (ended > 0 || has_trainer) {
+    note("job_paused", reason.empty() ? "the broker has paused the job" : reason, id.str());
   }
 }
 

@@ -105,20 +105,10 @@ void AgentCore::on(const event::Decided& event) {
   }
 }
 
-// What was agreed to holds no longer: open tasks fail with the reason, results stay in the house.
+// What was agreed to holds no longer: the broker hears why, results stay in the house. A broker
+// that is away hears it when it next speaks of the job.
 void AgentCore::withdraw(const JobId& id, const Refusal& refusal) {
-  const Job& job = jobs_.at(id);
-  const Digest digest = job.promise.spec_digest;
-  if (job.accepted) {
-    warn("promise_withdrawn", refusal.message, id.str());
-    for (const Task& task : tasks_) {
-      if (task.order.key.job == id) {
-        say(msg::TaskFailed{task.order.key, {bounded(refusal), false}});
-      }
-    }
-    forget(id);
-    return;
-  }
+  const Digest digest = jobs_.at(id).promise.spec_digest;
   forget(id);
   decline(id, digest, refusal, true);
 }

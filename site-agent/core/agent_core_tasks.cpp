@@ -5,6 +5,7 @@
 
 #include "common/base/check.h"
 #include "common/base/limits.h"
+#include "common/domain/lost_promise.h"
 #include "site-agent/core/agent_core.h"
 #include "site-agent/core/peer_text.h"
 
@@ -86,7 +87,8 @@ std::optional<Refusal> AgentCore::objection(const TaskOrder& order) const {
   }
   const auto job = jobs_.find(order.key.job);
   if (job == jobs_.end() || !job->second.accepted) {
-    return Refusal{"job_unknown", "this site has not agreed to take part in the job",
+    return Refusal{std::string(msg::kJobUnknown),
+                   "this site has not agreed to take part in the job",
                    "offer the job before its tasks", Scope::site};
   }
   const Promise& promise = job->second.promise;

@@ -34,7 +34,7 @@ struct Partition {
 // the example, so that an example stays on its side whatever is added to the data.
 struct Holdout {
   double share = 0.2;
-  std::string by;     // the table's column whose equal values stay together; empty: the whole row
+  std::string by{};   // the table's column whose equal values stay together; empty: the whole row
   bool held = false;  // this dataset is what is held out, not what is left
   bool operator==(const Holdout&) const = default;
 };
@@ -43,20 +43,76 @@ struct Holdout {
 
 // Images and labels as IDX files, gzip or plain.
 struct IdxFiles {
-  std::filesystem::path images;
-  std::filesystem::path labels;
+  std::filesystem::path images{};
+  std::filesystem::path labels{};
   bool operator==(const IdxFiles&) const = default;
 };
 
 // Comma-separated values by RFC 4180, gzip or plain.
 struct CsvFile {
-  std::filesystem::path file;
+  std::filesystem::path file{};
   std::string delimiter = ",";
   bool header = true;  // without one, columns are called "1", "2", ...
   bool operator==(const CsvFile&) const = default;
 };
 
-using SourceConfig = std::variant<IdxFiles, CsvFile>;
+struct SqliteQuery {
+  std::filesystem::path file{};
+  std::string query{};
+  bool operator==(const SqliteQuery&) const = default;
+};
+
+struct PostgresQuery {
+  std::string connection{};  // libpq's; may hold a password and is never shown
+  std::string query{};
+  bool operator==(const PostgresQuery&) const = default;
+};
+
+// The columns of a table that is made of labelled lines.
+constexpr const char* kLineText = "text";
+constexpr const char* kLineLabel = "label";
+
+// One text file for each class, plain or gzip; each line is an example.
+struct LabelledLines {
+  std::map<std::string, std::filesystem::path> files{};  // by name of the class
+  bool operator==(const LabelledLines&) const = default;
+};
+
+// Which arrays of NumPy are what.
+struct ArrayKeys {
+  std::string inputs{};
+  std::string labels{};  // of classes; or
+  std::string targets{};
+  std::uint32_t vocabulary = 0;  // inputs are tokens below this; 0: they are numbers
+  double divide_by = 1;          // numbers, such as pixels from 0 to 255
+  bool operator==(const ArrayKeys&) const = default;
+};
+
+// A file for each array, named by its path.
+struct NpyFiles {
+  ArrayKeys arrays{};
+  bool operator==(const NpyFiles&) const = default;
+};
+
+// All arrays in one archive.
+struct NpzFile {
+  std::filesystem::path file{};
+  ArrayKeys arrays{};
+  bool operator==(const NpzFile&) const = default;
+};
+
+// A folder for each class with its pictures, PNG or JPEG.
+struct ImageFolder {
+  std::filesystem::path folder{};
+  std::uint32_t channels = 3;  // 1: grey
+  std::uint32_t height = 0;
+  std::uint32_t width = 0;
+  bool resize = false;  // otherwise another size is refused
+  bool operator==(const ImageFolder&) const = default;
+};
+
+using SourceConfig = std::variant<IdxFiles, CsvFile, SqliteQuery, PostgresQuery, LabelledLines,
+                                  NpyFiles, NpzFile, ImageFolder>;
 
 // --- what becomes of a table's columns ---
 
@@ -89,28 +145,28 @@ struct TokenSpec {
   TokensBy by = TokensBy::words;
   std::uint32_t vocabulary = 0;  // 0: what `by` and `alphabet` need
   std::uint32_t length = 0;      // tokens of an example: what is longer is cut
-  std::string alphabet;          // of `characters`; empty: they are hashed
+  std::string alphabet{};        // of `characters`; empty: they are hashed
   bool operator==(const TokenSpec&) const = default;
 };
 
 // Inputs and answers of a table's rows. Either `features` or `text`, either `label` or `targets`.
 struct TableSpec {
-  std::vector<std::string> features;
-  std::string text;
-  std::string label;
-  std::vector<std::string> targets;
-  std::map<std::string, ColumnSpec> columns;
-  std::vector<std::string> standardise;  // columns, or "*" for all numbers
+  std::vector<std::string> features{};
+  std::string text{};
+  std::string label{};
+  std::vector<std::string> targets{};
+  std::map<std::string, ColumnSpec> columns{};
+  std::vector<std::string> standardise{};  // columns, or "*" for all numbers
   Missing missing = Missing::refuse;
-  std::vector<std::string> missing_words;  // beside an empty cell and NULL
-  TokenSpec tokens;
+  std::vector<std::string> missing_words{};  // beside an empty cell and NULL
+  TokenSpec tokens{};
   bool operator==(const TableSpec&) const = default;
 };
 
 struct DatasetConfig {
-  std::string name;
-  SourceConfig source;
-  TableSpec table;  // where the source is a table
+  std::string name{};
+  SourceConfig source{};
+  TableSpec table{};  // where the source is a table
 
   std::uint32_t classes = 0;               // 0: one more than the largest label
   std::vector<std::string> class_names{};  // by label; empty, or one for each class

@@ -11,6 +11,9 @@
 namespace entente::agent {
 namespace {
 
+// A picture with longer sides is cut into tiles before a model gets it.
+constexpr std::uint32_t kSideMax = 1 << 12;
+
 template <class Enum, std::size_t N>
 void choose(KeyVisitor& keys, const char* key, Enum& value,
             const std::array<std::string_view, N>& words) {
@@ -35,6 +38,90 @@ void visit_source(CsvFile& csv, KeyVisitor& keys) {
     keys.problem("delimiter", "delimiter must be one character such as \",\", \";\" or \"\\t\"");
   }
   keys.flag("header", csv.header);
+}
+
+void visit_query(std::string& query, KeyVisitor& keys) {
+  keys.text("query", query, Need::required);
+}
+
+void visit_source(SqliteQuery& sqlite, KeyVisitor& keys) {
+  keys.path("file", sqlite.file, Need::required);
+  visit_query(sqlite.query, keys);
+}
+
+void visit_source(PostgresQuery& postgres, KeyVisitor& keys) {
+  keys.text("connection", postgres.connection, Need::required);
+  visit_query(postgres.query, keys);
+}
+
+void visit_source(LabelledLines& lines, KeyVisitor& keys) {
+  keys.paths("files", lines.files);
+  if (lines.files.empty()) {
+    keys.problem("files", "files must name a file for each class: { german = \"german.txt\" }");
+  }
+}
+
+void visit_arrays(ArrayKeys& arrays, KeyVisitor& keys) {
+  keys.natural("vocabulary", arrays.vocabulary, limits::kVocabularyMax, Need::optional);
+  keys.number("divide_by", arrays.divide_by);
+  if (arrays.labels.empty() == arrays.targets.empty()) {
+    keys.problem(arrays.labels.empty() ? "labels" : "targets",
+                 "arrays need either labels, the classes, or targets, the numbers to predict");
+  }
+  if (!(arrays.divide_by > 0)) {
+    keys.problem("divide_by", "divide_by must be greater than 0");
+  }
+}
+
+void visit_path(const char* key, std::string& value, Need need, KeyVisitor& keys) {
+  std::filesystem::path path = value;
+  keys.path(key, path, need);
+  value = path.string();
+}
+
+void visit_source(NpyFiles& npy, KeyVisitor& keys) {
+  visit_path("inputs", npy.arrays.inputs, Need::required, keys);
+  visit_path("labels", npy.arrays.labels, Need::optional, keys);
+  visit_path("targets", npy.arrays.targets, Need::optional, keys);
+  visit_arrays(npy.arrays, keys);
+}
+
+void visit_source(NpzFile& npz, KeyVisitor& keys) {
+  keys.path("file", npz.file, Need::required);
+  keys.text("inputs", npz.arrays.inputs, Need::required);
+  keys.text("labels", npz.arrays.labels, Need::optional);
+  keys.text("targets", npz.arrays.targets, Need::optional);
+  visit_arrays(npz.arrays, keys);
+}
+
+void visit_source(ImageFolder& images, KeyVisitor& keys) {
+  keys.path("folder", images.folder, Need::required);
+  keys.natural("height", images.height, kSideMax, Need::required);
+  keys.natural("width", images.width, kSideMax, Need::required);
+  keys.natural("channels", images.channels, 3, Need::optional);
+  keys.flag("resize", images.resize);
+  if (images.channels != 1 && images.channels != 3) {
+    keys.problem("channels", "channels must be 3, for colour, or 1, for grey");
+  }
+}
+
+void visit_tokens(TokenSpec& tokens, KeyVisitor& keys) {
+  choose(keys, "by", tokens.by, kTokensByWords);
+  keys.natural("length", tokens.length, limits::kTokensMax, Need::required);
+  keys.natural("vocabulary", tokens.vocabulary, limits::kVocabularyMax, Need::optional);
+  keys.text("alphabet", tokens.alphabet, Need::optional);
+  if (!tokens.alphabet.empty() && tokens.by != TokensBy::characters) {
+    keys.problem("alphabet", "an alphabet is of characters; write by = \"characters\"");
+  }
+  const bool is_hashed = tokens.by != TokensBy::bytes && tokens.alphabet.empty();
+  if (is_hashed && tokens.vocabulary < 2) {
+    keys.problem("vocabulary",
+                 "vocabulary must be at least 2: the number of different tokens that "
+                 "words or characters are hashed to, and 0, which pads");
+  }
+  if (!is_hashed && tokens.vocabulary != 0) {
+    keys.problem("vocabulary", "leave vocabulary out: bytes and an alphabet have their own");
+  }
 }
 
 void visit_column(const std::string& name, ColumnSpec& column, KeyVisitor& keys) {
@@ -90,8 +177,24 @@ void check_columns(const TableSpec& table, KeyVisitor& keys) {
   }
 }
 
+void check_inputs(const TableSpec& table, KeyVisitor& keys) {
+  if (table.features.empty() == table.text.empty()) {
+    keys.problem(table.text.empty() ? "features" : "text",
+                 "a table needs either features, the columns that the model gets, or text, the "
+                 "column that becomes tokens");
+  }
+  if (table.features.size() > limits::kTableColumnsMax) {
+    keys.problem("features",
+                 fmt::format("features names more than {} columns", limits::kTableColumnsMax));
+  }
+}
+
 void visit_table(TableSpec& table, KeyVisitor& keys) {
   keys.words("features", table.features);
+  keys.text("text", table.text, Need::optional);
+  if (!table.text.empty()) {
+    keys.table("tokens", [&](KeyVisitor& tokens) { visit_tokens(table.tokens, tokens); });
+  }
   keys.text("label", table.label, Need::optional);
   keys.words("targets", table.targets);
   std::vector<std::string> described;
@@ -104,13 +207,7 @@ void visit_table(TableSpec& table, KeyVisitor& keys) {
   keys.words("standardise", table.standardise);
   choose(keys, "missing", table.missing, kMissingWords);
   keys.words("missing_words", table.missing_words);
-  if (table.features.empty()) {
-    keys.problem("features", "features must name the columns that the model gets");
-  }
-  if (table.features.size() > limits::kTableColumnsMax) {
-    keys.problem("features",
-                 fmt::format("features names more than {} columns", limits::kTableColumnsMax));
-  }
+  check_inputs(table, keys);
   if (table.label.empty() == table.targets.empty()) {
     keys.problem(table.label.empty() ? "label" : "targets",
                  "a table needs either label, the column of the class, or targets, the columns of "
@@ -126,7 +223,11 @@ void visit_table(TableSpec& table, KeyVisitor& keys) {
 
 void visit_keys(DatasetConfig& dataset, KeyVisitor& keys) {
   std::visit([&](auto& source) { visit_source(source, keys); }, dataset.source);
-  if (is_table(dataset.source)) {
+  if (std::holds_alternative<LabelledLines>(dataset.source)) {
+    dataset.table.text = kLineText;
+    dataset.table.label = kLineLabel;
+    keys.table("tokens", [&](KeyVisitor& tokens) { visit_tokens(dataset.table.tokens, tokens); });
+  } else if (is_table(dataset.source)) {
     visit_table(dataset.table, keys);
   }
 }

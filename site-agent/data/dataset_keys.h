@@ -30,6 +30,7 @@ class KeyVisitor {
 
   virtual void text(const char* key, std::string& value, Need need) = 0;
   virtual void path(const char* key, std::filesystem::path& value, Need need) = 0;
+  virtual void paths(const char* key, std::map<std::string, std::filesystem::path>& value) = 0;
   virtual void words(const char* key, std::vector<std::string>& value) = 0;
   virtual void natural(const char* key, std::uint32_t& value, std::uint32_t max, Need need) = 0;
   virtual void number(const char* key, double& value) = 0;
@@ -39,6 +40,9 @@ class KeyVisitor {
   virtual void choice(const char* key, std::size_t& value,
                       std::span<const std::string_view> words) = 0;
 
+  // A table within this one. A reader takes a missing one for an empty one.
+  using Visit = std::function<void(KeyVisitor& table)>;
+  virtual void table(const char* key, const Visit& visit) = 0;
   // Tables by name. A writer visits `known`, a reader those that it finds.
   using VisitNamed = std::function<void(const std::string& name, KeyVisitor& table)>;
   virtual void tables(const char* key, const std::vector<std::string>& known,

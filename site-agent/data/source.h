@@ -17,6 +17,9 @@
 
 namespace entente::agent {
 
+// Beyond it a class label is an identifier.
+constexpr std::int64_t kLabelsMax = 1'000'000;
+
 // Which examples a site takes, in ascending order.
 struct Selection {
   std::vector<std::uint32_t> examples;

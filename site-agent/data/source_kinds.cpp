@@ -3,9 +3,14 @@
 #include <algorithm>
 #include <array>
 
+#include "site-agent/data/array_source.h"
 #include "site-agent/data/csv_reader.h"
 #include "site-agent/data/idx_source.h"
+#include "site-agent/data/image_source.h"
+#include "site-agent/data/lines_reader.h"
+#include "site-agent/data/postgres_reader.h"
 #include "site-agent/data/source.h"
+#include "site-agent/data/sqlite_reader.h"
 #include "site-agent/data/table_source.h"
 
 namespace entente::agent {
@@ -40,6 +45,12 @@ Expected<std::unique_ptr<Source>> open_rows_as_source(const DatasetConfig& confi
 constexpr std::array<Kind, std::variant_size_v<SourceConfig>> kKinds{
     Kind{"idx", config_of<IdxFiles>, open_idx, false},
     Kind{"csv", config_of<CsvFile>, open_rows_as_source<open_csv>, true},
+    Kind{"sqlite", config_of<SqliteQuery>, open_rows_as_source<open_sqlite>, true},
+    Kind{"postgres", config_of<PostgresQuery>, open_rows_as_source<open_postgres>, true},
+    Kind{"text", config_of<LabelledLines>, open_rows_as_source<open_lines>, true},
+    Kind{"npy", config_of<NpyFiles>, open_npy, false},
+    Kind{"npz", config_of<NpzFile>, open_npz, false},
+    Kind{"images", config_of<ImageFolder>, open_images, false},
 };
 
 const Kind& kind(const SourceConfig& source) { return kKinds.at(source.index()); }

@@ -12,12 +12,10 @@
 #include "common/base/quote.h"
 #include "site-agent/data/feature_column.h"
 #include "site-agent/data/holdout.h"
+#include "site-agent/data/tokeniser.h"
 
 namespace entente::agent {
 namespace {
-
-// Beyond it a class label is an identifier.
-constexpr std::int64_t kClassesMax = 1'000'000;
 
 // Where a name stands among the columns.
 class Header {
@@ -53,7 +51,8 @@ class Header {
 
 class TableSource final : public Source {
  public:
-  TableSource(const DatasetConfig& config, bool keep) : config_(config), keep_(keep) {}
+  TableSource(const DatasetConfig& config, bool keep)
+      : config_(config), keep_(keep), tokeniser_(config.table.tokens) {}
 
   [[nodiscard]] std::size_t size() const override { return size_; }
   [[nodiscard]] std::span<const std::int64_t> labels() const override { return labels_; }
@@ -74,6 +73,7 @@ class TableSource final : public Source {
     };
     const std::array wanted{
         Wanted{"features", spec().features, feature_cells_},
+        Wanted{"text", one(spec().text), text_cell_},
         Wanted{"label", one(spec().label), label_cell_},
         Wanted{"targets", spec().targets, target_cells_},
         Wanted{"holdout_by", one(config_.holdout.value_or(Holdout{}).by), holdout_cell_},
@@ -100,6 +100,9 @@ class TableSource final : public Source {
         return at_column(features_[i].name(), *fault);
       }
     }
+    if (auto taken = take_text(row); !taken) {
+      return taken;
+    }
     if (auto taken = take_answer(row); !taken) {
       return taken;
     }
@@ -118,7 +121,12 @@ class TableSource final : public Source {
       return invalid_dataset(fmt::format("its columns make {} inputs, at most {} are possible",
                                          schema_.feature_names.size(), limits::kTableInputsMax));
     }
-    schema_.shape = {static_cast<std::int64_t>(schema_.feature_names.size())};
+    if (text_cell_.empty()) {
+      schema_.shape = {static_cast<std::int64_t>(schema_.feature_names.size())};
+    } else {
+      schema_.shape = {spec().tokens.length};
+      schema_.vocabulary = tokeniser_.vocabulary();
+    }
     schema_.targets = static_cast<std::uint32_t>(target_cells_.size());
     if (!label_cell_.empty()) {
       const auto largest = std::max_element(labels_.begin(), labels_.end());
@@ -145,6 +153,10 @@ class TableSource final : public Source {
       feature = FeatureColumn(feature.name(), spec());  // its memory is not needed any more
     }
     for (const auto example : selection.examples) {
+      if (!text_cell_.empty()) {
+        const auto text = tokens_.begin() + std::ptrdiff_t{example} * spec().tokens.length;
+        dataset.tokens.insert(dataset.tokens.end(), text, text + spec().tokens.length);
+      }
       if (schema_.targets == 0) {
         dataset.labels.push_back(labels_[example]);
       }
@@ -162,6 +174,23 @@ class TableSource final : public Source {
     return invalid_dataset(fmt::format("column {} {}", quote(name), fault),
                            "correct the data, or what agent.toml says about the column "
                            "(docs/datasets.md)");
+  }
+
+  Expected<void> take_text(const std::vector<Cell>& row) {
+    if (text_cell_.empty()) {
+      return {};
+    }
+    const auto cell = present(row[text_cell_.front()], spec().missing_words);
+    if (!cell) {
+      return at_column(spec().text, "has no value");
+    }
+    if (!tokeniser_.tokenise(*cell, text_)) {
+      return at_column(spec().text, "has characters that are not UTF-8");
+    }
+    if (keep_) {
+      tokens_.insert(tokens_.end(), text_.begin(), text_.end());
+    }
+    return {};
   }
 
   Expected<void> take_answer(const std::vector<Cell>& row) {
@@ -202,11 +231,11 @@ class TableSource final : public Source {
     std::int64_t label = 0;
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), label);
     if (error != std::errc() || end != text.data() + text.size() || label < 0 ||
-        label >= kClassesMax) {
+        label >= kLabelsMax) {
       return at_column(spec().label,
                        fmt::format("has no label from 0 to {}; list the names of classes in "
                                    "class_names",
-                                   kClassesMax - 1));
+                                   kLabelsMax - 1));
     }
     if (config_.classes != 0 && label >= config_.classes) {
       return at_column(spec().label,
@@ -235,11 +264,15 @@ class TableSource final : public Source {
   DatasetConfig config_;
   bool keep_;
   std::vector<std::size_t> feature_cells_;
+  std::vector<std::size_t> text_cell_;  // one, or none
   std::vector<std::size_t> target_cells_;
   std::vector<std::size_t> label_cell_;    // one, or none
   std::vector<std::size_t> holdout_cell_;  // likewise
 
   std::vector<FeatureColumn> features_;
+  Tokeniser tokeniser_;
+  std::vector<std::int32_t> text_;    // of the row that is being read
+  std::vector<std::int32_t> tokens_;  // of all
   std::vector<std::int64_t> labels_;
   std::vector<float> values_;
   std::vector<std::uint64_t> fingerprints_;

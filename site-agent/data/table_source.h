@@ -2,8 +2,8 @@
 // keys of agent.toml do with its columns.
 //
 // The table is read once, when it is opened. To describe it, every cell is checked and only labels
-// are kept, 8 bytes a row. To load it, each feature takes 4 bytes a row, and the examples as much
-// again while they are put together.
+// are kept, 8 bytes a row. To load it, each feature and each token take 4 bytes a row, and the
+// examples as much again while they are put together.
 #pragma once
 
 #include "site-agent/data/source.h"

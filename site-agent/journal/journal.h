@@ -8,8 +8,7 @@
 //    removed so counts against the site's limits as long as the process lives: a limit fails
 //    closed.
 //  - `decision` is the record of who approved or denied which job and why; never deleted.
-//  - `sent` is the institution's own ledger: a row per result that was announced, never deleted, in
-//    words and numbers that need no Entente to be read (docs/agent-config.md has the columns).
+//  - `sent` is the institution's own ledger (ledger.h).
 //
 // Not thread-safe; used by the agent's loop thread. Failures throw SQLite::Exception: an agent that
 // cannot write its journal must stop.
@@ -24,6 +23,7 @@
 #include "common/base/refusal.h"
 #include "common/base/time.h"
 #include "common/storage/database.h"
+#include "common/storage/statements.h"
 #include "site-agent/core/events.h"
 
 namespace entente::agent {
@@ -50,29 +50,10 @@ class Journal {
   void commit(const Effects& effects, UnixMillis now);
 
  private:
-  explicit Journal(Database database) : database_(std::move(database)) {}
+  explicit Journal(Database database)
+      : database_(std::move(database)), statements_(database_.sql()) {}
   Database database_;
+  Statements statements_;  // of the database
 };
-
-// One row of the ledger.
-struct SentRow {
-  UnixMillis unix_ms = 0;  // of the last step on its way out
-  std::string job;
-  std::string coordinator;
-  Round round = 0;
-  std::string kind;
-  std::uint32_t attempt = 1;
-  std::string state;  // "announced", "uploading", "accepted" or "refused"
-  std::string blob;   // hex; empty when only metrics left
-  std::uint64_t blob_bytes = 0;
-  std::uint64_t examples = 0;
-  std::string metrics_json;
-};
-
-// The ledger, oldest first. Reads beside a running agent. Refuses with "journal_missing" or
-// "journal_unreadable".
-[[nodiscard]] Expected<std::vector<SentRow>> read_ledger(const std::filesystem::path& path);
-
-[[nodiscard]] std::string_view to_string(Departure departure);
 
 }  // namespace entente::agent

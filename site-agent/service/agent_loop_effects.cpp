@@ -11,6 +11,7 @@
 #include "common/runtime/failpoint.h"
 #include "common/runtime/log.h"
 #include "common/wire/control_codec.h"
+#include "site-agent/journal/ledger.h"
 #include "site-agent/service/agent_loop.h"
 #include "site-agent/service/output_store.h"
 

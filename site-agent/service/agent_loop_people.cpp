@@ -6,6 +6,9 @@
 
 #include "common/base/nearest.h"
 #include "common/base/quote.h"
+#include "common/config/job_file.h"
+#include "common/domain/layers.h"
+#include "common/domain/update_encodings.h"
 #include "common/runtime/log.h"
 #include "common/runtime/system_clock.h"
 #include "site-agent/service/agent_loop.h"
@@ -35,14 +38,45 @@ json to_json(const AgentCore::JobStanding& job) {
           {"waits", job.waits}};
 }
 
+// What people decide about: what would be computed here, and what would leave.
+json proposal(const AgentCore::JobStanding& job) {
+  json shown = to_json(job);
+  const JobSpec& spec = job.promise->spec;
+  shown["kind"] = "train";
+  shown["sites_min"] = spec.sites.min;
+  shown["strategy"] = spec.strategy.kind;
+  shown["encoding"] = spec.update.encoding;
+  if (const auto model = resolve_model(spec.model)) {
+    shown["parameters"] = model->layout.elements();
+    shown["update_bytes"] = encoded_layout(model->layout, spec.update).bytes();
+  }
+  return shown;
+}
+
 json pending_jobs(const AgentCore& core) {
   json list = json::array();
   for (const auto& job : core.jobs()) {
     if (job.awaits_approval) {
-      list.push_back(to_json(job));
+      list.push_back(proposal(job));
     }
   }
   return {{"jobs", std::move(list)}};
+}
+
+// One job of this site, whether it waits or not, with the file that it was submitted with.
+Expected<json> one_job(const AgentCore& core, const std::string& name) {
+  std::vector<std::string> known;
+  for (const auto& job : core.jobs()) {
+    if (job.promise->job.str() == name) {
+      json shown = proposal(job);
+      shown["file"] = job_file_text(job.promise->spec);
+      return shown;
+    }
+    known.push_back(job.promise->job.str());
+  }
+  return refuse("job_unknown",
+                fmt::format("no job {} waits or runs here{}", quote(name), suggestion(name, known)),
+                "see the jobs of this site with: entente-agent status --config FILE", Scope::site);
 }
 
 json status(const AgentCore& core) {
@@ -136,7 +170,9 @@ void AgentLoop::take(const LocalAsk& ask) {
     ask.answer->set_value(answer.dump(-1, ' ', false, json::error_handler_t::replace));
   };
   if (verb == "pending") {
-    return say(pending_jobs(core_));
+    const auto job = text_at(request, "job");
+    const auto answer = job.empty() ? Expected<json>(pending_jobs(core_)) : one_job(core_, job);
+    return say(answer ? *answer : to_json(answer.error()));
   }
   if (verb == "status") {
     return say(status(core_));

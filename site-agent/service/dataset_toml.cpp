@@ -38,6 +38,12 @@ class TomlKeyReader final : public KeyVisitor {
     this->text(key, text, need);
     value = absolute_from(base_, text);
   }
+  void paths(const char* key, std::map<std::string, fs::path>& value) override {
+    TomlReader named = toml_.table(key);
+    for (const std::string& name : named.keys()) {
+      value[name] = absolute_from(base_, named.string(name));
+    }
+  }
   void words(const char* key, std::vector<std::string>& value) override {
     value = toml_.strings(key);
     std::set<std::string_view> seen;
@@ -75,6 +81,10 @@ class TomlKeyReader final : public KeyVisitor {
     } else {
       value = static_cast<std::size_t>(found - words.begin());
     }
+  }
+  void table(const char* key, const Visit& visit) override {
+    TomlKeyReader table(toml_.table(key), base_);
+    visit(table);
   }
   void tables(const char* key, const std::vector<std::string>&, const VisitNamed& visit) override {
     TomlReader named = toml_.table(key);

@@ -10,7 +10,7 @@
 #include "common/runtime/system_clock.h"
 #include "site-agent/data/dataset.h"
 #include "site-agent/data/source_kinds.h"
-#include "site-agent/journal/journal.h"
+#include "site-agent/journal/ledger.h"
 
 namespace entente::agent {
 namespace {

@@ -4,6 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "common/base/figures.h"
 #include "common/runtime/system_clock.h"
 #include "site-agent/service/control_socket.h"
 
@@ -13,20 +14,40 @@ namespace {
 using nlohmann::json;
 
 std::string describe_job(const json& job) {
-  return fmt::format("  {:<24} of {}, {} rounds on {}\n      spec {}\n", job.value("job", ""),
-                     job.value("coordinator", ""), job.value("rounds", 0), job.value("dataset", ""),
-                     job.value("spec_digest", ""));
+  std::string text = fmt::format(
+      "{}\n  by {}: {} on {}, {}, at {} or more, merged by {}\n", job.value("job", ""),
+      job.value("coordinator", ""), job.value("kind", ""), job.value("dataset", ""),
+      counted(job.value("rounds", std::uint64_t{0}), "round"),
+      counted(job.value("sites_min", std::uint64_t{0}), "site"), job.value("strategy", ""));
+  if (job.contains("parameters")) {
+    text += fmt::format("  a model of {}; {} leave the site in a round, as {}\n",
+                        counted(job.value("parameters", std::uint64_t{0}), "parameter"),
+                        human_bytes(job.value("update_bytes", std::uint64_t{0})),
+                        job.value("encoding", ""));
+  }
+  return text + fmt::format("  spec {}\n", job.value("spec_digest", ""));
+}
+
+std::string one_job_text(const json& job) {
+  const auto waits = job.value("waits", "");
+  return describe_job(job) + (waits.empty() ? "" : fmt::format("  {}\n", waits)) +
+         "\nthe job file:\n\n" + job.value("file", "");
 }
 
 std::string pending_text(const json& answer) {
+  if (!answer.contains("jobs")) {
+    return one_job_text(answer);
+  }
   if (answer.at("jobs").empty()) {
     return "no job waits for approval\n";
   }
-  std::string text = "waiting for approval:\n";
+  std::string text;
   for (const auto& job : answer.at("jobs")) {
     text += describe_job(job);
   }
-  return text + "decide with: entente-agent approve JOB, or deny JOB --reason WHY\n";
+  return text +
+         "read one whole with: entente-agent pending JOB; decide with: approve JOB, or deny JOB "
+         "--reason WHY\n";
 }
 
 std::string since_text(const json& pause) {
@@ -40,8 +61,9 @@ std::string status_text(const json& answer) {
   std::string text = answer.value("connected", false) ? "connected to the broker\n"
                                                       : "not connected to the broker\n";
   text += answer.value("paused", false) ? since_text(answer.at("pause")) : "at work\n";
-  text += fmt::format("{} tasks running, {} results not yet confirmed by the broker\n",
-                      answer.value("running_tasks", 0), answer.value("unsent_results", 0));
+  text += fmt::format("{} running, {} not yet confirmed by the broker\n",
+                      counted(answer.value("running_tasks", std::uint64_t{0}), "task"),
+                      counted(answer.value("unsent_results", std::uint64_t{0}), "result"));
   for (const auto& job : answer.at("jobs")) {
     const auto waits = job.value("waits", "");
     text += fmt::format("  {:<24} of {}: {}\n", job.value("job", ""), job.value("coordinator", ""),

@@ -15,7 +15,7 @@ constexpr Millis kApprovalDefault = std::chrono::hours{7 * 24};
 
 struct PeopleCommand {
   std::string verb;   // "pending", "approve", "deny", "pause", "resume" or "status"
-  std::string job{};  // of approve and deny
+  std::string job{};  // of approve and deny; of pending: this one, whole
   std::string reason{};
   Millis hold = kApprovalDefault;  // of an approval
 };

@@ -6,6 +6,9 @@
 
 #include <array>
 #include <cerrno>
+#include <cstdlib>
+#include <map>
+#include <utility>
 
 #include "common/base/check.h"
 
@@ -17,6 +20,21 @@ constexpr std::size_t kLineBytesMax = 1 << 20;
 
 // Between the end of a trainer's stream and the end of its process.
 constexpr std::chrono::milliseconds kLastBreath{500};
+
+// Where libpq finds passwords and services of a dataset's database: a trainer has another HOME than
+// its agent.
+void add_database_files(std::map<std::string, std::string>& environment) {
+  constexpr std::array<std::pair<const char*, const char*>, 2> kFiles{
+      {{"PGPASSFILE", "/.pgpass"}, {"PGSERVICEFILE", "/.pg_service.conf"}}};
+  const char* home = std::getenv("HOME");
+  for (const auto& [variable, file] : kFiles) {
+    if (const char* named = std::getenv(variable)) {
+      environment[variable] = named;
+    } else if (home != nullptr) {
+      environment[variable] = std::string(home) + file;
+    }
+  }
+}
 
 ChildOptions options_for(const TrainerLaunch& launch) {
   const std::string threads = std::to_string(launch.threads);
@@ -31,6 +49,7 @@ ChildOptions options_for(const TrainerLaunch& launch) {
       {"OPENBLAS_NUM_THREADS", threads},
       {"OMP_WAIT_POLICY", "passive"},
   };
+  add_database_files(options.environment);
   options.pipe_stdin = true;
   options.pipe_stdout = true;
   options.log_file = launch.log_file;

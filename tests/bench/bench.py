@@ -2,7 +2,7 @@
 """./run bench: what Entente does beside what this machine could do at most, measured in one run.
 
 Prints a table of figures with their aims and writes bench/report.json. Sections: machine, parts,
-training, rounds, control, idle; all of them unless some are named.
+training, rounds, control, submits, idle; all of them unless some are named.
 """
 import argparse
 import json
@@ -14,7 +14,7 @@ import tempfile
 GB = 1e9
 MB = 1e6
 CORES = os.cpu_count()
-SECTIONS = ["machine", "parts", "training", "rounds", "control", "idle"]
+SECTIONS = ["machine", "parts", "training", "rounds", "control", "submits", "idle"]
 
 
 def run_parts(programs, pattern, seconds):
@@ -50,9 +50,10 @@ def run_rounds(programs, *arguments):
     return json.loads(done.stdout)
 
 
-def bound_of_round(figures, sites, model_bytes):
+def bound_of_round(figures, sites, model_bytes, with_zmq=False):
     """The least time a round can take here, from the primitives: each byte that has to be moved,
-    hashed or written costs what the primitive costs, on all cores, and the disk what it takes."""
+    hashed or written costs what the primitive costs, on all cores, and the disk what it takes.
+    `with_zmq` adds what libzmq costs between our own TLS and the program, at both ends."""
     gb = sites * model_bytes / GB
     model_gb = model_bytes / GB
     cpu = (
@@ -60,6 +61,8 @@ def bound_of_round(figures, sites, model_bytes):
         + (3 * gb + model_gb) * figures["machine/sha256"]["cpu"]  # a name for each blob at each end
         + (3 * gb + model_gb) * figures["machine/page_cache_write"]["cpu"]  # update, copy, spool
         + (gb + model_gb) / (figures["machine/memory_read/threads:1"]["rate"] / GB))  # the merge
+    if with_zmq:
+        cpu += 2 * gb * figures["machine/zmq_unix_stream"]["cpu"]
     durable = (2 * gb + model_gb) * GB / figures["machine/durable_write"]["rate"]
     return max(cpu / CORES, durable)
 
@@ -81,8 +84,8 @@ class Table:
 
 
 def machine(table, figures):
-    for name in ["tcp_stream", "tls_stream", "sha256", "durable_write", "page_cache_write",
-                 "memory_read/threads:1", "memory_read/threads:2", "mapped_read"]:
+    for name in ["tcp_stream", "tls_stream", "zmq_unix_stream", "sha256", "durable_write",
+                 "page_cache_write", "memory_read/threads:1", "memory_read/threads:2", "mapped_read"]:
         figure = figures["machine/" + name]
         table.add(name, figure["rate"], f"{figure['rate'] / GB:.2f} GB/s, {figure['cpu']:.2f} s/GB")
     sync = figures["machine/small_sync"]["seconds"]
@@ -148,6 +151,10 @@ def rounds(table, figures, programs, quick):
             ratio = result["seconds"] / bound
             table.add("  against the bound of this machine", ratio,
                       f"{ratio:.2f}  (bound {bound:.2f} s)", "at most 1.5", 1.5)
+            bound = bound_of_round(figures, sites, result["model_bytes"], with_zmq=True)
+            ratio = result["seconds"] / bound
+            table.add("  against that bound with libzmq", ratio,
+                      f"{ratio:.2f}  (bound {bound:.2f} s)")
         memory = result["broker_anonymous_bytes"]
         table.add("  broker's anonymous memory", memory, f"{memory / MB:.0f} MB", "at most 128 MB",
                   128 * MB)
@@ -162,6 +169,14 @@ def control(table, programs):
         table.add(f"request under load, p99, {what}", p99,
                   f"{p99 * 1e3:.1f} ms, median {result[key]['median'] * 1e3:.1f}",
                   f"at most {aim * 1e3:.0f} ms", aim)
+    return result
+
+
+def submits(table, programs):
+    result = run_rounds(programs, "submits")
+    table.add(f"durable submissions, {result['clients']} clients", result["per_second"],
+              f"{result['per_second']:.0f}/s, median {result['median_seconds'] * 1e3:.0f} ms",
+              "at least 200/s", 200, at_least=True)
     return result
 
 
@@ -208,6 +223,9 @@ def main():
     if "control" in wanted:
         print("requests while uploads keep the machine busy")
         report["control"] = control(table, options.programs)
+    if "submits" in wanted:
+        print("jobs submitted by many at once")
+        report["submits"] = submits(table, options.programs)
     if "idle" in wanted:
         print("sites with nothing to do")
         report["idle"] = idle(table, options.programs, 200 if options.quick else 1000)

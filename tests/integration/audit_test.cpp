@@ -70,6 +70,10 @@ TEST_F(Audit, IsReadByAuditorsAndByCoordinatorsForTheirOwnJobs) {
     EXPECT_THAT(denied.err, HasSubstr("coordinator/alice may not read the whole audit log"));
   }
   EXPECT_THAT(as_auditor({"audit", "show", "--last", "1"}).out, HasSubstr("request.deny"));
+
+  const auto unknown = as_auditor({"audit", "show", "--job", "nope"});
+  EXPECT_EQ(unknown.code, 1);
+  EXPECT_THAT(unknown.err, HasSubstr("there is no job \"nope\""));
 }
 
 TEST_F(Audit, IsVerifiedByWhoeverReadsItUpToTheFirstBadEntry) {

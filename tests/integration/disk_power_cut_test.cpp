@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "site-agent/journal/journal.h"
+#include "site-agent/journal/ledger.h"
 #include "tests/support/consortium.h"
 #include "tests/support/power_cut.h"
 #include "tests/support/wait.h"

@@ -18,6 +18,7 @@
 #include "broker/store/broker_store.h"
 #include "common/runtime/failpoint.h"
 #include "site-agent/journal/journal.h"
+#include "site-agent/journal/ledger.h"
 #include "tests/support/consortium.h"
 #include "tests/support/wait.h"
 

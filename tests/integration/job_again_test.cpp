@@ -88,6 +88,9 @@ TEST_F(JobAgain, ATokenMakesOneJobHoweverOftenItIsSubmitted) {
   EXPECT_EQ(refused.code, 1);
   EXPECT_THAT(refused.err, HasSubstr("has been used for " + id.get<std::string>()));
   EXPECT_THAT(consortium_.ask({"job", "submit", file})["job"], Not(id));
+  const auto empty = consortium_.entente({"job", "submit", file, "--token", ""});
+  EXPECT_EQ(empty.code, 2);
+  EXPECT_THAT(empty.err, HasSubstr("it is empty; choose a word, or leave it out"));
 }
 
 }  // namespace

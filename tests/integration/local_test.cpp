@@ -113,6 +113,17 @@ TEST_F(Local, ConsortiumStartsAgainInItsFolder) {
   EXPECT_FALSE(std::filesystem::exists(home_));
 }
 
+TEST_F(Local, SitesHaveTheNamesThatTheyAreGiven) {
+  EXPECT_EQ(local("up", {"--names", "france,France"}).code, 1);
+  EXPECT_EQ(local("up", {"--names", "france,france"}).code, 1);
+  const auto begun = local("up", {"--names", "france,italy"});
+  ASSERT_EQ(begun.code, 0) << begun.err;
+  const auto names = entente({"site", "list", "--kit", json::parse(begun.out)["kit"]}).out;
+  EXPECT_THAT(names, HasSubstr("france"));
+  EXPECT_THAT(names, HasSubstr("italy"));
+  EXPECT_EQ(local("down", {"--purge"}).code, 0);
+}
+
 TEST_F(Local, ConsortiumWhoseAgentsCannotStartIsTakenDownAgain) {
   const auto config = folder_.path() / "bad.toml";
   write_text(config, "[polices]\n");

@@ -58,6 +58,10 @@ TEST_F(SitePeople, ApproveAJobThatWaitsForThem) {
   const auto id = consortium_.submit(job_);
   wait_until_pending(id);
   EXPECT_THAT(consortium_.at_site("south", {"pending"}).out, HasSubstr(id));
+  const auto whole = consortium_.at_site("south", {"pending", id}).out;
+  EXPECT_THAT(whole, HasSubstr("leave the site in a round, as float32"));
+  EXPECT_THAT(whole, HasSubstr("[[model.layers]]"));
+  EXPECT_EQ(consortium_.at_site("south", {"pending", "nope-1"}).code, 1);
   wait_until("alice to hear of it", [&] {
     return word_of_south(id) ==
            "policy clause \"approve\" (manual): waits for approval at the site";
@@ -112,6 +116,7 @@ TEST_F(SitePeople, TakeBackWhatTheyHaveApproved) {
   const auto ended = consortium_.wait_for_end(id);
   EXPECT_EQ(ended["state"], "failed");
   EXPECT_THAT(ended["reason"].get<std::string>(), HasSubstr("consent withdrawn"));
+  EXPECT_THAT(consortium_.entente({"audit", "show", "--job", id}).out, HasSubstr("job.withdraw"));
 }
 
 TEST_F(SitePeople, CannotApproveWhatDoesNotWait) {

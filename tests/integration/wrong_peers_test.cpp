@@ -1,6 +1,7 @@
 // Who may not come in is told why in the handshake, by the alert that docs/tls.md lists, and
 // disturbs nobody else. The peers are OpenSSL's own client and our command line.
 #include <gmock/gmock.h>
+#include <signal.h>
 
 #include "common/runtime/system_clock.h"
 #include "tests/support/consortium.h"
@@ -118,6 +119,29 @@ TEST_F(WrongPeer, WithARevokedCertificateIsRefused) {
   EXPECT_EQ(bob.code, 4);
   EXPECT_THAT(bob.err, HasSubstr("alert 44"));
   EXPECT_EQ(consortium_.entente({"job", "list"}).code, 0);
+}
+
+TEST_F(WrongPeer, ThatIsRevokedWhileItIsConnectedLosesItsSession) {
+  consortium_.add_site("north");
+  consortium_.add_site("south");
+  consortium_.wait_for_sites(2);
+  ASSERT_TRUE(
+      consortium_.authority().revoke_member("site/north", system_now().unix_ms, pki::kCrlDays));
+  const auto broker_kit = consortium_.kit("main");
+  write_text(broker_kit / "crl.pem", "not yet written");
+  write_text(broker_kit / "kit.toml", "crl = \"crl.pem\"\n" + read_text(broker_kit / "kit.toml"));
+  ::kill(consortium_.pid("broker"), SIGHUP);
+  wait_until("the broker to keep the kit that it has", [&] {
+    return consortium_.log("broker").find("the changed kit is not used") != std::string::npos;
+  });
+  write_text(broker_kit / "crl.pem", read_text(consortium_.folder() / "ca/crl.pem"));
+  wait_until("north to be told why", [&] {
+    return consortium_.log("north").find("it is revoked (alert 44)") != std::string::npos;
+  });
+  EXPECT_THAT(consortium_.log("broker"), HasSubstr("certificate revoked"));
+  for (const auto& site : consortium_.ask({"site", "list"})) {
+    EXPECT_EQ(site["connected"], site["site"] == "south") << site.dump();
+  }
 }
 
 TEST_F(WrongPeer, BrokerThatIsNotThereGivesExitCode3) {

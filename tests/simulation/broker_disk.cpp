@@ -66,7 +66,7 @@ void BrokerDisk::collect_orphans() {
   for (const auto& [key, task] : tasks) {
     const auto round = rounds.find({key.job, key.round});
     if (task.result.blob && round != rounds.end() && round->second.state != RoundState::done &&
-        jobs.at(key.job).state == JobState::running) {
+        !is_terminal(jobs.at(key.job).state)) {
       named.insert(*task.result.blob);
     }
   }

@@ -9,7 +9,7 @@ namespace entente::simulation {
 Coordinator::Coordinator(World& world, Network& network, Promises& promises, const Plan& plan)
     : world_(world), network_(network), promises_(promises) {
   for (const auto& job : plan.jobs) {
-    errands_.push_back(Errand{&job, false, false, std::nullopt, 0, false});
+    errands_.push_back(Errand{&job, false, false, std::nullopt, 0, false, false, false});
   }
 }
 
@@ -21,6 +21,17 @@ void Coordinator::start() {
       errands_[number].is_due = true;
       submit(number);
     });
+    for (const auto& rest : plan.rests) {
+      world_.timeline.after(rest.from, [this, number] {
+        errands_[number].is_to_rest = true;
+        insist(number);
+      });
+      world_.timeline.after(rest.until, [this, number] {
+        errands_[number].is_to_rest = false;
+        errands_[number].is_to_go_on = true;
+        insist(number);
+      });
+    }
     if (plan.aborted_after) {
       world_.timeline.after(*plan.aborted_after, [this, number] {
         const auto& errand = errands_[number];
@@ -29,6 +40,18 @@ void Coordinator::start() {
         }
       });
     }
+  }
+}
+
+void Coordinator::insist(std::size_t number) {
+  const auto& errand = errands_[number];
+  if (!session_ || !errand.job || errand.has_ended) {
+    return;
+  }
+  if (errand.is_to_rest) {
+    ask(msg::PauseJob{*errand.job, "over lunch"});
+  } else if (errand.is_to_go_on) {
+    resumes_[ask(msg::ResumeJob{*errand.job})] = number;
   }
 }
 
@@ -42,6 +65,7 @@ void Coordinator::session_opened(SessionId session) {
   has_list_ = false;
   submits_.clear();
   watches_.clear();
+  resumes_.clear();
   for (auto& errand : errands_) {
     errand.is_asked = false;
   }
@@ -82,6 +106,10 @@ void Coordinator::hear(SessionId session, const msg::Control& message) {
 void Coordinator::take(const msg::Reply& reply) {
   if (const auto* jobs = std::get_if<std::vector<JobSummary>>(&reply.body)) {
     find_known(*jobs);
+    return;
+  }
+  if (const auto resumed = resumes_.find(reply.id); resumed != resumes_.end()) {
+    errands_[resumed->second].is_to_go_on = false;
     return;
   }
   const auto found = submits_.find(reply.id);
@@ -129,6 +157,7 @@ void Coordinator::acknowledged(Errand& errand, const JobSummary& summary) {
     watches_[ask(msg::WatchJob{summary.id, errand.seen_seq})] =
         static_cast<std::size_t>(&errand - errands_.data());
   }
+  insist(static_cast<std::size_t>(&errand - errands_.data()));
 }
 
 void Coordinator::take(const msg::JobUpdate& update) {

@@ -1,5 +1,5 @@
-// The person who submits: sends each job once, asks again only when it cannot know, and follows its
-// jobs to their end.
+// The person who submits: sends each job once, asks again only when it cannot know, pauses and
+// resumes some of its jobs, and follows all of them to their end.
 #pragma once
 
 #include <map>
@@ -36,6 +36,8 @@ class Coordinator final : public Peer {
     std::optional<JobId> job;
     std::uint64_t seen_seq = 0;
     bool has_ended = false;
+    bool is_to_rest = false;  // as long as that is not answered, it is asked again
+    bool is_to_go_on = false;
   };
 
   void redial();
@@ -44,6 +46,8 @@ class Coordinator final : public Peer {
   void find_known(const std::vector<JobSummary>& jobs);
   void submit(std::size_t number);
   void acknowledged(Errand& errand, const JobSummary& summary);
+  // Sends what the job's coordinator wants done and the broker has not confirmed.
+  void insist(std::size_t number);
   std::uint64_t ask(msg::RequestBody body);
 
   World& world_;
@@ -56,6 +60,7 @@ class Coordinator final : public Peer {
   std::uint64_t last_request_ = 0;
   std::map<std::uint64_t, std::size_t> submits_;  // request -> errand
   std::map<std::uint64_t, std::size_t> watches_;
+  std::map<std::uint64_t, std::size_t> resumes_;
 };
 
 }  // namespace entente::simulation

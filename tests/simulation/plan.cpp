@@ -68,6 +68,17 @@ JobPlan plan_job(Random& random, const Plan& plan, std::size_t number) {
   if (random.chance(60)) {
     job.aborted_after = job.submitted_after + random.between(seconds(1), minutes(10));
   }
+  job.spec.priority = random.chance(300) ? -1 : 0;
+  job.spec.preemptible = random.chance(500);
+  if (number > 1 && random.chance(150) && !plan.jobs.back().aborted_after) {
+    job.spec.after = {JobId::literal(plan.jobs.back().spec.name + "-1")};
+  }
+  auto from = job.submitted_after;
+  while (random.chance(250)) {
+    from += random.between(seconds(1), minutes(10));
+    job.rests.push_back({from, from + random.between(Millis(1), minutes(20))});
+    from = job.rests.back().until;
+  }
   return job;
 }
 

@@ -28,6 +28,12 @@ struct JobPlan {
   JobSpec spec;
   Millis submitted_after{};
   std::optional<Millis> aborted_after;
+  // Of the job, by its coordinator.
+  struct Rest {
+    Millis from{};
+    Millis until{};
+  };
+  std::vector<Rest> rests;
 };
 
 struct Plan {

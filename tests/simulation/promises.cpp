@@ -180,11 +180,29 @@ void Promises::after_commit(std::span<const broker::Row> rows) {
     } else if (const auto* part = std::get_if<broker::PartRow>(&row)) {
       check_places(part->job);
       check_slots(part->site);
+    } else if (const auto* job = std::get_if<broker::JobRow>(&row)) {
+      if (job->state != JobState::running) {
+        places_.erase(job->job);
+      }
+      check_rest(job->job);
     }
   }
 }
 
+void Promises::check_rest(const JobId& job) const {
+  const auto state = disk_.jobs.at(job).state;
+  const bool holds_slots = std::any_of(
+      disk_.parts.begin(), disk_.parts.end(),
+      [&](const auto& entry) { return entry.first.first == job && entry.second.claimed; });
+  if (holds_slots && state != JobState::running && state != JobState::matching) {
+    broken("P5 {} is {} and holds slots", job.str(), to_string(state));
+  }
+}
+
 void Promises::check_places(const JobId& job) {
+  if (disk_.jobs.at(job).state != JobState::running) {
+    return;
+  }
   const auto has_place = [&](const auto& entry) {
     return entry.first.first == job && entry.second.has_place;
   };

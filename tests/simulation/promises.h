@@ -6,7 +6,8 @@
 //  P5 Every job comes to an end.   P6 Nothing unvalidated is merged.   P7 The records are complete.
 //
 // And what P5 needs: nobody is blamed for time in which the broker itself stood still, a job keeps
-// its places, a site that drains gets nothing new, and jobs hold no more slots than a site has.
+// its places while it runs, a site that drains gets nothing new, jobs hold no more slots than a
+// site has, and one that is paused or waits holds none.
 //
 // What was done stays done, with one exception: an update that was damaged on the broker's disk is
 // lost, its round is open again, and its site may train for it once more.
@@ -65,6 +66,7 @@ class Promises {
   void check_model(const ModelView& model) const;
   void check_places(const JobId& job);
   void check_slots(const SiteId& site) const;
+  void check_rest(const JobId& job) const;
   [[nodiscard]] bool is_at_hand(const BlobId& blob) const;
   [[nodiscard]] bool has_damaged_update(const JobId& job, Round round, const SiteId& site) const;
   [[nodiscard]] std::optional<BlobId> residual_before(const ModelView& model,

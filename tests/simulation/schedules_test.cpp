@@ -320,13 +320,13 @@ TEST_F(ThreeOfFour, ASiteThatIsGoneIsReplacedInTheSameRoundAndStandsByWhenItIsBa
   EXPECT_EQ(events(JobEventKind::site_replaced), 1U);
 }
 
-TEST_F(Schedule, ASiteThatLosesItsDiskIsNoLongerPartOfTheJob) {
+TEST_F(Schedule, ASiteThatLosesItsDiskIsAskedToJoinAnew) {
   run_until_round(2);
   site("east").crash(seconds(5));
   site("east").lose_disk();
-  run();
-  EXPECT_EQ(state(kJob), JobState::failed);
-  EXPECT_THAT(contributors(kJob, 1), ElementsAre("east", "north", "south"));
+  expect_undisturbed();
+  EXPECT_EQ(disk.tasks.at(train("east", 2, 1)).state, TaskState::lost);
+  EXPECT_EQ(disk.tasks.at(train("east", 2, 2)).state, TaskState::done);
 }
 
 TEST(Seed, RepeatsItsRunEventByEvent) {

@@ -77,6 +77,9 @@ Monotonic Simulation::last_moment() const {
   auto last = faults_end_ + std::chrono::minutes(30);
   for (const auto& job : plan.jobs) {
     last += job.submitted_after + (job.spec.rounds + 2) * (job.spec.stall_window + kRoundMax);
+    for (const auto& rest : job.rests) {
+      last += rest.until - rest.from + job.spec.stall_window + kRoundMax;
+    }
   }
   return last;
 }

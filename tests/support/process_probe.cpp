@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>
+#include <ios>
 #include <iterator>
 #include <sstream>
 #include <string>
@@ -19,9 +20,18 @@ namespace {
 
 namespace fs = std::filesystem;
 
+// A file of /proc. Empty when its process has gone, also in the middle of a read.
+std::string proc_text(const fs::path& path) {
+  try {
+    return read_text(path);
+  } catch (const std::ios_base::failure&) {
+    return {};
+  }
+}
+
 // proc(5): the value of a line such as "VmRSS:     1234 kB" of /proc/PID/status.
 std::string status_field(pid_t pid, const std::string& key) {
-  const auto status = read_text("/proc/" + std::to_string(pid) + "/status");
+  const auto status = proc_text("/proc/" + std::to_string(pid) + "/status");
   const auto at = status.find("\n" + key + ":");
   if (at == std::string::npos) {
     return {};
@@ -65,7 +75,7 @@ std::vector<pid_t> children_of(pid_t pid) {
 // anything.
 double cpu_seconds(pid_t pid) {
   const auto folder = "/proc/" + std::to_string(pid);
-  const auto stat = read_text(folder + "/stat");
+  const auto stat = proc_text(folder + "/stat");
   std::istringstream fields(stat.substr(std::min(stat.size(), stat.rfind(')') + 1)));
   std::string skipped;
   for (int field = 3; field < 14; ++field) {

@@ -262,5 +262,52 @@ TEST(JobClosed, KeepsAModelThatAnotherJobUses) {
   EXPECT_FALSE(has<effect::RemoveBlob>(effects));
 }
 
+TEST(JobPaused, StopsWhatRunsAndKeepsThePromise) {
+  Scenario s;
+  s.start();
+  const TrainerId trainer = s.enrol();
+  s.begin(Scenario::train(1));
+  const Effects effects = s.hear(msg::JobPaused{JobId::literal("lung-1"), "paused by alice"});
+  ASSERT_EQ(all<effect::StopTrainer>(effects).size(), 1U);
+  EXPECT_EQ(all<effect::StopTrainer>(effects)[0].trainer, trainer);
+  EXPECT_FALSE(has<effect::ForgetPromise>(effects));
+  EXPECT_FALSE(has<effect::RemoveBlob>(effects)) << "the model is wanted again";
+  EXPECT_TRUE(sent<msg::TaskFailed>(effects).empty()) << "it did not fail";
+  EXPECT_TRUE(s.on(event::TrainerFinished{trainer, 1, 1, {}}).empty()) << "a late word of the dead";
+}
+
+TEST(JobPaused, TheSameTaskRunsAgainWhenItIsOfferedAgain) {
+  Scenario s;
+  s.start();
+  s.enrol();
+  s.begin(Scenario::train(1));
+  s.hear(msg::JobPaused{JobId::literal("lung-1"), ""});
+  const auto starts = all<effect::StartTrainer>(s.hear(msg::TaskOffer{Scenario::train(1)}));
+  ASSERT_EQ(starts.size(), 1U) << "the model is still there";
+  const Effects running = s.on(event::TrainerPrepared{starts[0].trainer});
+  ASSERT_EQ(all<effect::RunTask>(running).size(), 1U);
+  EXPECT_EQ(all<effect::RunTask>(running)[0].order.key, Scenario::train(1).key);
+}
+
+TEST(JobPaused, AFinishedResultStaysAndIsAnnounced) {
+  Scenario s;
+  s.start();
+  const TrainerId trainer = s.enrol();
+  s.begin(Scenario::train(1));
+  s.on(event::TrainerFinished{trainer, 640, 20, {{"loss", 0.5}}});
+  s.hear(msg::JobPaused{JobId::literal("lung-1"), ""});
+  const Effects stored = s.on(event::OutputStored{Scenario::train(1).key, blob(101), 4096});
+  EXPECT_EQ(sent<msg::ResultAnnounce>(stored).size(), 1U) << "it was being written down";
+  const Effects again = s.hear(msg::JobPaused{JobId::literal("lung-1"), ""});
+  EXPECT_FALSE(has<effect::DropResult>(again));
+  EXPECT_EQ(s.core.unsent_results(), 1U);
+}
+
+TEST(JobPaused, OfAJobThatIsNotKnownIsIgnored) {
+  Scenario s;
+  s.start();
+  EXPECT_TRUE(s.hear(msg::JobPaused{JobId::literal("lung-9"), ""}).empty());
+}
+
 }  // namespace
 }  // namespace entente::agent

@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "common/domain/lost_promise.h"
 #include "tests/unit/agent_core/scenario.h"
 
 namespace entente::agent {
@@ -291,12 +292,28 @@ TEST(Configuration, ThatChangesIsToldAndWithdrawsWhatItNoLongerCovers) {
             "DE");
   policy.coordinators = {"bob"};
   const auto effects = s.on(event::Reconfigured{advert, policy});
-  const auto failed = sent<msg::TaskFailed>(effects);
-  ASSERT_EQ(failed.size(), 1U);
-  EXPECT_EQ(failed[0].failure.reason.message,
-            "policy clause \"coordinators\" does not list \"alice\"");
+  const auto replies = sent<msg::JobReply>(effects);
+  ASSERT_EQ(replies.size(), 1U);
+  EXPECT_EQ(replies[0].decline->message, "policy clause \"coordinators\" does not list \"alice\"");
   EXPECT_TRUE(has<effect::StopTrainer>(effects));
   EXPECT_TRUE(has<effect::ForgetPromise>(effects));
+}
+
+TEST(Configuration, ThatChangesWhileTheBrokerIsAwayIsItsAnswerWhenTheJobIsOfferedAnew) {
+  Scenario s;
+  s.start();
+  s.enrol();
+  s.on(event::SessionEnded{{"gone", "the broker has gone", "", {}}});
+  Policy policy = s.settings.policy;
+  policy.coordinators = {"bob"};
+  s.on(event::Reconfigured{s.settings.advert, policy});
+  s.reconnect();
+  const auto failed = sent<msg::TaskFailed>(s.hear(msg::TaskOffer{Scenario::train(1)}));
+  ASSERT_EQ(failed.size(), 1U);
+  EXPECT_EQ(failed[0].failure.reason.code, msg::kJobUnknown) << "has the broker ask anew";
+  const auto replies = sent<msg::JobReply>(s.hear(Scenario::offer()));
+  ASSERT_EQ(replies.size(), 1U);
+  EXPECT_TRUE(replies[0].decline);
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include <fstream>
 
 #include "common/wire/job_codec.h"
+#include "site-agent/journal/ledger.h"
 
 namespace entente::agent {
 namespace {

@@ -15,7 +15,7 @@
 #include "common/runtime/system_clock.h"
 #include "common/tensors/safetensors.h"
 #include "common/wire/job_codec.h"
-#include "site-agent/journal/journal.h"
+#include "site-agent/journal/ledger.h"
 #include "tests/unit/agent_service/scripted_broker.h"
 #include "tests/unit/agent_service/temp_folder.h"
 

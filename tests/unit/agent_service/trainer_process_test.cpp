@@ -80,6 +80,18 @@ TEST_F(TrainerScript, GetsACleanEnvironmentAndItsOwnLog) {
   EXPECT_THAT(log(), ::testing::Not(HasSubstr("ENTENTE_SECRET")));
 }
 
+// Its HOME is its work folder, where libpq would look in vain.
+TEST_F(TrainerScript, IsToldWhereTheAgentsUserKeepsPasswordsOfDatabases) {
+  ::setenv("HOME", "/home/entente", 1);
+  ::unsetenv("PGPASSFILE");
+  ::setenv("PGSERVICEFILE", "/etc/services.conf", 1);
+  auto trainer = start("env >&2\nread line\n" + reply(1, contract::Result{}));
+  trainer.command(contract::Evaluate{"model"});
+  (void)listen(trainer);
+  EXPECT_THAT(log(), HasSubstr("PGPASSFILE=/home/entente/.pgpass\n"));
+  EXPECT_THAT(log(), HasSubstr("PGSERVICEFILE=/etc/services.conf\n"));
+}
+
 TEST_F(TrainerScript, ThatIsKilledIsReportedWithTheSignalAndMayBeTriedAgain) {
   auto trainer = start("read line\nkill -9 $$\n");
   trainer.command(contract::Evaluate{"model"});

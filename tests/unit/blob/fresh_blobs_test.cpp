@@ -9,26 +9,26 @@ namespace {
 
 using std::chrono::seconds;
 
-constexpr std::uint64_t kMiB = 1 << 20;
+constexpr std::uint64_t kLarge = 256 << 10;
 const FreshBlobs::Clock::time_point kNow{};
 
 TEST(FreshBlobs, AreBelievedForAMinute) {
   FreshBlobs fresh;
   const BlobId blob = sha256("blob");
-  fresh.note(blob, kMiB, kNow);
+  fresh.note(blob, kLarge, kNow);
   EXPECT_TRUE(fresh.contains(blob, kNow + seconds(59)));
   EXPECT_FALSE(fresh.contains(blob, kNow + seconds(60)));
 }
 
 TEST(FreshBlobs, SmallOnesAreHashedEveryTime) {
   FreshBlobs fresh;
-  fresh.note(sha256("blob"), kMiB - 1, kNow);
+  fresh.note(sha256("blob"), kLarge - 1, kNow);
   EXPECT_FALSE(fresh.contains(sha256("blob"), kNow));
 }
 
 TEST(FreshBlobs, WhatIsForgottenIsNotBelieved) {
   FreshBlobs fresh;
-  fresh.note(sha256("blob"), kMiB, kNow);
+  fresh.note(sha256("blob"), kLarge, kNow);
   fresh.forget(sha256("blob"));
   EXPECT_FALSE(fresh.contains(sha256("blob"), kNow));
 }

@@ -1,6 +1,8 @@
 // Who takes part in a job's rounds: silence, return, replacement, draining.
 #include <gmock/gmock.h>
 
+#include "common/base/limits.h"
+#include "common/domain/lost_promise.h"
 #include "tests/unit/broker_core/scenario.h"
 
 namespace entente::broker {
@@ -242,6 +244,83 @@ TEST(Deadline, IsMeasuredByTheBrokersClockThroughRestarts) {
   EXPECT_EQ(it.state(it.id), JobState::running);
   it.wait(std::chrono::minutes(2));
   EXPECT_EQ(it.state(it.id), JobState::failed);
+}
+
+const TaskFailure kNoPromise{{std::string(msg::kJobUnknown), "no promise", "", {}}, false};
+
+TEST(ALostPromise, IsAskedForAnewAndTheTaskIsGivenAgain) {
+  WithoutReplacement it;
+  const auto asked = it.hear(it.south, msg::TaskFailed{it.train("south"), kNoPromise});
+  EXPECT_EQ(sent<msg::JobOffer>(asked, it.south).size(), 1U);
+  EXPECT_TRUE(it.has_place("south"));
+  const auto again = sent<msg::TaskOffer>(it.accept(it.south, it.id), it.south);
+  ASSERT_EQ(again.size(), 1U);
+  EXPECT_EQ(again[0].order.key, it.train("south", 1, 2));
+  it.deliver(it.south, it.train("south", 1, 2), blob(3));
+  EXPECT_THAT(sites_of(all<StartMerge>(it.finish_round_without_south())),
+              ElementsAre("east", "north", "south"));
+}
+
+TEST(ALostPromise, OfASiteThatNowDeclinesMakesItsPlaceVacant) {
+  WithAFourth it;
+  it.hear(it.south, msg::TaskFailed{it.train("south"), kNoPromise});
+  it.decline(it.south, it.id, "not any more");
+  it.accept(it.west, it.id);
+  EXPECT_THAT(it.last_words(JobEventKind::site_replaced),
+              HasSubstr("west takes the place of south: it takes part no longer: not any more"));
+  EXPECT_TRUE(it.has_place("west"));
+}
+
+TEST(ALostPromise, OfASiteThatDoesNotAnswerMakesItsPlaceVacant) {
+  WithAFourth it;
+  it.hear(it.south, msg::TaskFailed{it.train("south"), kNoPromise});
+  it.on(SessionClosed{it.south});
+  it.wait(kWindow);
+  it.accept(it.west, it.id);
+  EXPECT_TRUE(it.has_place("west"));
+}
+
+TEST(ALostPromise, WithNobodyLeftFailsTheJobInTheSitesWords) {
+  auto spec = WithoutReplacement::spec();
+  spec.sites.quorum = 3;
+  WithAFourth it(spec);
+  it.hear(it.south, msg::TaskFailed{it.train("south"), kNoPromise});
+  it.decline(it.south, it.id, "not any more");
+  EXPECT_EQ(it.state(it.id), JobState::failed);
+  EXPECT_THAT(it.job(it.id).row.reason, HasSubstr("declined  south: not any more"));
+}
+
+TEST(ALostPromise, IsNotAskedForWithoutEndInOneRound) {
+  WithoutReplacement it;
+  for (Attempt attempt = 1; attempt <= limits::kAttemptsMax; ++attempt) {
+    it.hear(it.south, msg::TaskFailed{it.train("south", 1, attempt), kNoPromise});
+    it.accept(it.south, it.id);
+  }
+  const auto last = it.train("south", 1, limits::kAttemptsMax + 1);
+  EXPECT_TRUE(
+      sent<msg::JobOffer>(it.hear(it.south, msg::TaskFailed{last, kNoPromise}), it.south).empty());
+  EXPECT_EQ(it.job(it.id).tasks.at(last).row.state, TaskState::failed);
+}
+
+TEST(APromiseTakenBack, FailsTheTasksAndMakesThePlaceVacant) {
+  WithAFourth it;
+  it.decline(it.south, it.id, "consent withdrawn");
+  EXPECT_TRUE(it.store.audited("job.withdraw", "site/south"));
+  EXPECT_EQ(it.job(it.id).tasks.at(it.train("south")).row.state, TaskState::failed);
+  EXPECT_EQ(it.job(it.id).tasks.at(it.train("south")).row.reason, "consent withdrawn");
+  it.accept(it.west, it.id);
+  EXPECT_TRUE(it.has_place("west"));
+}
+
+TEST(APromiseTakenBack, LeavesWhatWasAcceptedAndEndsTheSitesPartInLaterRounds) {
+  WithoutReplacement it;
+  it.deliver(it.south, it.train("south"), blob(3));
+  it.decline(it.south, it.id, "consent withdrawn");
+  EXPECT_THAT(sites_of(all<StartMerge>(it.finish_round_without_south())),
+              ElementsAre("east", "north", "south"));
+  it.merged(it.id, 1, blob(101));
+  EXPECT_FALSE(it.job(it.id).tasks.contains(it.train("south", 2)));
+  EXPECT_TRUE(it.job(it.id).tasks.contains(it.train("north", 2)));
 }
 
 TEST(Draining, FinishesTheTaskAndIsReplacedInTheNextRound) {

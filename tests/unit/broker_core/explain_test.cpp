@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 
+#include "common/base/limits.h"
 #include "tests/unit/broker_core/scenario.h"
 
 namespace entente::broker {
@@ -162,6 +163,29 @@ TEST(Explain, FollowsAJobToItsEnd) {
   EXPECT_EQ(it.explain(id).sentence, "runs at east and north");
   it.ask(it.mary, msg::AbortJob{id, "wrong file"});
   EXPECT_EQ(it.explain(id).sentence, "has been aborted: by operator/mary: wrong file");
+}
+
+TEST(Explain, OfThousandsOfSitesFitsIntoOneMessageAndSaysHowManyItLeavesOut) {
+  Explained it;
+  constexpr std::size_t kSites = 6000;
+  for (std::size_t i = 0; i < kSites; ++i) {
+    it.connect("s" + std::to_string(i), one_slot());
+  }
+  const auto explained = it.dry_run(Explained::for_sites(2, {SiteId::literal("east")}));
+  EXPECT_LT(explained.sentence.size(), 500U) << "it names some of the sites only";
+  EXPECT_EQ(explained.sites_left_out, 0U) << "free sites need no words";
+  auto spec = Explained::for_sites(1);
+  spec.train.dataset = "slides";  // west's: every other site is told why not
+  const auto refused = it.dry_run(spec);
+  EXPECT_GT(refused.sites_left_out, 0U);
+  EXPECT_EQ(refused.sites.size() + refused.sites_left_out, kSites + 3);
+  std::size_t bytes = 0;
+  for (const auto& site : refused.sites) {
+    for (const auto& sentence : site.sentences) {
+      bytes += site.site.str().size() + sentence.size();
+    }
+  }
+  EXPECT_LT(bytes, limits::kControlMessageBytesMax);
 }
 
 }  // namespace

@@ -32,7 +32,14 @@ struct Pool {
   }
 
   [[nodiscard]] Plan plan(const std::optional<JobId>& reserved = std::nullopt) const {
-    return plan_claims(sites, accounts, quota, applicants, reserved);
+    return plan_claims(sites, accounts, quota, applicants, tenants, reserved);
+  }
+
+  // A running job that may be preempted.
+  void add_tenant(std::int32_t priority, std::vector<SiteIndex> at) {
+    const auto number = tenants.size() + 1;
+    tenants.push_back(
+        {JobId::literal("tenant-" + std::to_string(number)), priority, number, std::move(at)});
   }
 
   std::vector<SiteSlots> sites;
@@ -40,6 +47,7 @@ struct Pool {
   Quota quota;
   std::deque<std::vector<SiteIndex>> lists;
   std::vector<Applicant> applicants;
+  std::vector<Tenant> tenants;
 };
 
 }  // namespace entente::broker

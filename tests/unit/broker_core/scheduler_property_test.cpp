@@ -136,16 +136,77 @@ class Naive {
       waiting.wait = {WaitsFor::slots, job.need, count(free)};
     }
     if (reserved_.empty() && job.stage == Stage::waiting) {
-      waiting.reserved = reserve(job, free, there);
+      plan_.yields = yields_for(job);
+      waiting.reserved = reserve(job, free, freed_by(plan_.yields, there), there);
       reserved_ = {waiting.reserved.begin(), waiting.reserved.end()};
     }
     return waiting;
   }
 
+  bool is_enough(const Applicant& job, const std::vector<std::size_t>& yields) const {
+    auto had = among(job, 1);
+    for (const auto site : freed_by(yields, among(job, 0))) {
+      if (sites_[site].free == 0) {
+        had.push_back(site);
+      }
+    }
+    return had.size() >= job.need && has_mandatory(job, had);
+  }
+
+  // Rule 8, in its own words.
+  std::vector<std::size_t> yields_for(const Applicant& job) const {
+    const auto there = among(job, 0);
+    std::vector<std::size_t> order;
+    for (std::size_t i = 0; i < pool_.tenants.size(); ++i) {
+      const auto frees = freed_by({i}, there);
+      const bool helps = std::any_of(frees.begin(), frees.end(),
+                                     [this](auto site) { return sites_[site].free == 0; });
+      if (pool_.tenants[i].priority < job.priority && helps) {
+        order.push_back(i);
+      }
+    }
+    std::sort(order.begin(), order.end(), [this](auto a, auto b) {
+      const auto& [left, right] = std::tie(pool_.tenants[a], pool_.tenants[b]);
+      return left.priority != right.priority ? left.priority < right.priority
+                                             : left.number > right.number;
+    });
+    std::vector<std::size_t> yields;
+    while (!is_enough(job, yields)) {
+      if (yields.size() == order.size()) {
+        return {};
+      }
+      yields.push_back(order[yields.size()]);
+    }
+    const auto asked = yields;
+    for (auto highest = asked.rbegin(); highest != asked.rend(); ++highest) {
+      auto without = yields;
+      std::erase(without, *highest);
+      if (is_enough(job, without)) {
+        yields = without;
+      }
+    }
+    return yields;
+  }
+
+  std::vector<SiteIndex> freed_by(const std::vector<std::size_t>& yields,
+                                  const std::vector<SiteIndex>& wanted) const {
+    std::vector<SiteIndex> freed;
+    for (const auto site : wanted) {
+      if (std::any_of(yields.begin(), yields.end(), [&](auto tenant) {
+            const auto& held = pool_.tenants[tenant].sites;
+            return std::find(held.begin(), held.end(), site) != held.end();
+          })) {
+        freed.push_back(site);
+      }
+    }
+    return freed;
+  }
+
   static std::vector<SiteIndex> reserve(const Applicant& job, const std::vector<SiteIndex>& free,
+                                        const std::vector<SiteIndex>& freed,
                                         const std::vector<SiteIndex>& there) {
     std::vector<SiteIndex> reserved(job.candidates.begin(), job.candidates.begin() + job.mandatory);
-    for (const auto& list : {free, there}) {
+    for (const auto& list : {free, freed, there}) {
       for (const auto site : list) {
         if (reserved.size() < job.need &&
             std::find(reserved.begin(), reserved.end(), site) == reserved.end()) {
@@ -196,6 +257,16 @@ void add_job(Pool& pool, Draw& draw) {
   }
 }
 
+void add_tenant(Pool& pool, Draw& draw) {
+  std::vector<SiteIndex> at;
+  for (SiteIndex site = 0; site < pool.sites.size(); ++site) {
+    if (draw.once_in(3)) {
+      at.push_back(site);
+    }
+  }
+  pool.add_tenant(static_cast<std::int32_t>(draw.between(0, 2)) - 1, std::move(at));
+}
+
 Pool draw_pool(Draw& draw) {
   std::vector<std::uint32_t> free(draw.between(1, 8));
   for (auto& slots : free) {
@@ -214,6 +285,9 @@ Pool draw_pool(Draw& draw) {
   const auto jobs = draw.between(1, 10);
   for (std::uint32_t i = 0; i < jobs; ++i) {
     add_job(pool, draw);
+  }
+  for (auto tenants = draw.between(0, 5); tenants > 0; --tenants) {
+    add_tenant(pool, draw);
   }
   return pool;
 }
@@ -234,6 +308,9 @@ std::string text_of(const Plan& plan) {
       text << " " << site;
     }
     text << "\n";
+  }
+  for (const auto tenant : plan.yields) {
+    text << "tenant " << tenant << " yields\n";
   }
   return text.str();
 }

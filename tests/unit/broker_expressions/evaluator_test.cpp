@@ -116,6 +116,7 @@ TEST_F(Expressions, MistakesAreNamedWithTheNextStep) {
       "sites.require \"jurisdicton = 'DE'\" names the unknown column \"jurisdicton\"; did you "
       "mean \"jurisdiction\"?");
   EXPECT_THAT(refusal("jurisdiction = \"DE\""), HasSubstr("unknown column \"DE\""));
+  EXPECT_THAT(refusal("has(tags, 'ct')"), HasSubstr("a column of its datasets: write EXISTS"));
   EXPECT_THAT(refusal("lenght(version) > 1"), HasSubstr("did you mean \"length\"?"));
   EXPECT_THAT(refusal("cores >"), HasSubstr("cannot be read: "));
   EXPECT_THAT(refusal("jurisdiction"), HasSubstr("gives a text, must be true or false"));

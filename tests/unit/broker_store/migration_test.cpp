@@ -11,6 +11,7 @@
 #include "broker/store/consistency.h"
 #include "broker/store/schema.h"
 #include "common/storage/database.h"
+#include "common/storage/statements.h"
 #include "common/wire/job_codec.h"
 
 namespace entente::broker {
@@ -187,6 +188,26 @@ TEST_P(Migration, LeavesADatabaseThatCanBeWrittenTo) {
   store.write(std::vector<Row>{job});
   EXPECT_EQ(store.load()->jobs[0].reason, job.reason);
 }
+
+// Every version, those that came after places too.
+class AnyMigration : public Migration {};
+
+TEST_P(AnyMigration, KeepsTheRowsOfJobsAndLetsThemBePaused) {
+  auto store = open_old();
+  auto snapshot = store.load();
+  ASSERT_TRUE(snapshot) << snapshot.error().message;
+  ASSERT_EQ(snapshot->jobs.size(), 2U);
+  EXPECT_EQ(snapshot->jobs[0].spec, spec());
+  EXPECT_EQ(snapshot->rounds.size(), 3U);
+  snapshot->jobs[0].state = JobState::paused;
+  store.write(std::vector<Row>{snapshot->jobs[0]});
+  EXPECT_EQ(store.load()->jobs[0].state, JobState::paused);
+  EXPECT_THAT(store.contradictions(Rules::audited, 10), IsEmpty());
+  EXPECT_EQ(store.models(kRunning, 1, "").at(0).origin, "");
+}
+
+INSTANTIATE_TEST_SUITE_P(FromVersion, AnyMigration, testing::Values<std::size_t>(1, 2, 3, 4, 5),
+                         testing::PrintToStringParamName());
 
 // Those that knew no places yet.
 INSTANTIATE_TEST_SUITE_P(FromVersion, Migration, testing::Values<std::size_t>(1, 2),

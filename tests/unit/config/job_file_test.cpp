@@ -116,7 +116,10 @@ TEST(JobFile, TheDocumentedExampleUsesEveryKey) {
                                         false,
                                         1000,
                                         "jurisdiction IN ('DE', 'FR')",
-                                        "cores * slots"}));
+                                        "cores * slots",
+                                        SampleSpec{SampleBy::samples, 2, 0, 1.5, 0}}));
+  EXPECT_EQ(spec->stop, (StopSpec{"accuracy", 3, 0.001}));
+  EXPECT_EQ(spec->keep, Keep::best_and_last);
   EXPECT_EQ(spec->resources, (TaskNeeds{2'000'000'000, 2, 1}));
   EXPECT_EQ(spec->train,
             (TrainSpec{"lung-nodules",
@@ -129,10 +132,29 @@ TEST(JobFile, TheDocumentedExampleUsesEveryKey) {
                         {{"every", std::int64_t{10}}, {"gamma", 0.1}, {"warmup", std::int64_t{2}}}},
                        5,
                        0.5,
-                       {"conv1.*"}}));
+                       {"conv1.*"},
+                       true}));
   EXPECT_EQ(spec->evaluate, (EvaluateSpec{"lung-nodules-test", 5}));
   EXPECT_EQ(spec->strategy.kind, "fedavg");
   EXPECT_EQ(spec->update, (UpdateSpec{"topk", 0.05}));
+  EXPECT_TRUE(spec->preemptible);
+  EXPECT_EQ(spec->after, std::vector{JobId::literal("lung-pretraining-1")});
+  EXPECT_EQ(spec->init,
+            (InitialModel{JobId::literal("lung-pretraining-1"), InitialModel::Which::best, 0}));
+}
+
+TEST(JobFile, NumbersAreWrittenAsShortAsTheyReadBackTheSame) {
+  auto spec = parse_job_file(kMinimal, "job.toml", {});
+  ASSERT_TRUE(spec) << spec.error().message;
+  spec->train.optimizer.lr = 0.05;
+  spec->train.optimizer.momentum = 0;
+  spec->train.optimizer.weight_decay = 1e-20;
+  spec->sites.require = "slots >\n0\nAND slots\n = 0.050000000000000003\nOR slots > 0";
+  const auto text = job_file_text(*spec);
+  EXPECT_THAT(text, testing::HasSubstr("lr = 0.05\n"));
+  EXPECT_THAT(text, testing::HasSubstr("momentum = 0.0\n"));
+  EXPECT_EQ(parse_job_file(text, "text", {})->sites.require, spec->sites.require) << text;
+  EXPECT_EQ(*parse_job_file(text, "text", {}), *spec) << text;
 }
 
 // The documented example has every key, so that a key which is not written shows here.
@@ -148,6 +170,8 @@ TEST(JobFile, TheTextOfASpecReadsBackAsTheSame) {
     if (has_own_weights) {
       spec->strategy.weights = Weighting::given;
       spec->strategy.site_weights = {{SiteId::literal("north"), 2.5}};
+      spec->sites.quorum = 1;
+      spec->sites.sample = SampleSpec{SampleBy::uniform, 0, 1.0 / 3, 1, 2};
     }
     const auto text = job_file_text(*spec);
     const auto again = parse_job_file(text, "text", {});
@@ -286,9 +310,16 @@ INSTANTIATE_TEST_SUITE_P(
                 "job.toml:2: unknown key \"round\"; did you mean \"rounds\"?\n"
                 "job.toml:6: layer type \"liner\" is unknown; did you mean \"linear\"?",
                 kDocs},
+        Invalid{"InitThatNamesNoVersion", "init = \"model:lung-1\"\n" + kMinimal, "config_invalid",
+                "job.toml:1: init is \"model:lung-1\"; write \"model:JOB@best\", "
+                "\"model:JOB@last\" or, for the model of round 3, \"model:JOB@3\"",
+                kDocs},
+        Invalid{"AfterThatIsNoJob", "after = [\"Lung 1\"]\n" + kMinimal, "config_invalid",
+                "job.toml:1: \"Lung 1\" in after is no job id", kDocs},
         Invalid{"UnknownKeyFarFromAllOthers", "zzz = 3\n" + kMinimal, "config_invalid",
-                "job.toml:1: unknown key \"zzz\"; known are deadline, evaluate, model, name, "
-                "priority, resources, rounds, seed, sites, stall_window, strategy, train, update",
+                "job.toml:1: unknown key \"zzz\"; known are after, deadline, evaluate, init, keep, "
+                "model, name, preemptible, priority, resources, rounds, seed, sites, stall_window, "
+                "stop, strategy, train, update",
                 kDocs},
         Invalid{
             "LayerWithATable", replaced(kMinimal, "out_features = 3", "out_features = {}"),
@@ -317,6 +348,15 @@ INSTANTIATE_TEST_SUITE_P(
         Invalid{"MinAboveMax", kMinimal + "[sites]\nmin = 4\nmax = 3\n", "job_invalid",
                 "job.toml: sites.min is 4, more than sites.max, 3",
                 "raise sites.max, or leave it out to take every eligible site"},
+        Invalid{"UnknownWayToSample",
+                kMinimal + "[sites]\nsample = { count = 1, by = \"sample\" }\n", "config_invalid",
+                "job.toml:11: sites.sample.by is \"sample\", which is unknown; did you mean "
+                "\"samples\"?",
+                kDocs},
+        Invalid{"UnknownLocalSteps", kMinimal + "local_steps = \"balance\"\n", "config_invalid",
+                "job.toml:10: train.local_steps is \"balance\", which is unknown; did you mean "
+                "\"balanced\"?",
+                kDocs},
         Invalid{"UnknownLoss", kMinimal + "loss = \"cross_entrop\"\n", "config_invalid",
                 "job.toml:10: train.loss is \"cross_entrop\", which is unknown; did you mean "
                 "\"cross_entropy\"?",
@@ -362,7 +402,7 @@ INSTANTIATE_TEST_SUITE_P(
                 kMinimal,
                 "config_invalid",
                 "--set sites.mn=2: unknown key \"mn\" in [sites]; known are exclude, mandatory, "
-                "max, min, prefer, quorum, replace, require, samples_min",
+                "max, min, prefer, quorum, replace, require, sample, samples_min",
                 kDocs,
                 {"sites.mn=2"}},
         Invalid{"OverrideWithoutAValue",

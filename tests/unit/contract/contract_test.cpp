@@ -143,7 +143,30 @@ std::vector<DatasetConfig> full_datasets() {
   auto& columns = csv.table.columns;
   columns["sex"] = {.categories = {"f", "m"}, .unknown = Unknown::zeros};
   columns["age"] = {.missing = Missing::constant, .constant = -1, .mean = 40, .deviation = 9.5};
-  return {csv};
+
+  auto sqlite = csv;
+  sqlite.source = SqliteQuery{"/data/clinic.db", "SELECT * FROM patient"};
+  auto postgres = csv;
+  postgres.source = PostgresQuery{"service=clinic", "SELECT 1"};
+  auto notes = csv;
+  notes.table = {};
+  notes.table.text = "note";
+  notes.table.targets = {"days", "cost"};
+  notes.table.tokens = {.by = TokensBy::words, .vocabulary = 5000, .length = 64};
+  auto lines = csv;
+  lines.source = LabelledLines{{{"well", "/data/well.txt"}, {"ill", "/data/ill.txt"}}};
+  lines.table = {};
+  lines.table.text = kLineText;
+  lines.table.label = kLineLabel;
+  lines.table.tokens = {.by = TokensBy::characters, .length = 16, .alphabet = "abcß"};
+  auto npy = lines;
+  npy.table = {};
+  npy.source = NpyFiles{{.inputs = "/x.npy", .targets = "/t.npy", .divide_by = 255}};
+  auto npz = npy;
+  npz.source = NpzFile{"/all.npz", {.inputs = "x", .labels = "y", .vocabulary = 300}};
+  auto images = npy;
+  images.source = ImageFolder{"/data/pictures", 1, 24, 32, true};
+  return {csv, sqlite, postgres, notes, lines, npy, npz, images};
 }
 
 TEST(Contract, EveryKindOfDatasetSurvivesTheLine) {

@@ -89,6 +89,17 @@ TEST(InstitutionExamples, AreConfigurationsThatAllowWhatTheyShow) {
   std::filesystem::remove_all(folder);
 }
 
+TEST(DatasetExamples, AreConfigurations) {
+  const auto file = std::filesystem::path(testing::TempDir()) / "dataset-example.toml";
+  for (const auto& example : examples("datasets.md")) {
+    std::ofstream(file) << "kit = \"kit\"\ndata_dir = \"data\"\n" << example;
+    const auto config = agent::read_agent_config(file);
+    ASSERT_TRUE(config) << config.error().message << "\n" << example;
+    EXPECT_FALSE(config->datasets.empty()) << example;
+  }
+  std::filesystem::remove(file);
+}
+
 // The sentences that the page promises are those that the policy says.
 TEST(CoordinatorPage, QuotesThePolicyWordForWord) {
   const std::string text = page("for-coordinators.md");

@@ -74,6 +74,11 @@ const std::string kDeadlineHint =
 const std::string kStallHint =
     "set stall_window to the time that a task may go without progress, for example \"5m\"";
 
+SampleSpec sample(std::uint32_t count, double fraction, double over = 1,
+                  std::uint32_t separation = 0) {
+  return {SampleBy::uniform, count, fraction, over, separation};
+}
+
 std::vector<SiteId> sites(std::initializer_list<const char*> names) {
   std::vector<SiteId> ids;
   for (const auto* name : names) {
@@ -138,6 +143,61 @@ INSTANTIATE_TEST_SUITE_P(
                 "train.dataset is \"\", which is not a legal name", kNameHint},
         Invalid{"DatasetThatIsAPath", [](JobSpec& s) { s.train.dataset = "../etc"; },
                 "train.dataset is \"../etc\", which is not a legal name", kNameHint},
+        Invalid{"SampleOfNothing", [](JobSpec& s) { s.sites.sample = SampleSpec(); },
+                "sites.sample says neither count nor fraction",
+                "set one of the two: count = 3, or fraction = 0.1"},
+        Invalid{"SampleOfTwoSizes", [](JobSpec& s) { s.sites.sample = sample(1, 0.5); },
+                "sites.sample says both count and fraction",
+                "set one of the two: count = 3, or fraction = 0.1"},
+        Invalid{"FractionAboveAll", [](JobSpec& s) { s.sites.sample = sample(0, 1.5); },
+                "sites.sample.fraction is 1.5, must be above 0 and at most 1",
+                "0.1 trains at a tenth of the job's sites in each round"},
+        Invalid{"FractionThatIsNoNumber", [](JobSpec& s) { s.sites.sample = sample(0, kNan); },
+                "sites.sample.fraction is nan, must be above 0 and at most 1",
+                "0.1 trains at a tenth of the job's sites in each round"},
+        Invalid{"OverThatAsksFewer", [](JobSpec& s) { s.sites.sample = sample(1, 0, 0.5); },
+                "sites.sample.over is 0.5, must be from 1 to 10",
+                "1.3 asks 13 sites where 10 updates are taken"},
+        Invalid{"SampleOfMoreThanTheJobMayHave",
+                [](JobSpec& s) { s.sites.sample = sample(3, 0); },
+                "sites.sample.count is 3, more than sites.min, 2: the job may start with no more "
+                "sites than that",
+                "raise sites.min to 3, or lower sites.sample.count"},
+        Invalid{"SeparationThatLeavesTooFew",
+                [](JobSpec& s) { s.sites.sample = sample(1, 0, 1, 2); },
+                "sites.sample takes 1 update in a round and lets a site rest for 2 rounds: that "
+                "needs 3 sites, and the job may start with 2",
+                "raise sites.min to 3, or lower sites.sample.separation"},
+        Invalid{"QuorumAboveTheSample",
+                [](JobSpec& s) {
+                  s.sites.quorum = 2;
+                  s.sites.sample = sample(1, 0);
+                },
+                "sites.quorum is 2, more than the 1 that a round takes by sites.sample",
+                "lower sites.quorum, or leave it out: a round then takes all that it asks for"},
+        Invalid{"SampleByAPreferenceThatIsNotSaid",
+                [](JobSpec& s) {
+                  s.sites.sample = sample(1, 0);
+                  s.sites.sample->by = SampleBy::preference;
+                },
+                "sites.sample.by is \"preference\", and there is no sites.prefer",
+                "say in sites.prefer what a site's chance is in proportion to"},
+        Invalid{"StopWithoutEvaluations",
+                [](JobSpec& s) {
+                  s.evaluate.reset();
+                  s.stop = StopSpec{"loss", 3, 0};
+                },
+                "stop.metric is a metric of evaluations, and the job has none",
+                "give the job an [evaluate] table, or take [stop] out"},
+        Invalid{"StopByNothing", [](JobSpec& s) { s.stop = StopSpec{"", 3, 0}; },
+                "stop.metric is \"\", must have 1 to 64 bytes",
+                "set it to a metric of the evaluations, for example \"accuracy\""},
+        Invalid{"StopWithoutPatience", [](JobSpec& s) { s.stop = StopSpec{"loss", 0, 0}; },
+                "stop.patience is 0, must be from 1 to 100000",
+                "3 stops after three evaluations in a row without an improvement"},
+        Invalid{"ImprovementBelowNothing", [](JobSpec& s) { s.stop = StopSpec{"loss", 3, -1}; },
+                "stop.min_delta is -1, must be a number of at least 0",
+                "0.001 takes no smaller improvement for one"},
         Invalid{"NoEpochs", [](JobSpec& s) { s.train.local_epochs = 0; },
                 "train.local_epochs is 0, must be from 1 to 10000", in_range("train.local_epochs")},
         Invalid{"NoBatch", [](JobSpec& s) { s.train.batch_size = 0; },

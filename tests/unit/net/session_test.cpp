@@ -70,6 +70,30 @@ TEST_F(Sessions, EchoSmallMessagesOnTheControlPlane) {
   EXPECT_GT(session->bytes_received(), 1000U);
 }
 
+TEST_F(Sessions, OfAPeerThatWasRevokedAreClosedWhenTheListIsRenewed) {
+  EchoBroker broker(consortium_);
+  const auto north = dial(broker, north_);
+  const auto bulk = dial(broker, north_, Plane::data);
+  const auto south = dial(broker, consortium_.site("south"));
+  ASSERT_TRUE(broker.wait_until([](const Reported& it) { return it.ups.size() == 3; }));
+  consortium_.authority().revoke_member("site/north", entente::test::kTestNow, 30).value();
+  auto kit = consortium_.broker();
+  kit.crl_file = consortium_.folder() / "ca" / "crl.pem";
+  const auto context = TlsContext::server(kit).value();
+  entente::test::set_time(context, entente::test::kTestNow);
+  broker.front().renew(context);
+  ASSERT_TRUE(broker.wait_until([](const Reported& it) { return it.downs.size() == 2; }));
+  for (const auto& down : broker.reported().downs) {
+    EXPECT_THAT(down.reason, testing::HasSubstr("certificate revoked"));
+  }
+  EXPECT_TRUE(awaits_end(*north));
+  EXPECT_TRUE(awaits_end(*bulk));
+  ASSERT_TRUE(south->send(frames("still here")));
+  EXPECT_TRUE(south->receive(kPatience));
+  const auto again = open_session(dial_options(broker.address(), north_, Plane::control));
+  EXPECT_TRUE(!again || awaits_end(**again));
+}
+
 TEST_F(Sessions, CarryWholeChunksBothWaysOnSeveralSessionsAtOnce) {
   EchoBroker broker(consortium_);
   constexpr unsigned kSessions = 4;

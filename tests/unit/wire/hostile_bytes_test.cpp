@@ -176,7 +176,7 @@ Bytes with_kind(Bytes bytes, std::uint16_t kind) {
 
 TEST_F(HostileBytes, AKindOfANewerPeerIsUnknownNotInvalid) {
   const Bytes control = encode(msg::Control(msg::Hello{}));
-  for (const std::uint16_t kind : {18, 999, 65535}) {
+  for (const std::uint16_t kind : {19, 999, 65535}) {
     const auto decoded = decode_control(bytes_of(with_kind(control, kind)));
     ASSERT_FALSE(decoded);
     EXPECT_EQ(decoded.error().code, "message_unknown");

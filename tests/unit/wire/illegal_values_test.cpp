@@ -172,6 +172,15 @@ TEST(IllegalValues, InAJobSpec) {
   expect("sites.require",
          [](auto& s) { s.sites.require.assign(limits::kExpressionBytesMax + 1, '1'); });
   expect("sites.prefer", [](auto& s) { s.sites.prefer = "broken \xc3("; });
+  expect("sample.by", [](auto& s) { s.sites.sample->by = static_cast<SampleBy>(3); });
+  expect("sample.count", [](auto& s) { s.sites.sample->count = limits::kSitesPerJobMax + 1; });
+  expect("sample.fraction", [](auto& s) { s.sites.sample->fraction = kNaN; });
+  expect("sample.over", [](auto& s) { s.sites.sample->over = kInfinity; });
+  expect("sample.separation", [](auto& s) { s.sites.sample->separation = limits::kRoundsMax + 1; });
+  expect("stop.metric", [](auto& s) { s.stop->metric = ""; });
+  expect("stop.patience", [](auto& s) { s.stop->patience = limits::kRoundsMax + 1; });
+  expect("stop.minDelta", [](auto& s) { s.stop->min_delta = kNaN; });
+  expect("job.keep", [](auto& s) { s.keep = static_cast<Keep>(2); });
   expect("resources.memoryBytes",
          [](auto& s) { s.resources.memory_bytes = limits::kMemoryBytesMax + 1; });
   expect("resources.threads",
@@ -243,6 +252,8 @@ TEST(IllegalValues, InATask) {
   expect_invalid(
       msg::Control(msg::TaskOffer{{key, 0, samples::blob(1), limits::kBlobBytesMax + 1}}),
       "task.modelBytes");
+  expect_invalid(msg::Control(msg::TaskOffer{{key, 0, {}, 0, 0, limits::kStepsMax + 1}}),
+                 "task.steps");
   expect_invalid(msg::Control(msg::TaskReport{key, {.done = 0, .total = 0, .unit = "by\ttes"}}),
                  "progress.unit");
 }
@@ -294,12 +305,12 @@ TEST(IllegalValues, InAView) {
     change(event);
     expect_invalid(msg::Control(msg::JobUpdate{1, summary, {event}, {}}), what);
   };
-  expect_event("event.kind", [](auto& e) { e.kind = static_cast<JobEventKind>(18); });
+  expect_event("event.kind", [](auto& e) { e.kind = static_cast<JobEventKind>(22); });
   expect_event("event.round", [](auto& e) { e.round = limits::kRoundsMax + 1; });
   expect_event("event.site", [](auto& e) { e.site = "two words"; });
 
   auto changed = summary;
-  changed.state = static_cast<JobState>(6);
+  changed.state = static_cast<JobState>(7);
   expect_invalid(msg::Control(msg::Reply{1, changed}), "job.state");
   changed = summary;
   changed.coordinator = "/etc";

@@ -44,8 +44,15 @@ JobSpec without_later_fields(JobSpec spec) {
   spec.sites.samples_min = 0;
   spec.sites.require.clear();
   spec.sites.prefer.clear();
+  spec.sites.sample.reset();
+  spec.train.balanced = false;
+  spec.stop.reset();
+  spec.keep = Keep::all;
   spec.update = {};
   spec.resources = {};
+  spec.preemptible = false;
+  spec.after.clear();
+  spec.init.reset();
   spec.model.layers.pop_back();  // a block
   spec.train.optimizer.options.clear();
   spec.train.class_weights.clear();
@@ -119,9 +126,31 @@ TEST(CanonicalSpec, EveryFieldChangesTheDigest) {
       {"sites.samples_min", [](JobSpec& s) { ++s.sites.samples_min; }},
       {"sites.require", [](JobSpec& s) { s.sites.require.clear(); }},
       {"sites.prefer", [](JobSpec& s) { s.sites.prefer = "slots"; }},
+      {"sample.by", [](JobSpec& s) { s.sites.sample->by = SampleBy::samples; }},
+      {"sample.count", [](JobSpec& s) { ++s.sites.sample->count; }},
+      {"sample.fraction", [](JobSpec& s) { s.sites.sample->fraction = 0.5; }},
+      {"sample.over", [](JobSpec& s) { s.sites.sample->over = 2; }},
+      {"sample.separation", [](JobSpec& s) { ++s.sites.sample->separation; }},
+      {"no sample", [](JobSpec& s) { s.sites.sample.reset(); }},
+      {"stop.metric", [](JobSpec& s) { s.stop->metric = "loss"; }},
+      {"stop.patience", [](JobSpec& s) { ++s.stop->patience; }},
+      {"stop.min_delta", [](JobSpec& s) { s.stop->min_delta = 0; }},
+      {"no stop", [](JobSpec& s) { s.stop.reset(); }},
+      {"keep", [](JobSpec& s) { s.keep = Keep::all; }},
+      {"train.local_steps", [](JobSpec& s) { s.train.balanced = false; }},
       {"resources.memory", [](JobSpec& s) { ++s.resources.memory_bytes; }},
       {"resources.threads", [](JobSpec& s) { ++s.resources.threads; }},
       {"resources", [](JobSpec& s) { s.resources = {}; }},
+      {"preemptible", [](JobSpec& s) { s.preemptible = false; }},
+      {"after", [](JobSpec& s) { s.after.pop_back(); }},
+      {"order of after", [](JobSpec& s) { std::swap(s.after[0], s.after[1]); }},
+      {"no init", [](JobSpec& s) { s.init.reset(); }},
+      {"init.job", [](JobSpec& s) { s.init->job = JobId::literal("heart-1"); }},
+      {"init's round", [](JobSpec& s) { ++s.init->round; }},
+      {"init.which",
+       [](JobSpec& s) {
+         *s.init = {s.init->job, InitialModel::Which::best, 0};
+       }},
       {"model.input", [](JobSpec& s) { s.model.input[0] = 3; }},
       {"model.layers", [](JobSpec& s) { s.model.layers.pop_back(); }},
       {"layer.kind", [](JobSpec& s) { s.model.layers[1].kind = "tanh"; }},

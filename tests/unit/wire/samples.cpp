@@ -60,15 +60,18 @@ JobSpec job_spec() {
   spec.deadline = Millis(86'400'000);
   spec.priority = -5;
   spec.stall_window = Millis(300'000);
-  spec.sites = {.min = 2,
-                .max = 5,
-                .quorum = 3,
-                .mandatory = {SiteId::literal("north"), SiteId::literal("east")},
-                .exclude = {SiteId::literal("south")},
-                .replace = false,
-                .samples_min = 1000,
-                .require = "jurisdiction IN ('DE', 'Ö')",
-                .prefer = "cores"};
+  spec.sites = {
+      .min = 2,
+      .max = 5,
+      .quorum = 3,
+      .mandatory = {SiteId::literal("north"), SiteId::literal("east")},
+      .exclude = {SiteId::literal("south")},
+      .replace = false,
+      .samples_min = 1000,
+      .require = "jurisdiction IN ('DE', 'Ö')",
+      .prefer = "cores",
+      .sample = SampleSpec{
+          .by = SampleBy::preference, .count = 2, .fraction = 0.25, .over = 1.5, .separation = 3}};
   spec.model.input = {1, 28, 28};
   spec.model.layers = {
       {.kind = "conv2d",
@@ -97,7 +100,8 @@ JobSpec job_spec() {
                 .schedule = {.kind = "step", .options = {{"every", std::int64_t{10}}}},
                 .clip_norm = 5,
                 .clip_value = 0.5,
-                .freeze = {"conv1.*"}};
+                .freeze = {"conv1.*"},
+                .balanced = true};
   spec.evaluate = EvaluateSpec{.dataset = "fashion-mnist-test", .every = 2};
   spec.strategy = {.kind = "multi_krum",
                    .parameters = {{"byzantine", 2}, {"clip_norm", 0.5}},
@@ -105,6 +109,11 @@ JobSpec job_spec() {
                    .site_weights = {{SiteId::literal("north"), 2.5}}};
   spec.update = {.encoding = "topk", .fraction = 0.05};
   spec.resources = {.memory_bytes = 2'000'000'000, .threads = 2, .gpus = 1};
+  spec.stop = StopSpec{.metric = "accuracy", .patience = 4, .min_delta = 0.001};
+  spec.keep = Keep::best_and_last;
+  spec.preemptible = true;
+  spec.after = {JobId::literal("lung-1"), JobId::literal("lung-2")};
+  spec.init = InitialModel{JobId::literal("lung-1"), InitialModel::Which::round, 7};
   return spec;
 }
 
@@ -152,7 +161,8 @@ JobSiteView job_site_view() {
           .task = TaskKind::evaluate,
           .task_state = TaskState::lost,
           .progress = progress(),
-          .stands_by = true};
+          .stands_by = true,
+          .sits_out = true};
 }
 
 static RoundView round_view() {
@@ -161,7 +171,8 @@ static RoundView round_view() {
           .updates = 2,
           .train_metrics = metrics(),
           .evaluate_metrics = {{"accuracy", -0.5}},
-          .model = blob(5)};
+          .model = blob(5),
+          .removed = true};
 }
 
 JobView job_view() {
@@ -193,15 +204,19 @@ ModelView model_view() {
           .strategy = "fedavg",
           .parent = blob(9),
           .server_state = blob(12),
+          .origin = "heart-1@3",
           .contributions = {{.site = SiteId::literal("north"),
                              .update = blob(10),
                              .examples = 6000,
-                             .weight = 0.75},
+                             .weight = 0.75,
+                             .steps = 188},
                             {.site = SiteId::literal("south"),
                              .update = blob(11),
                              .examples = 2000,
-                             .weight = 0.25}},
-          .evaluate_metrics = metrics()};
+                             .weight = 0.25,
+                             .steps = 63}},
+          .evaluate_metrics = metrics(),
+          .removed = true};
 }
 
 AuditEntry audit_entry() {
@@ -239,7 +254,8 @@ static Explanation explanation() {
           .reserved = {SiteId::literal("north")},
           .changes = {"east must accept", "south must be there"},
           .sites = {{SiteId::literal("east"), SiteStanding::asked, {"it has not answered yet"}},
-                    {SiteId::literal("west"), SiteStanding::excluded, {}}}};
+                    {SiteId::literal("west"), SiteStanding::excluded, {}}},
+          .sites_left_out = 4000};
 }
 
 std::vector<msg::Control> control_messages() {
@@ -254,7 +270,8 @@ std::vector<msg::Control> control_messages() {
       msg::JobReply{job, blob(1), std::nullopt},
       msg::JobClosed{job, "the job has completed"},
       msg::JobWaits{job, blob(1), "waits for approval at the site"},
-      msg::TaskOffer{{task_key(), 99, blob(2), 4'000'000, 3}},
+      msg::JobPaused{job, "by coordinator/alice"},
+      msg::TaskOffer{{task_key(), 99, blob(2), 4'000'000, 3, 250}},
       msg::TaskReport{task_key(), progress()},
       msg::ResultAnnounce{task_key(),
                           {blob(3),
@@ -270,17 +287,27 @@ std::vector<msg::Control> control_messages() {
       msg::JobUpdate{17, job_summary(), {job_event(), job_event()}, {job_site_view()}},
   };
   for (msg::RequestBody body :
-       {msg::RequestBody(msg::SubmitJob{job_spec(), "once"}), msg::RequestBody(msg::ListJobs{}),
-        msg::RequestBody(msg::ShowJob{job}), msg::RequestBody(msg::WatchJob{job, 5}),
+       {msg::RequestBody(msg::SubmitJob{job_spec(), "once"}),
+        msg::RequestBody(msg::ListJobs{}),
+        msg::RequestBody(msg::ShowJob{job}),
+        msg::RequestBody(msg::WatchJob{job, 5}),
         msg::RequestBody(msg::AbortJob{job, "no longer needed"}),
         msg::RequestBody(msg::DrainSite{SiteId::literal("north"), "a new disk"}),
         msg::RequestBody(msg::ResumeSite{SiteId::literal("north")}),
-        msg::RequestBody(msg::ListSites{}), msg::RequestBody(msg::ListModels{}),
-        msg::RequestBody(msg::ShowModel{job, Round{0}}), msg::RequestBody(msg::ExplainJob{job}),
+        msg::RequestBody(msg::ListSites{}),
+        msg::RequestBody(msg::ListModels{}),
+        msg::RequestBody(msg::ShowModel{job, Round{0}}),
+        msg::RequestBody(msg::ExplainJob{job}),
         msg::RequestBody(msg::ExplainSpec{job_spec()}),
         msg::RequestBody(msg::ShowModel{job, std::nullopt}),
-        msg::RequestBody(msg::ShowAudit{job, 50}), msg::RequestBody(msg::ShowAudit{}),
-        msg::RequestBody(msg::ReadAudit{500}), msg::RequestBody(msg::ListEvents{job, 5})}) {
+        msg::RequestBody(msg::ShowAudit{job, 50}),
+        msg::RequestBody(msg::ShowAudit{}),
+        msg::RequestBody(msg::ReadAudit{500}),
+        msg::RequestBody(msg::ListEvents{job, 5}),
+        msg::RequestBody(msg::PauseJob{job, "the cluster is needed"}),
+        msg::RequestBody(msg::ResumeJob{job}),
+        msg::RequestBody(msg::ListJobs{JobState::paused, true}),
+        msg::RequestBody(msg::ListModels{job})}) {
     messages.push_back(msg::Request{17, std::move(body)});
   }
   for (msg::ReplyBody body :
@@ -334,6 +361,7 @@ std::vector<msg::Control> smallest_control_messages() {
       msg::JobReply{job, {}, {}},
       msg::JobClosed{job, {}},
       msg::JobWaits{job, {}, {}},
+      msg::JobPaused{job, {}},
       msg::TaskOffer{only(&TaskOrder::key, key)},
       msg::TaskReport{key, {}},
       msg::ResultAnnounce{key, {}},

@@ -1,4 +1,4 @@
-#include "broker/store/statements.h"
+#include "broker/store/row_values.h"
 
 #include <algorithm>
 #include <cmath>
@@ -6,16 +6,6 @@
 #include <stdexcept>
 
 namespace entente::broker {
-
-SQLite::Statement& Statements::prepare(const char* sql) {
-  auto found = prepared_.find(sql);
-  if (found == prepared_.end()) {
-    found = prepared_.try_emplace(sql, database_, sql).first;
-  }
-  found->second.reset();
-  found->second.clearBindings();
-  return found->second;
-}
 
 Binder& Binder::text(std::string_view value) {
   statement_.bind(++index_, std::string(value));

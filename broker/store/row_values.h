@@ -1,10 +1,8 @@
-// Typed binding and reading for SQLite statements: ids, digests, metrics. Statements are prepared
-// once and kept.
+// Typed binding and reading for SQLite statements: ids, digests, metrics.
 #pragma once
 
 #include <SQLiteCpp/SQLiteCpp.h>
 
-#include <map>
 #include <optional>
 #include <span>
 #include <string>
@@ -14,17 +12,6 @@
 #include "common/domain/task.h"
 
 namespace entente::broker {
-
-class Statements {
- public:
-  explicit Statements(SQLite::Database& database) : database_(database) {}
-  // Reset and without bindings. `sql` must be a literal: its address is the key.
-  [[nodiscard]] SQLite::Statement& prepare(const char* sql);
-
- private:
-  SQLite::Database& database_;
-  std::map<const char*, SQLite::Statement> prepared_;
-};
 
 // Binds values to the parameters of a statement from left to right.
 class Binder {

@@ -1,0 +1,133 @@
+#include "broker/core/merges.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <numeric>
+
+#include "broker/core/weights.h"
+#include "common/domain/strategy_kinds.h"
+
+namespace entente::broker {
+namespace {
+
+// The accepted updates of a round, by site id.
+std::vector<const TaskRow*> accepted_updates(const Job& job, Round round) {
+  std::vector<const TaskRow*> updates;
+  for (const auto& [key, task] : job.tasks) {
+    if (key.round == round && key.kind == TaskKind::train && task.row.state == TaskState::done) {
+      updates.push_back(&task.row);
+    }
+  }
+  return updates;
+}
+
+double loss_before(const TaskRow& task) {
+  const auto metric = task.result.metrics.find(std::string(kLossBefore));
+  return metric == task.result.metrics.end() ? 0 : metric->second;
+}
+
+ModelView receipt(const Job& job, const RoundRow& round, Now now) {
+  ModelView model;
+  model.job = job.id();
+  model.version = round.round;
+  model.blob = *round.model;
+  model.bytes = round.model_bytes;
+  model.published_unix_ms = now.unix_ms;
+  model.spec_digest = job.row.spec_digest;
+  model.strategy = round.round == 0 ? "initialize" : job.spec().strategy.kind;
+  if (round.round > 0) {
+    model.parent = job.rounds.at(round.round - 1).model;
+  }
+  model.server_state = round.server_state;
+  const auto updates = accepted_updates(job, round.round);
+  const auto weights = merge_weights(job.spec().strategy, updates);
+  const double total = std::accumulate(weights.begin(), weights.end(), 0.0);
+  for (std::size_t i = 0; i < updates.size(); ++i) {
+    const auto& result = updates[i]->result;
+    model.contributions.push_back(
+        {updates[i]->key.site, *result.blob, result.examples, weights[i] / total});
+  }
+  return model;
+}
+
+}  // namespace
+
+void start_merge(Step& step, Job& job, const RoundRow& round) {
+  const auto& before = job.rounds.at(round.round - 1);
+  StartMerge merge;
+  merge.job = job.id();
+  merge.round = round.round;
+  merge.strategy = job.spec().strategy;
+  merge.local_lr = job.spec().train.learning_rate(round.round);
+  merge.spec_digest = job.row.spec_digest;
+  merge.model = *before.model;
+  merge.server_state = before.server_state;
+  merge.layout = job.layout;
+  merge.update = job.spec().update;
+  const auto updates = accepted_updates(job, round.round);
+  const auto weights = merge_weights(merge.strategy, updates);
+  for (std::size_t i = 0; i < updates.size(); ++i) {
+    merge.updates.push_back(
+        {updates[i]->key.site, *updates[i]->result.blob, weights[i], loss_before(*updates[i])});
+  }
+  step.act(std::move(merge));
+}
+
+void publish(Step& step, Job& job, RoundRow& round, const MergedModel& merged, std::string origin) {
+  round.model = merged.blob;
+  round.model_bytes = merged.bytes;
+  round.server_state = merged.server_state;
+  round.server_state_bytes = merged.server_state_bytes;
+  round.state = RoundState::done;
+  step.save(round);
+  auto model = receipt(job, round, step.now);
+  if (!origin.empty()) {
+    model.parent = merged.blob;
+    model.origin = std::move(origin);
+  }
+  step.save(ModelRow{std::move(model)});
+  step.audit("broker", "model.publish", fmt::format("model/{}@{}", job.id().str(), round.round),
+             merged.blob.hex());
+}
+
+void drop_updates(Step& step, const Job& merged, Round round) {
+  for (const auto& [key, task] : merged.tasks) {
+    if (key.round != round || key.kind != TaskKind::train || !task.row.result.blob ||
+        task.row.state != TaskState::done) {
+      continue;
+    }
+    const auto& blob = *task.row.result.blob;
+    const bool named_elsewhere =
+        std::any_of(step.state.jobs.begin(), step.state.jobs.end(), [&](const auto& entry) {
+          const Job& job = entry.second;
+          const bool is_model = std::any_of(job.rounds.begin(), job.rounds.end(),
+                                            [&](const auto& r) { return r.second.model == blob; });
+          return is_model ||
+                 std::any_of(job.tasks.begin(), job.tasks.end(), [&](const auto& other) {
+                   return &other.second != &task &&
+                          (other.second.row.result.blob == blob ||
+                           (other.second.announced && other.second.announced->blob == blob));
+                 });
+        });
+    if (!named_elsewhere) {
+      step.act(DropBlob{blob});
+    }
+  }
+}
+
+void drop_server_state(Step& step, const Job& of, const RoundRow& round) {
+  if (!round.server_state) {
+    return;
+  }
+  const auto& jobs = step.state.jobs;
+  const bool has_twin = std::any_of(jobs.begin(), jobs.end(), [&](const auto& entry) {
+    const Job& job = entry.second;
+    return &job != &of && !job.ended() && job.row.spec_digest == of.row.spec_digest;
+  });
+  if (!has_twin) {
+    step.act(DropBlob{*round.server_state});
+  }
+}
+
+}  // namespace entente::broker

@@ -1,0 +1,34 @@
+// A model of another job that a job starts from, instead of one that a site draws from the seed. In
+// a job file: "model:lung-1@best", "model:lung-1@last" or, for the model of round 3,
+// "model:lung-1@3".
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "common/base/ids.h"
+
+namespace entente {
+
+struct InitialModel {
+  enum class Which : std::uint8_t {
+    last,
+    best,  // by its evaluation: the highest accuracy or, where there is none, the lowest loss
+    round,
+  };
+
+  JobId job;
+  Which which = Which::last;
+  Round round = 0;  // of Which::round
+
+  bool operator==(const InitialModel&) const = default;
+};
+
+[[nodiscard]] std::string to_string(const InitialModel& init);
+
+// Nothing when `text` is none.
+[[nodiscard]] std::optional<InitialModel> parse_initial_model(std::string_view text);
+
+}  // namespace entente

@@ -1,0 +1,317 @@
+#include "site-agent/service/doctor.h"
+
+#include <fmt/format.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/timex.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <system_error>
+#include <zmq.hpp>
+
+#include "common/base/version.h"
+#include "common/blob/transfer.h"
+#include "common/crypto/random.h"
+#include "common/domain/layers.h"
+#include "common/runtime/system_clock.h"
+#include "site-agent/data/dataset.h"
+#include "site-agent/service/broker_route.h"
+#include "site-agent/service/startup.h"
+#include "site-agent/service/trainer_process.h"
+
+namespace entente::agent {
+namespace {
+
+namespace fs = std::filesystem;
+
+using Findings = std::vector<Finding>;
+
+constexpr std::chrono::hours kRenewWithin{14 * 24};
+// A model of a few hundred megabytes, its update, and room to notice.
+constexpr std::uint64_t kSpaceTight = std::uint64_t{5} << 30;
+constexpr std::uint64_t kSpaceNeeded = std::uint64_t{100} << 20;
+// A trainer with LibTorch is up within seconds on a busy machine.
+constexpr Millis kTrainerStartMax = std::chrono::seconds{60};
+
+Finding ok(std::string check, std::string message) {
+  return {Health::ok, std::move(check), std::move(message), {}};
+}
+
+Finding warn(std::string check, std::string message, std::string hint) {
+  return {Health::warn, std::move(check), std::move(message), std::move(hint)};
+}
+
+Finding fail(std::string check, std::string message, std::string hint) {
+  return {Health::fail, std::move(check), std::move(message), std::move(hint)};
+}
+
+Finding fail(std::string check, const Refusal& refusal) {
+  return fail(std::move(check), refusal.message, refusal.hint);
+}
+
+// Whether others than the owner may do what the bits say.
+bool others_may(const fs::path& path, mode_t bits) {
+  struct stat status {};
+  return ::stat(path.c_str(), &status) == 0 && (status.st_mode & bits) != 0;
+}
+
+Finding check_config_file(const AgentConfig& config, const fs::path& file) {
+  const auto name = file.filename().string();
+  if (others_may(file, S_IWGRP | S_IWOTH)) {
+    return fail(name, "others than its owner may change it, and with it this site's policy",
+                fmt::format("chmod go-w {}", file.string()));
+  }
+  const bool has_password =
+      std::any_of(config.datasets.begin(), config.datasets.end(), [](const DatasetConfig& dataset) {
+        const auto* postgres = std::get_if<PostgresQuery>(&dataset.source);
+        return postgres != nullptr && postgres->connection.find("password") != std::string::npos;
+      });
+  if (has_password && others_may(file, S_IRGRP | S_IROTH)) {
+    return warn(name, "has a password, and others than its owner may read it",
+                fmt::format("chmod go-r {}, or keep the password in ~/.pgpass", file.string()));
+  }
+  return ok(name, "is read, and only its owner may change it");
+}
+
+Finding check_kit(const Expected<Kit>& kit) {
+  if (!kit) {
+    return fail("kit", kit.error());
+  }
+  const Millis left{kit->valid_until_unix_ms - system_now().unix_ms};
+  const auto message =
+      fmt::format("{} of {}, key private, certificate until {}", kit->identity.path(),
+                  kit->identity.consortium.str(), format_utc(kit->valid_until_unix_ms));
+  return left < kRenewWithin
+             ? warn("kit", message,
+                    "renew it in time: entente pki request, and the operator's sign")
+             : ok("kit", message);
+}
+
+Finding check_clock() {
+  timex clock{};
+  const auto now = format_utc(system_now().unix_ms);
+  if (::adjtimex(&clock) == -1 || (clock.status & STA_UNSYNC) != 0) {
+    return warn("clock",
+                fmt::format("{}, but the system does not say that it is kept in time", now),
+                "certificates, hours and days hang on it: see that a time service runs "
+                "(timedatectl, chronyc tracking)");
+  }
+  return ok("clock", fmt::format("{}, kept in time", now));
+}
+
+Finding check_data_dir(const fs::path& data_dir) {
+  struct stat status {};
+  if (::stat(data_dir.c_str(), &status) != 0) {
+    return errno == ENOENT
+               ? ok("data_dir", fmt::format("{} will be made", data_dir.string()))
+               : fail("data_dir", fmt::format("{}: {}", data_dir.string(), std::strerror(errno)),
+                      "check the path in agent.toml");
+  }
+  if (!S_ISDIR(status.st_mode)) {
+    return fail("data_dir", fmt::format("{} is no folder", data_dir.string()),
+                "name another one in agent.toml");
+  }
+  if (status.st_uid != ::geteuid() && ::geteuid() != 0) {
+    return fail("data_dir", fmt::format("{} belongs to another user", data_dir.string()),
+                "run the agent, and this, as the user whom it belongs to");
+  }
+  if ((status.st_mode & (S_IRWXG | S_IRWXO)) != 0) {
+    return warn("data_dir", fmt::format("{} is open to other users", data_dir.string()),
+                fmt::format("chmod go= {}; the agent does so when it starts", data_dir.string()));
+  }
+  return ok("data_dir", fmt::format("{} is this user's alone", data_dir.string()));
+}
+
+// Of the folder, or where it would be made.
+Finding check_space(fs::path folder) {
+  struct statvfs space {};
+  while (::statvfs(folder.c_str(), &space) != 0) {
+    if (errno != ENOENT || !folder.has_relative_path()) {
+      return fail("disk", fmt::format("{}: {}", folder.string(), std::strerror(errno)),
+                  "check the path of data_dir in agent.toml");
+    }
+    folder = folder.parent_path();
+  }
+  const std::uint64_t free = std::uint64_t{space.f_bavail} * space.f_frsize;
+  const auto message = fmt::format("{:.1f} GB free", static_cast<double>(free) / 1e9);
+  const std::string hint = "models and updates lie there while a job runs: make room";
+  return free < kSpaceNeeded  ? fail("disk", message, hint)
+         : free < kSpaceTight ? warn("disk", message, hint)
+                              : ok("disk", message);
+}
+
+// A folder for the trainer's first steps, gone afterwards.
+class ScratchFolder {
+ public:
+  ScratchFolder() : path_((fs::temp_directory_path() / "entente-doctor-XXXXXX").string()) {
+    if (::mkdtemp(path_.data()) == nullptr) {
+      throw std::system_error(errno, std::generic_category(), "cannot make a folder in " + path_);
+    }
+  }
+  ~ScratchFolder() {
+    std::error_code ignored;
+    fs::remove_all(path_, ignored);
+  }
+  ScratchFolder(const ScratchFolder&) = delete;
+  ScratchFolder& operator=(const ScratchFolder&) = delete;
+  [[nodiscard]] fs::path path() const { return path_; }
+
+ private:
+  std::string path_;
+};
+
+// Why a trainer does not answer the shortest of all commands; nothing when it does.
+std::optional<std::string> why_silent(TrainerProcess& trainer) {
+  trainer.command(contract::Stop{});
+  const auto deadline = std::chrono::steady_clock::now() + kTrainerStartMax;
+  while (true) {
+    const auto left =
+        std::chrono::duration_cast<Millis>(deadline - std::chrono::steady_clock::now());
+    pollfd item{trainer.stdout_fd(), POLLIN, 0};
+    if (left <= Millis{0} || ::poll(&item, 1, static_cast<int>(left.count())) == 0) {
+      return fmt::format("no answer within {} s", kTrainerStartMax.count() / 1000);
+    }
+    trainer.write();
+    auto heard = trainer.read();
+    if (!heard.replies.empty()) {
+      const auto* error = std::get_if<contract::Error>(&heard.replies.front());
+      return error == nullptr ? std::nullopt : std::optional(error->message);
+    }
+    if (heard.gone) {
+      return heard.gone->reason.message;
+    }
+  }
+}
+
+Finding check_trainer_starts(const TrainerConfig& config) {
+  const auto hint = "start it by hand to see what it says; docs/trainer-contract.md";
+  if (const auto there = check_trainer(config.program); !there) {
+    return fail("trainer", there.error());
+  }
+  try {
+    const ScratchFolder scratch;
+    TrainerProcess trainer(
+        {config.program, scratch.path(), scratch.path() / "trainer.log", config.threads_per_slot});
+    if (const auto why = why_silent(trainer)) {
+      return fail("trainer", fmt::format("{}: {}", config.program.string(), *why), hint);
+    }
+  } catch (const std::exception& error) {
+    return fail("trainer", error.what(), hint);
+  }
+  return ok("trainer", fmt::format("{} starts and answers", config.program.string()));
+}
+
+void check_datasets(const AgentConfig& config, Findings& findings) {
+  for (const DatasetConfig& dataset : config.datasets) {
+    const auto check = fmt::format("dataset {}", dataset.name);
+    const auto advert = describe_dataset(dataset);
+    if (!advert) {
+      findings.push_back(fail(check, advert.error()));
+    } else if (advert->examples == 0) {
+      findings.push_back(warn(check, "has no examples", "check its files, query and partition"));
+    } else {
+      findings.push_back(ok(check, fmt::format("{} examples of shape {}", advert->examples,
+                                               to_string(advert->example_shape))));
+    }
+  }
+  if (config.datasets.empty()) {
+    findings.push_back(warn("datasets", "agent.toml names none, so no job can run here",
+                            "describe the data in [[datasets]]; docs/datasets.md"));
+  }
+}
+
+Finding check_policy(const Policy& policy) {
+  const std::pair<const char*, const std::vector<std::string>&> lists[] = {
+      {"coordinators", policy.coordinators},
+      {"datasets", policy.datasets},
+      {"kinds", policy.kinds}};
+  for (const auto& [name, list] : lists) {
+    if (list.empty()) {
+      return warn("policy", fmt::format("{} is empty, so every job is refused", name),
+                  "list in [policy] what is allowed here; docs/agent-config.md");
+    }
+  }
+  return ok("policy", fmt::format("allows {} coordinators and {} datasets by name or \"*\"",
+                                  policy.coordinators.size(), policy.datasets.size()));
+}
+
+Finding check_broker(const AgentConfig& config, const Kit& kit) {
+  const auto& proxy = config.proxy.empty() ? kit.proxy : config.proxy;
+  const auto way = fmt::format("{}{}", config.broker.empty() ? kit.broker : config.broker,
+                               proxy.empty() ? "" : fmt::format(" through the proxy {}", proxy));
+  zmq::context_t zmq;
+  const auto session = BrokerRoute(zmq, config).open(Plane::data);
+  if (!session) {
+    return fail("broker", session.error());
+  }
+  msg::Hello hello;
+  hello.version = kVersion;
+  hello.instance = random_u64();
+  const auto welcome = open_data_plane(**session, hello);
+  return welcome ? ok("broker", fmt::format("{} answers as {}, version {}", way, welcome->broker,
+                                            welcome->version))
+                 : fail("broker", welcome.error());
+}
+
+const char* word(Health health) {
+  switch (health) {
+    case Health::ok:
+      return "ok";
+    case Health::warn:
+      return "warn";
+    case Health::fail:
+      return "fail";
+  }
+  return "";
+}
+
+}  // namespace
+
+std::vector<Finding> examine(const AgentConfig& config, const fs::path& config_file) {
+  Findings findings{check_config_file(config, config_file)};
+  const auto kit = site_kit(config);
+  findings.push_back(check_kit(kit));
+  findings.push_back(check_clock());
+  findings.push_back(check_data_dir(config.data_dir));
+  findings.push_back(check_space(config.data_dir));
+  findings.push_back(check_trainer_starts(config.trainer));
+  check_datasets(config, findings);
+  findings.push_back(check_policy(config.policy));
+  if (kit) {
+    findings.push_back(check_broker(config, *kit));
+  }
+  return findings;
+}
+
+std::string to_text(const Findings& findings) {
+  std::size_t width = 0;
+  for (const Finding& finding : findings) {
+    width = std::max(width, finding.check.size());
+  }
+  std::string text;
+  for (const auto& [health, check, message, hint] : findings) {
+    text += fmt::format("{:<4}  {:<{}}  {}\n", word(health), check, width, message);
+    if (!hint.empty()) {
+      text += fmt::format("{:<{}}  hint: {}\n", "", width + 6, hint);
+    }
+  }
+  return text;
+}
+
+std::string to_json_text(const Findings& findings) {
+  auto list = nlohmann::json::array();
+  for (const auto& [health, check, message, hint] : findings) {
+    list.push_back(
+        {{"check", check}, {"health", word(health)}, {"message", message}, {"hint", hint}});
+  }
+  return list.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+}
+
+}  // namespace entente::agent

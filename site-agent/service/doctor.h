@@ -1,0 +1,34 @@
+// `entente-agent doctor`: looks at everything that a site needs, before the agent runs or while it
+// does, and says of each thing what to do about it.
+//
+// Nothing is changed and no job is touched. The broker is greeted on the data plane, where a
+// greeting takes nobody's place: a running agent of this site keeps its session.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "site-agent/service/agent_config.h"
+
+namespace entente::agent {
+
+enum class Health : std::uint8_t { ok, warn, fail };
+
+struct Finding {
+  Health health = Health::ok;
+  std::string check;    // "kit", "dataset tumours"
+  std::string message;  // what was seen
+  std::string hint;     // what to do; empty where nothing is
+};
+
+// In the order in which a person would mend things. Starts a trainer, opens a session and reads all
+// datasets: takes seconds, and half a minute where the broker does not answer.
+[[nodiscard]] std::vector<Finding> examine(const AgentConfig& config,
+                                           const std::filesystem::path& config_file);
+
+// A line for each finding, with its hint below; or JSON.
+[[nodiscard]] std::string to_text(const std::vector<Finding>& findings);
+[[nodiscard]] std::string to_json_text(const std::vector<Finding>& findings);
+
+}  // namespace entente::agent
