@@ -6,10 +6,13 @@
 #include <charconv>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <system_error>
 
 #include "common/domain/evaluation.h"
 #include "common/runtime/system_clock.h"
+#include "common/tensors/pruning.h"
 #include "coordinator/ask.h"
+#include "coordinator/model_description.h"
 #include "coordinator/text.h"
 
 namespace entente::cli {
@@ -18,6 +21,7 @@ namespace {
 struct ModelArguments {
   std::string model;
   std::filesystem::path output;
+  double sparsity = 0;
   std::string job;
 };
 
@@ -167,24 +171,34 @@ Expected<void> check_output(const std::filesystem::path& output) {
   return {};
 }
 
-ExitCode pull(const Options& options, const ModelArguments& arguments) {
-  const auto name = parse_model(arguments.model);
+// Gets the model that `text` names and writes it to `output`.
+Expected<ModelView> pull_to(const Options& options, const std::string& text,
+                            const std::filesystem::path& output) {
+  const auto name = parse_model(text);
   if (!name) {
-    return print_refusal(options, name.error());
-  }
-  if (const auto writable = check_output(arguments.output); !writable) {
-    return print_refusal(options, writable.error());
+    return tl::unexpected(name.error());
   }
   auto client = BrokerClient::connect(options);
   if (!client) {
-    return print_refusal(options, client.error());
+    return tl::unexpected(client.error());
   }
-  const auto model = find_model(*client, *name);
+  auto model = find_model(*client, *name);
+  if (!model) {
+    return model;
+  }
+  if (const auto pulled = client->download(*model, output); !pulled) {
+    return tl::unexpected(pulled.error());
+  }
+  return model;
+}
+
+ExitCode pull(const Options& options, const ModelArguments& arguments) {
+  if (const auto writable = check_output(arguments.output); !writable) {
+    return print_refusal(options, writable.error());
+  }
+  const auto model = pull_to(options, arguments.model, arguments.output);
   if (!model) {
     return print_refusal(options, model.error());
-  }
-  if (const auto pulled = client->download(*model, arguments.output); !pulled) {
-    return print_refusal(options, pulled.error());
   }
   if (options.json) {
     auto json = to_json(*model);
@@ -193,6 +207,58 @@ ExitCode pull(const Options& options, const ModelArguments& arguments) {
   } else {
     fmt::print("{}@{} -> {} ({}, SHA-256 {})\n", model->job.str(), model->version,
                arguments.output.string(), human_bytes(model->bytes), model->blob.hex());
+  }
+  return ExitCode::done;
+}
+
+Expected<Pruned> prune_file(const std::filesystem::path& model, const ModelArguments& arguments) {
+  const auto file = TensorFile::open(model);
+  if (!file) {
+    return tl::unexpected(file.error());
+  }
+  try {
+    return prune_tensors(*file, arguments.sparsity, arguments.output);
+  } catch (const std::system_error& error) {
+    return refuse("output_invalid", error.what(), "name another file with -o FILE");
+  }
+}
+
+// Of a file, or of a model that is pulled first.
+Expected<Pruned> prune_model(const Options& options, const ModelArguments& arguments) {
+  std::error_code ignored;
+  if (std::filesystem::is_regular_file(arguments.model, ignored)) {
+    if (std::filesystem::equivalent(arguments.model, arguments.output, ignored)) {
+      return refuse("output_invalid",
+                    fmt::format("{} would be overwritten while it is read", arguments.model),
+                    "name another file with -o FILE");
+    }
+    return prune_file(arguments.model, arguments);
+  }
+  auto whole = arguments.output;
+  whole += ".unpruned";
+  if (const auto model = pull_to(options, arguments.model, whole); !model) {
+    return tl::unexpected(model.error());
+  }
+  auto pruned = prune_file(whole, arguments);
+  std::filesystem::remove(whole, ignored);
+  return pruned;
+}
+
+ExitCode prune(const Options& options, const ModelArguments& arguments) {
+  if (const auto writable = check_output(arguments.output); !writable) {
+    return print_refusal(options, writable.error());
+  }
+  const auto pruned = prune_model(options, arguments);
+  if (!pruned) {
+    return print_refusal(options, pruned.error());
+  }
+  if (options.json) {
+    print_json({{"file", arguments.output.string()},
+                {"weights", pruned->weights},
+                {"zeros", pruned->zeros}});
+  } else {
+    fmt::print("{} -> {}: {} of {} weights are zero\n", arguments.model, arguments.output.string(),
+               with_commas(pruned->zeros), with_commas(pruned->weights));
   }
   return ExitCode::done;
 }
@@ -221,6 +287,25 @@ void add_model_command(CLI::App& app, const Options& options, Action& chosen) {
   pull_command->add_option("-o,--output", arguments->output, "the file to write")->required();
   pull_command->callback([&options, &chosen, arguments] {
     chosen = [&options, arguments] { return pull(options, *arguments); };
+  });
+
+  auto* describe_command = model->add_subcommand(
+      "describe", "Show a model's layers, shapes and parameters, and all layers written out");
+  describe_command->add_option("MODEL", arguments->model, "job file, or job id")->required();
+  describe_command->callback([&options, &chosen, arguments] {
+    chosen = [&options, arguments] { return describe_model(options, arguments->model); };
+  });
+
+  auto* prune_command =
+      model->add_subcommand("prune", "Set the smallest weights of a model to zero");
+  prune_command
+      ->add_option("MODEL", arguments->model, "model file, or job id, job@round or job@best")
+      ->required();
+  prune_command->add_option("--sparsity", arguments->sparsity, "share of the weights, 0 to 1")
+      ->required();
+  prune_command->add_option("-o,--output", arguments->output, "the file to write")->required();
+  prune_command->callback([&options, &chosen, arguments] {
+    chosen = [&options, arguments] { return prune(options, *arguments); };
   });
 }
 

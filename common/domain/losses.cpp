@@ -54,12 +54,11 @@ Expected<void> check_class_weights(Loss loss, const std::vector<double>& weights
                                weights.size(), classes),
                    "give one weight for each class");
   }
-  // Written so that a NaN fails.
-  const auto is_weight = [](double weight) { return weight >= 0 && weight <= kClassWeightMax; };
-  if (!std::all_of(weights.begin(), weights.end(), is_weight) ||
-      std::all_of(weights.begin(), weights.end(), [](double weight) { return weight == 0; })) {
+  // Written so that a NaN fails. A batch of nothing but weights of 0 would have no mean.
+  const auto is_weight = [](double weight) { return weight > 0 && weight <= kClassWeightMax; };
+  if (!std::all_of(weights.begin(), weights.end(), is_weight)) {
     return invalid(
-        fmt::format("train.class_weights must be from 0 to {}, and not all 0", kClassWeightMax),
+        fmt::format("train.class_weights must be above 0 and at most {}", kClassWeightMax),
         "1 for each class is the same as leaving it out");
   }
   return {};

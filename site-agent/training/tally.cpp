@@ -29,8 +29,8 @@ Tensor bins_of(const Tensor& scores) {
 
 void Tally::add(double mean_loss, const Tensor& outputs, const Tensor& labels) {
   const auto count = static_cast<double>(outputs.size(0));
-  add(sums::kCount, torch::tensor({count}, torch::kFloat64));
-  add(sums::kLoss, torch::tensor({mean_loss * count}, torch::kFloat64));
+  add(sums::kCount, count);
+  add(sums::kLoss, mean_loss * count);
   if (!labels.is_floating_point()) {
     count_classes(outputs, labels);
   } else if (loss_ == Loss::bce) {
@@ -44,7 +44,7 @@ void Tally::count_classes(const Tensor& outputs, const Tensor& labels) {
   const auto classes = classes_of(loss_, outputs.size(1));
   const auto said = said_of(outputs);
   if (detail_ == Detail::training || classes > kCountedClassesMax) {
-    add(sums::kCorrect, said.eq(labels).sum().reshape({1}));
+    add(sums::kCorrect, said.eq(labels).sum().item<double>());
     return;
   }
   if (classes <= kConfusionClassesMax) {
@@ -79,6 +79,12 @@ void Tally::count_answers(const Tensor& outputs, const Tensor& targets) {
   const std::vector<Tensor> kinds{said & is, said & is.logical_not(), said.logical_not() & is,
                                   said.logical_not() & is.logical_not()};
   add(sums::kAnswers, torch::stack(kinds, 2).sum(0).flatten());
+}
+
+void Tally::add(std::string_view name, double value) {
+  auto& sum = sums_[std::string(name)];
+  sum.resize(1);
+  sum.front() += value;
 }
 
 void Tally::add(std::string_view name, const Tensor& values) {

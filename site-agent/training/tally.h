@@ -28,6 +28,7 @@ class Tally {
   void count_classes(const torch::Tensor& outputs, const torch::Tensor& labels);
   void count_numbers(const torch::Tensor& outputs, const torch::Tensor& targets);
   void count_answers(const torch::Tensor& outputs, const torch::Tensor& targets);
+  void add(std::string_view name, double value);
   void add(std::string_view name, const torch::Tensor& values);
 
   Loss loss_;

@@ -2,7 +2,7 @@
 """./run bench: what Entente does beside what this machine could do at most, measured in one run.
 
 Prints a table of figures with their aims and writes bench/report.json. Sections: machine, parts,
-rounds, control, submits, idle; all of them unless some are named.
+training, rounds, control, submits, idle; all of them unless some are named.
 """
 import argparse
 import json
@@ -14,7 +14,7 @@ import tempfile
 GB = 1e9
 MB = 1e6
 CORES = os.cpu_count()
-SECTIONS = ["machine", "parts", "rounds", "control", "submits", "idle"]
+SECTIONS = ["machine", "parts", "training", "rounds", "control", "submits", "idle"]
 
 
 def run_parts(programs, pattern, seconds):
@@ -116,6 +116,23 @@ def parts(table, figures):
               f"{merge['seconds'] * 1e3:.0f} ms, {merge['cpu_seconds'] * 1e3:.0f} ms CPU")
 
 
+def training(table, programs):
+    results = []
+    for name in ["lenet", "mlp"]:
+        done = subprocess.run([f"{programs}/bench_training", name], stdout=subprocess.PIPE,
+                              text=True, env={**os.environ, "OMP_NUM_THREADS": "1",
+                                              "OPENBLAS_NUM_THREADS": "1"})
+        if done.returncode != 0:
+            sys.exit(done.returncode)
+        result = json.loads(done.stdout)
+        results.append(result)
+        share = result["examples_per_second"] / result["direct_examples_per_second"]
+        table.add(f"training {name} / the same loop in LibTorch", share,
+                  f"{share:.2f}  ({result['examples_per_second']:.0f} examples/s)",
+                  "at least 0.95", 0.95, at_least=True)
+    return results
+
+
 def rounds(table, figures, programs, quick):
     aims = {(2, 0): 0.010, (2, 1): 0.025, (8, 100): 5.0, (8, 400): 20.0}
     plan = [(2, 0, 60), (2, 1, 40), (8, 100, 5)] + ([] if quick else [(8, 400, 4), (16, 1000, 2)])
@@ -197,6 +214,9 @@ def main():
         print("parts of Entente")
         figures.update(run_parts(options.programs, "^ours/", seconds))
         parts(table, figures)
+    if "training" in wanted:
+        print("the built-in trainer, one thread")
+        report["training"] = training(table, options.programs)
     if "rounds" in wanted:
         print("whole rounds, every process on this machine")
         report["rounds"] = rounds(table, figures, options.programs, options.quick)

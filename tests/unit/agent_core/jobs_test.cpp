@@ -133,6 +133,18 @@ TEST(JobOffer, OfAnEvaluationDatasetThatThePolicyDoesNotListIsDeclined) {
   EXPECT_THAT(decline_in(s.hear(offer))->message, HasSubstr("\"labs\""));
 }
 
+TEST(JobOffer, ALayerWithinABlockFallsUnderThePolicyToo) {
+  AgentSettings settings = Scenario::defaults();
+  settings.policy.layers = {"linear", "residual"};
+  Scenario s(settings);
+  s.start();
+  msg::JobOffer offer = Scenario::offer();
+  LayerSpec block{"residual", "block", {}};
+  block.layers = {{"dropout", "", {}}};
+  offer.spec.model.layers.push_back(block);
+  EXPECT_THAT(decline_in(s.hear(offer))->message, HasSubstr("\"dropout\""));
+}
+
 TEST(JobOffer, WithAModelThatCannotBeIsDeclined) {
   Scenario s;
   s.start();

@@ -167,10 +167,12 @@ TEST(Outbox, MetricsWithoutABlobAreAnnouncedStraightAway) {
   TaskOrder order = Scenario::train(1);
   order.key.kind = TaskKind::evaluate;
   s.begin(order);
-  const Effects effects = s.on(event::TrainerFinished{trainer, 10, 0, {{"accuracy", 0.9}}});
+  const Sums sums{{"count", {10}}};
+  const Effects effects = s.on(event::TrainerFinished{trainer, 10, 0, {{"accuracy", 0.9}}, sums});
   EXPECT_FALSE(has<effect::StoreOutput>(effects));
   ASSERT_EQ(sent<msg::ResultAnnounce>(effects).size(), 1U);
   EXPECT_FALSE(sent<msg::ResultAnnounce>(effects)[0].result.blob);
+  EXPECT_EQ(sent<msg::ResultAnnounce>(effects)[0].result.sums, sums);
 }
 
 TEST(Outbox, AnAcceptedInitialModelIsKeptForTheFirstRound) {

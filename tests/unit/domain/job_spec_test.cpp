@@ -260,7 +260,10 @@ INSTANTIATE_TEST_SUITE_P(
                 "train.class_weights has 2 weights, the model tells 3 classes apart",
                 "give one weight for each class"},
         Invalid{"ClassWeightNan", [](JobSpec& s) { s.train.class_weights = {1, kNan, 1}; },
-                "train.class_weights must be from 0 to 1000000, and not all 0",
+                "train.class_weights must be above 0 and at most 1000000",
+                "1 for each class is the same as leaving it out"},
+        Invalid{"ClassWeightZero", [](JobSpec& s) { s.train.class_weights = {1, 0, 1}; },
+                "train.class_weights must be above 0 and at most 1000000",
                 "1 for each class is the same as leaving it out"},
         Invalid{"ClassWeightsOfNumbers",
                 [](JobSpec& s) {
