@@ -234,10 +234,11 @@ TEST_F(BuiltInTrainer, CommandsNeedASuccessfulPrepare) {
 
 TEST_F(BuiltInTrainer, PrepareRefusesWhatCannotWorkHere) {
   auto prepare = job();
-  prepare.evaluate_dataset->images = path("absent");
+  std::get<IdxFiles>(prepare.evaluate_dataset->source).images = path("absent");
   EXPECT_THAT(refused(prepare, "dataset_missing").message, HasSubstr("absent"));
   prepare = job();
-  prepare.train_dataset.labels = prepare.train_dataset.images;
+  auto& files = std::get<IdxFiles>(prepare.train_dataset.source);
+  files.labels = files.images;
   refused(prepare, "dataset_invalid");
   prepare = job();
   prepare.spec.model.layers.pop_back();
