@@ -40,18 +40,14 @@ void visit_source(CsvFile& csv, KeyVisitor& keys) {
   keys.flag("header", csv.header);
 }
 
-void visit_query(std::string& query, KeyVisitor& keys) {
-  keys.text("query", query, Need::required);
-}
-
 void visit_source(SqliteQuery& sqlite, KeyVisitor& keys) {
   keys.path("file", sqlite.file, Need::required);
-  visit_query(sqlite.query, keys);
+  keys.text("query", sqlite.query, Need::required);
 }
 
 void visit_source(PostgresQuery& postgres, KeyVisitor& keys) {
   keys.text("connection", postgres.connection, Need::required);
-  visit_query(postgres.query, keys);
+  keys.text("query", postgres.query, Need::required);
 }
 
 void visit_source(LabelledLines& lines, KeyVisitor& keys) {

@@ -131,7 +131,7 @@ std::vector<Share> shares_of(std::uint32_t from, std::uint32_t to) {
   return shares;
 }
 
-// Resizes lines of values that lie `stride` apart within planes of `lines` lines.
+// One pixel of a line whose pixels lie `stride` values apart.
 float mix(const Share& share, const float* line, std::size_t stride) {
   float sum = 0;
   for (std::size_t i = 0; i < share.weights.size(); ++i) {

@@ -39,7 +39,7 @@ class Source {
   [[nodiscard]] virtual std::size_t size() const = 0;
   // Of all examples; empty where there are none because numbers are predicted.
   [[nodiscard]] virtual std::span<const std::int64_t> labels() const = 0;
-  // A number for each example that follows from its content alone, for a Holdout.
+  // A number for each example that follows from its content alone, for a Holdout. At most once.
   [[nodiscard]] virtual Expected<std::vector<std::uint64_t>> fingerprints() = 0;
   // How the examples look, and of how many classes or targets.
   [[nodiscard]] virtual const Schema& schema() const = 0;

@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <csignal>
 #include <cstring>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -275,6 +276,7 @@ const char* word(Health health) {
 }  // namespace
 
 std::vector<Finding> examine(const AgentConfig& config, const fs::path& config_file) {
+  std::signal(SIGPIPE, SIG_IGN);
   Findings findings{check_config_file(config, config_file)};
   const auto kit = site_kit(config);
   findings.push_back(check_kit(kit));

@@ -23,7 +23,8 @@ struct Finding {
 };
 
 // In the order in which a person would mend things. Starts a trainer, opens a session and reads all
-// datasets: takes seconds, and half a minute where the broker does not answer.
+// datasets: takes seconds, and half a minute where the broker does not answer. The process ignores
+// SIGPIPE from then on: a trainer or broker that leaves is an error code of a write.
 [[nodiscard]] std::vector<Finding> examine(const AgentConfig& config,
                                            const std::filesystem::path& config_file);
 

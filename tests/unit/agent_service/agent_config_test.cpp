@@ -119,6 +119,65 @@ deviation = 9.5
   EXPECT_TRUE(config->datasets[1].holdout->held);
 }
 
+TEST_F(AgentConfigFile, ReadsEveryKindOfSource) {
+  const auto source = [&](const std::string& lines) {
+    const auto config = read(kHead + ("[[datasets]]\nname = \"a\"\n" + lines));
+    EXPECT_TRUE(config) << config.error().message;
+    return config ? config->datasets[0] : DatasetConfig{};
+  };
+  const auto at = [&](const char* name) { return folder_.path() / name; };
+  const std::string columns = "features = [\"age\"]\ntargets = [\"days\"]\n";
+  EXPECT_EQ(source("kind = \"sqlite\"\nfile = \"a.db\"\nquery = \"SELECT 1\"\n" + columns).source,
+            SourceConfig(SqliteQuery{at("a.db"), "SELECT 1"}));
+  EXPECT_EQ(
+      source("kind = \"postgres\"\nconnection = \"service=x\"\nquery = \"SELECT 1\"\n" + columns)
+          .source,
+      SourceConfig(PostgresQuery{"service=x", "SELECT 1"}));
+  const auto text = source(
+      "kind = \"text\"\nfiles = { de = \"de.txt\", fr = \"/fr.gz\" }\n"
+      "tokens = { by = \"characters\", vocabulary = 90, length = 16 }\n"
+      "class_names = [\"de\", \"fr\"]\n");
+  EXPECT_EQ(text.source, SourceConfig(LabelledLines{{{"de", at("de.txt")}, {"fr", "/fr.gz"}}}));
+  EXPECT_EQ(text.table.tokens,
+            (TokenSpec{.by = TokensBy::characters, .vocabulary = 90, .length = 16}));
+  EXPECT_EQ(source("kind = \"npy\"\ninputs = \"x.npy\"\nlabels = \"y.npy\"\n").source,
+            SourceConfig(NpyFiles{{.inputs = at("x.npy"), .labels = at("y.npy")}}));
+  EXPECT_EQ(source("kind = \"npz\"\nfile = \"a.npz\"\ninputs = \"x\"\ntargets = \"t\"\n"
+                   "divide_by = 255\n")
+                .source,
+            SourceConfig(NpzFile{at("a.npz"), {.inputs = "x", .targets = "t", .divide_by = 255}}));
+  EXPECT_EQ(source("kind = \"images\"\nfolder = \"scans\"\nheight = 24\nwidth = 32\n"
+                   "channels = 1\nresize = true\n")
+                .source,
+            SourceConfig(ImageFolder{at("scans"), 1, 24, 32, true}));
+}
+
+TEST_F(AgentConfigFile, SaysWhatIsWrongWithASource) {
+  const auto dataset = [&](const std::string& lines) {
+    return problem(kHead + ("[[datasets]]\nname = \"a\"\n" + lines));
+  };
+  EXPECT_THAT(dataset("kind = \"npy\"\ninputs = \"x\""), HasSubstr("need either labels"));
+  EXPECT_THAT(
+      dataset("kind = \"npz\"\nfile = \"a\"\ninputs = \"x\"\nlabels = \"y\"\ndivide_by = 0"),
+      HasSubstr("divide_by must be greater than 0"));
+  EXPECT_THAT(dataset("kind = \"images\"\nfolder = \"f\"\nheight = 1\nwidth = 1\nchannels = 2"),
+              HasSubstr("channels must be 3"));
+  EXPECT_THAT(dataset("kind = \"images\"\nfolder = \"f\"\nheight = 99999\nwidth = 1"),
+              HasSubstr("must be from 1 to 4096"));
+  const std::string text = "kind = \"text\"\nfiles = { a = \"a.txt\" }\n";
+  EXPECT_THAT(dataset(text), HasSubstr("\"length\" is missing"));
+  EXPECT_THAT(dataset(text + "tokens = { length = 5 }"),
+              HasSubstr("vocabulary must be at least 2"));
+  EXPECT_THAT(dataset(text + "tokens = { length = 5, by = \"bytes\", vocabulary = 9 }"),
+              HasSubstr("leave vocabulary out"));
+  EXPECT_THAT(dataset(text + "tokens = { length = 5, vocabulary = 9, alphabet = \"ab\" }"),
+              HasSubstr("an alphabet is of characters"));
+  EXPECT_THAT(dataset("kind = \"text\"\ntokens = { length = 5, vocabulary = 9 }"),
+              HasSubstr("files must name a file"));
+  EXPECT_THAT(dataset("images = \"i\"\nlabels = \"l\"\nholdout = 0.5\nholdout_by = \"age\""),
+              HasSubstr("this kind of data has none"));
+}
+
 TEST_F(AgentConfigFile, SaysWhatIsWrongWithATable) {
   const auto table = [&](const std::string& lines) { return problem(kHead + (kTable + lines)); };
   EXPECT_THAT(table("kinds = 1"), HasSubstr("unknown key \"kinds\""));

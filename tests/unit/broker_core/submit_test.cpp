@@ -91,6 +91,18 @@ TEST(Submit, AMisfitIsExplainedForEverySite) {
   EXPECT_THAT(refusal.message, HasSubstr("south: has no dataset \"scans\""));
 }
 
+TEST(Submit, TheModelHasAnOutputForEachNumberToPredict) {
+  Scenario it;
+  auto stays = advert("scans", {4}, 0);
+  stays.datasets[0].targets = 1;
+  it.connect("east", stays);
+  const auto refusal =
+      it.refusal(it.connect(Role::coordinator, "alice"), msg::SubmitJob{small_spec(), {}});
+  EXPECT_EQ(refusal.code, "no_site_fits");
+  EXPECT_THAT(refusal.message,
+              HasSubstr("needs 2 numbers to predict (the model's outputs), has 1"));
+}
+
 TEST(Submit, AMandatorySiteThatDoesNotFitIsNamed) {
   Scenario it;
   it.connect("north");
