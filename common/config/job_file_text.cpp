@@ -169,14 +169,29 @@ std::string shortest(const std::string& line) {
   return line.substr(0, value) + text + (text.find_first_of(".e") == std::string::npos ? ".0" : "");
 }
 
+// The quotes that `line` leaves open; those that are `open` already unless it closes them.
+std::string_view quotes_after(std::string_view line, std::string_view open) {
+  if (!open.empty()) {
+    return line.find(open) == std::string_view::npos ? open : std::string_view();
+  }
+  const auto equals = line.find(" = ");
+  for (const std::string_view quotes : {"'''", "\"\"\""}) {
+    const auto value =
+        equals == std::string_view::npos ? std::string_view() : line.substr(equals + 3);
+    if (value.starts_with(quotes) && value.find(quotes, quotes.size()) == std::string_view::npos) {
+      return quotes;
+    }
+  }
+  return {};
+}
+
 // Every real number, but for what is inside a string of several lines.
 std::string with_shortest_numbers(std::istringstream text) {
   std::string result;
-  bool is_in_string = false;
+  std::string_view open;
   for (std::string line; std::getline(text, line);) {
-    const bool is_quote = line.ends_with("'''") || line.ends_with("\"\"\"");
-    result += (is_in_string ? line : shortest(line)) + "\n";
-    is_in_string = is_in_string != is_quote;
+    result += (open.empty() ? shortest(line) : line) + "\n";
+    open = quotes_after(line, open);
   }
   return result;
 }

@@ -37,6 +37,8 @@ struct Totals {
   std::uint64_t aborted = 0;
   std::uint64_t drained = 0;
   std::uint64_t replaced = 0;
+  std::uint64_t paused = 0;
+  std::uint64_t queued_again = 0;
   std::uint64_t damaged = 0;
 };
 
@@ -106,6 +108,8 @@ std::optional<std::string> simulate(std::uint64_t seed, bool verbose, Totals& to
   totals.happenings += simulation.happenings();
   totals.drained += simulation.events(entente::JobEventKind::site_draining);
   totals.replaced += simulation.events(entente::JobEventKind::site_replaced);
+  totals.paused += simulation.events(entente::JobEventKind::paused);
+  totals.queued_again += simulation.events(entente::JobEventKind::queued);
   totals.damaged += simulation.updates_lost_to_damage();
   for (const auto& [id, job] : simulation.disk.jobs) {
     totals.completed += job.state == entente::JobState::completed ? 1 : 0;
@@ -136,10 +140,10 @@ int main(int argc, char** argv) {
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
   fmt::print(
       "{} seeds, every promise held: {} jobs completed, {} failed, {} aborted; {} models, "
-      "{} drains, {} sites replaced, {} updates damaged; "
+      "{} drains, {} sites replaced, {} pauses, {} times back in the queue, {} updates damaged; "
       "{} events in {:.1f} s ({:.0f} rounds per second)\n",
       totals.seeds, totals.completed, totals.failed, totals.aborted, totals.rounds, totals.drained,
-      totals.replaced, totals.damaged, totals.happenings, took.count(),
-      static_cast<double>(totals.rounds) / took.count());
+      totals.replaced, totals.paused, totals.queued_again, totals.damaged, totals.happenings,
+      took.count(), static_cast<double>(totals.rounds) / took.count());
   return 0;
 }

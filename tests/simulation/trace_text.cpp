@@ -15,6 +15,7 @@ struct Words {
     return fmt::format("JobReply {} {}", it.job.str(), it.decline ? it.decline->code : "accepts");
   }
   std::string operator()(const msg::JobClosed& it) const { return "JobClosed " + it.job.str(); }
+  std::string operator()(const msg::JobPaused& it) const { return "JobPaused " + it.job.str(); }
   std::string operator()(const msg::JobWaits& it) const {
     return fmt::format("JobWaits {} {}", it.job.str(), it.reason);
   }
