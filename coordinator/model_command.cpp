@@ -47,22 +47,16 @@ Expected<ModelName> parse_model(const std::string& text) {
   return ModelName{*job, version, is_best};
 }
 
-// The round whose model was evaluated best: by accuracy where that was measured, by loss otherwise.
-// Of equal ones the earlier.
+// The round whose model was evaluated best, by the job's own metric where it has one. Of equal ones
+// the earlier.
 std::optional<Round> best_round(const JobView& job) {
   std::optional<Round> best;
   double best_score = 0;
   for (const auto& round : job.rounds) {
-    const auto& metrics = round.evaluate_metrics;
-    const auto accuracy = metrics.find("accuracy");
-    const auto loss = metrics.find("loss");
-    if (!round.model || (accuracy == metrics.end() && loss == metrics.end())) {
-      continue;
-    }
-    const double score = accuracy != metrics.end() ? accuracy->second : -loss->second;
-    if (!best || score > best_score) {
+    const auto its_score = score(job.spec.stop, round.evaluate_metrics);
+    if (round.model && !round.removed && its_score && (!best || *its_score > best_score)) {
       best = round.round;
-      best_score = score;
+      best_score = *its_score;
     }
   }
   return best;
@@ -85,6 +79,10 @@ Expected<ModelView> find_model(BrokerClient& client, const ModelName& name) {
   return client.ask<ModelView>(query);
 }
 
+std::string size_text(const ModelView& model) {
+  return model.removed ? "removed" : human_bytes(model.bytes);
+}
+
 void print_models(const std::vector<ModelView>& models) {
   if (models.empty()) {
     fmt::print("no models yet; see how the jobs are with: entente job list\n");
@@ -94,7 +92,7 @@ void print_models(const std::vector<ModelView>& models) {
       {"MODEL", "PUBLISHED", "SIZE", "EVALUATION", "SHA-256"}};
   for (const auto& model : models) {
     rows.push_back({fmt::format("{}@{}", model.job.str(), model.version),
-                    format_utc(model.published_unix_ms), human_bytes(model.bytes),
+                    format_utc(model.published_unix_ms), size_text(model),
                     describe(model.evaluate_metrics), model.blob.short_hex()});
   }
   print_table(rows);
@@ -107,7 +105,7 @@ ExitCode list(const Options& options) {
 void print_receipt(const ModelView& model) {
   fmt::print("{}@{}\n", model.job.str(), model.version);
   print_fields({{"sha-256", model.blob.hex()},
-                {"size", human_bytes(model.bytes)},
+                {"size", size_text(model)},
                 {"published", format_utc(model.published_unix_ms)},
                 {"strategy", model.strategy},
                 {"spec", model.spec_digest.hex()},
@@ -117,10 +115,10 @@ void print_receipt(const ModelView& model) {
   if (model.contributions.empty()) {
     return;
   }
-  std::vector<std::vector<std::string>> rows{{"SITE", "EXAMPLES", "WEIGHT", "UPDATE"}};
+  std::vector<std::vector<std::string>> rows{{"SITE", "EXAMPLES", "STEPS", "WEIGHT", "UPDATE"}};
   for (const auto& part : model.contributions) {
-    rows.push_back({part.site.str(), with_commas(part.examples), fmt::format("{:.4f}", part.weight),
-                    part.update.hex()});
+    rows.push_back({part.site.str(), with_commas(part.examples), with_commas(part.steps),
+                    fmt::format("{:.4f}", part.weight), part.update.hex()});
   }
   fmt::print("\n");
   print_table(rows);
@@ -177,6 +175,15 @@ ExitCode pull(const Options& options, const ModelArguments& arguments) {
   const auto model = find_model(*client, *name);
   if (!model) {
     return print_refusal(options, model.error());
+  }
+  if (model->removed) {
+    return print_refusal(
+        options,
+        {"model_removed",
+         fmt::format("{}@{} is no longer kept, only its receipt is: the job keeps its best "
+                     "and its last model",
+                     model->job.str(), model->version),
+         fmt::format("pull {0}@best, or the last one: {0}", model->job.str())});
   }
   if (const auto pulled = client->download(*model, arguments.output); !pulled) {
     return print_refusal(options, pulled.error());

@@ -5,7 +5,9 @@
 #include <algorithm>
 
 #include "broker/core/matchmaker.h"
+#include "broker/core/names.h"
 #include "broker/core/queue.h"
+#include "broker/core/selection.h"
 
 namespace entente::broker {
 namespace {
@@ -13,16 +15,6 @@ namespace {
 // What one answer holds: below a control message's bound.
 constexpr std::size_t kAheadMax = 100;
 constexpr std::size_t kHoldersMax = 10;
-
-template <class Id>
-std::string names(const std::vector<Id>& ids) {
-  std::string text;
-  for (std::size_t i = 0; i < ids.size(); ++i) {
-    text += i == 0 ? "" : i + 1 == ids.size() ? " and " : ", ";
-    text += ids[i].str();
-  }
-  return text;
-}
 
 std::string ordinal(std::size_t number) {
   const auto tens = number % 100;
@@ -48,13 +40,10 @@ std::vector<JobId> holders_of(const State& state, const SiteId& site) {
 }
 
 std::string slots_text(const State& state, const Site& site) {
-  auto holders = holders_of(state, site.row.site);
   const auto slots = site.row.advert.slots;
-  const auto more = holders.size() - std::min(holders.size(), kHoldersMax);
-  holders.resize(holders.size() - more);
   return fmt::format(
-      "{} {} held by {}{}", slots == 1 ? "its slot" : fmt::format("its {} slots", slots),
-      slots == 1 ? "is" : "are", names(holders), more > 0 ? fmt::format(" and {} more", more) : "");
+      "{} {} held by {}", slots == 1 ? "its slot" : fmt::format("its {} slots", slots),
+      slots == 1 ? "is" : "are", names(holders_of(state, site.row.site), kHoldersMax));
 }
 
 std::string absence_text(const Site& site) {
@@ -98,6 +87,12 @@ SiteExplanation explain_site(const State& state, const Job& job, const Site& sit
       explained.sentences = {absence_text(site)};
     } else if (!part->second.row.reason.empty()) {
       explained.sentences = {part->second.row.reason};
+    } else if (sits_out(job, site.row.site)) {
+      const auto round = job.rounds.rbegin()->first;
+      explained.sentences = {
+          rests(job, part->second, round)
+              ? fmt::format("it rests: round {} has taken its update", part->second.row.last_round)
+              : fmt::format("it was not drawn for round {}", round)};
     }
     return explained;
   }
@@ -197,6 +192,15 @@ std::string waiting_sentence(const Explanation& explained, const Wait& wait) {
                      sentence(wait));
 }
 
+// Which of them the open round has drawn.
+std::string sample_text(const Job& job, std::vector<SiteId> sites) {
+  if (!job.spec().sites.sample || job.rounds.rbegin()->first == 0) {
+    return {};
+  }
+  std::erase_if(sites, [&job](const SiteId& site) { return sits_out(job, site); });
+  return fmt::format("; round {} has drawn {}", job.rounds.rbegin()->first, names(sites));
+}
+
 std::string sentence_of(const Job& job, const Explanation& explained) {
   const auto taking_part = with_standing(explained, SiteStanding::taking_part);
   switch (job.row.state) {
@@ -207,7 +211,7 @@ std::string sentence_of(const Job& job, const Explanation& explained) {
                          with_standing(explained, SiteStanding::asked).size(),
                          sites_needed(job.spec()));
     case JobState::running:
-      return fmt::format("runs at {}", names(taking_part));
+      return fmt::format("runs at {}{}", names(taking_part), sample_text(job, taking_part));
     case JobState::completed:
     case JobState::failed:
     case JobState::aborted:

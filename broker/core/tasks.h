@@ -24,6 +24,9 @@ void offer_open_tasks(Step& step, Job& job, const SiteId& site);
 // a round had stalled is silent from then on.
 void lose_task(Step& step, Job& job, Task& task, std::string reason);
 
+// Takes an open task away whose site is at work, and tells it so: it may stop.
+void give_up_task(Step& step, Job& job, Task& task, std::string reason);
+
 // Takes an accepted update back, because its bytes are damaged; the site may be asked again.
 void lose_update(Step& step, Job& job, Task& task);
 

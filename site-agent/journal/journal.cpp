@@ -13,7 +13,7 @@ namespace {
 
 constexpr std::uint32_t kApplicationId = 0x656e7461;  // "enta"
 
-constexpr std::array<std::string_view, 4> kMigrations{
+constexpr std::array<std::string_view, 5> kMigrations{
     R"sql(
 CREATE TABLE installation (
   one      INTEGER PRIMARY KEY CHECK (one = 1),
@@ -103,6 +103,9 @@ CREATE TABLE pause (
   reason        TEXT NOT NULL,
   since_unix_ms INTEGER NOT NULL
 ) STRICT;
+)sql",
+    R"sql(
+ALTER TABLE outbox ADD COLUMN asked_steps INTEGER NOT NULL DEFAULT 0;
 )sql"};
 
 std::string to_json(const Metrics& metrics) { return nlohmann::json(metrics).dump(); }
@@ -162,7 +165,7 @@ void write(SQLite::Database& sql, const effect::SaveResult& it, UnixMillis now) 
       sql,
       "INSERT OR REPLACE INTO outbox VALUES (:job, :round, :kind, :site, :attempt, :seed, :model, "
       ":model_bytes, :blob, :blob_bytes, :examples, :steps, :metrics, :now, "
-      ":seal)");
+      ":seal, :asked_steps)");
   const auto& [order, result] = it.entry;
   bind_key(insert, order.key);
   insert.bind(":site", order.key.site.str());
@@ -176,6 +179,7 @@ void write(SQLite::Database& sql, const effect::SaveResult& it, UnixMillis now) 
   insert.bind(":metrics", to_json(result.metrics));
   insert.bind(":now", now);
   insert.bind(":seal", seal_of(it.entry).hex());
+  insert.bind(":asked_steps", stored(order.steps));
   insert.exec();
 }
 
@@ -295,6 +299,7 @@ std::optional<OutboxEntry> outbox_row(SQLite::Statement& row) {
   entry.order.seed = loaded(row.getColumn("seed"));
   entry.order.model = blob_of(row.getColumn("model"));
   entry.order.model_bytes = loaded(row.getColumn("model_bytes"));
+  entry.order.steps = loaded(row.getColumn("asked_steps"));
   entry.result.blob = blob_of(row.getColumn("blob"));
   entry.result.blob_bytes = loaded(row.getColumn("blob_bytes"));
   entry.result.examples = loaded(row.getColumn("examples"));

@@ -43,6 +43,25 @@ class Averages {
   std::int64_t count_ = 0;
 };
 
+// What a task comes to: epochs, the last of which may be unfinished.
+struct Work {
+  Work(const TrainSpec& spec, std::uint64_t size, std::uint64_t asked)
+      : dataset(size),
+        batch(spec.batch_size),
+        steps_per_epoch((size + batch - 1) / batch),
+        steps(asked != 0 ? asked : spec.local_epochs * steps_per_epoch) {}
+
+  // Passed through the model, each as often as it comes up.
+  [[nodiscard]] std::uint64_t examples() const {
+    return steps / steps_per_epoch * dataset + steps % steps_per_epoch * batch;
+  }
+
+  std::uint64_t dataset;
+  std::uint64_t batch;
+  std::uint64_t steps_per_epoch;
+  std::uint64_t steps;
+};
+
 tl::unexpected<Refusal> diverged(std::uint64_t steps) {
   return refuse("training_diverged",
                 fmt::format("the loss stopped being a finite number after {} steps", steps),
@@ -53,7 +72,7 @@ tl::unexpected<Refusal> diverged(std::uint64_t steps) {
 
 Expected<contract::Result> train_locally(Model& model, const Examples& examples,
                                          const TrainSpec& spec, std::uint64_t seed,
-                                         const ReportProgress& report) {
+                                         std::uint64_t steps, const ReportProgress& report) {
   auto optimizer = make_optimizer(spec.optimizer, model.parameters());
   if (!optimizer) {
     return tl::unexpected(optimizer.error());
@@ -64,35 +83,35 @@ Expected<contract::Result> train_locally(Model& model, const Examples& examples,
   std::iota(order.begin(), order.end(), 0);
   const auto order_tensor = torch::from_blob(order.data(), {examples.size()}, torch::kInt64);
 
+  const Work work(spec, static_cast<std::uint64_t>(examples.size()), steps);
   model.set_training(true);
-  ProgressMeter progress(report, spec.local_epochs * order.size());
+  ProgressMeter progress(report, work.examples());
   contract::Result result;
-  result.examples = order.size();
-  for (std::uint32_t epoch = 1; epoch <= spec.local_epochs; ++epoch) {
-    random.shuffle(std::span(order));
-    Averages averages;
-    for (std::int64_t first = 0; first < examples.size(); first += spec.batch_size) {
-      const auto count = std::min<std::int64_t>(spec.batch_size, examples.size() - first);
-      const auto batch = examples.pick(order_tensor.narrow(0, first, count));
-      const auto outputs = model.forward(batch.features);
-      const auto loss = mean_loss(spec.loss, outputs, batch.labels);
-      const auto loss_value = loss.item<double>();
-      if (!std::isfinite(loss_value)) {
-        return diverged(result.steps);
-      }
-      (*optimizer)->zero_grad();
-      loss.backward();
-      (*optimizer)->step();
-      ++result.steps;
-      if (epoch == spec.local_epochs) {
-        averages.add(loss_value, outputs.detach(), batch.labels);
-      }
-      progress.add(static_cast<std::uint64_t>(count));
+  result.examples = std::min<std::uint64_t>(order.size(), work.examples());
+  Averages averages;
+  while (result.steps < work.steps) {
+    const auto in_epoch = result.steps % work.steps_per_epoch;
+    if (in_epoch == 0) {
+      random.shuffle(std::span(order));
     }
-    if (epoch == spec.local_epochs) {
-      result.metrics = averages.metrics();
+    const auto first = static_cast<std::int64_t>(in_epoch * spec.batch_size);
+    const auto count = std::min<std::int64_t>(spec.batch_size, examples.size() - first);
+    const auto batch = examples.pick(order_tensor.narrow(0, first, count));
+    const auto outputs = model.forward(batch.features);
+    const auto loss = mean_loss(spec.loss, outputs, batch.labels);
+    const auto loss_value = loss.item<double>();
+    if (!std::isfinite(loss_value)) {
+      return diverged(result.steps);
     }
+    (*optimizer)->zero_grad();
+    loss.backward();
+    (*optimizer)->step();
+    if (++result.steps + work.steps_per_epoch > work.steps) {
+      averages.add(loss_value, outputs.detach(), batch.labels);
+    }
+    progress.add(static_cast<std::uint64_t>(count));
   }
+  result.metrics = averages.metrics();
   if (!model.is_finite()) {
     return diverged(result.steps);
   }

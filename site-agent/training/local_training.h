@@ -15,10 +15,12 @@
 
 namespace entente::agent {
 
-// Trains `model` in place. Metrics are means over the last epoch's examples, taken while training.
-// Refuses with "training_diverged" when the loss or a parameter is no longer a finite number.
+// Trains `model` in place, for so many steps, or for the spec's epochs when `steps` is 0. Metrics
+// are means over the last epoch, or as many of the last steps, taken while training. Refuses with
+// "training_diverged" when the loss or a parameter is no longer a finite number.
 [[nodiscard]] Expected<contract::Result> train_locally(Model& model, const Examples& examples,
                                                        const TrainSpec& spec, std::uint64_t seed,
+                                                       std::uint64_t steps,
                                                        const ReportProgress& report);
 
 // Metrics over all examples. Refuses with "evaluation_not_finite".

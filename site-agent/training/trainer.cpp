@@ -172,7 +172,7 @@ Expected<Result> Trainer::Session::run(const contract::Train& command) {
     before = std::move(*measured);
   }
   auto result = train_locally(prepared_->model, prepared_->train, prepared_->spec.train,
-                              command.seed, report_);
+                              command.seed, command.steps, report_);
   if (result && before) {
     result->metrics[std::string(kLossBefore)] = before->metrics.at("loss");
   }
