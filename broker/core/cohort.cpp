@@ -266,11 +266,12 @@ void join_open_round(Step& step, Job& job) {
         task.row.state == TaskState::done || (is_open(task) && !is_stalled(step, job, task));
     answers += key.round == round.round && key.kind == TaskKind::train && counts ? 1 : 0;
   }
-  if (answers >= sites_asked(job)) {
+  const auto asked = sites_asked(job);
+  if (answers >= asked) {
     return;
   }
   for (const auto& site : in_turn(step.state, job, round.round)) {
-    if (answers < sites_asked(job) && lacks_task(job, site)) {
+    if (answers < asked && lacks_task(job, site)) {
       tell_drawn(step, job, site);
       open_train_task(step, job, round.round, site);
       ++answers;

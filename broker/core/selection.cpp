@@ -65,10 +65,11 @@ std::vector<SiteId> in_turn(const State& state, const Job& job, Round round) {
 }
 
 std::vector<SiteId> first_in_turn(const State& state, const Job& job, Round round) {
+  const auto asked = sites_asked(job);
   std::vector<SiteId> first;
   std::size_t awaited = 0;
   for (auto& site : in_turn(state, job, round)) {
-    if (awaited == sites_asked(job)) {
+    if (awaited == asked) {
       break;
     }
     awaited += job.parts.at(site).row.silent ? 0 : 1;
