@@ -161,6 +161,8 @@ void print_sites(const JobView& job) {
     std::string now = site.connected ? "connected" : "not connected";
     if (site.task && !is_terminal(job.summary.state)) {
       now = fmt::format("{} ({})", to_string(*site.task), to_string(site.task_state));
+    } else if (site.sits_out) {
+      now = "sits out";
     }
     rows.push_back({site.site.str(),
                     site.stands_by ? "stands by" : std::string(to_string(site.enrolment)),
@@ -175,9 +177,14 @@ void print_rounds(const JobView& job) {
   std::vector<std::vector<std::string>> rows{
       {"ROUND", "STATE", "UPDATES", "TRAINING", "EVALUATION", "MODEL"}};
   for (const auto& round : job.rounds) {
-    rows.push_back({std::to_string(round.round), std::string(to_string(round.state)),
+    const bool is_given_up = is_terminal(job.summary.state) && round.state != RoundState::done;
+    rows.push_back({std::to_string(round.round),
+                    is_given_up ? "given up" : std::string(to_string(round.state)),
                     std::to_string(round.updates), describe(round.train_metrics),
-                    describe(round.evaluate_metrics), round.model ? round.model->short_hex() : ""});
+                    describe(round.evaluate_metrics),
+                    round.removed ? "removed"
+                    : round.model ? round.model->short_hex()
+                                  : ""});
   }
   print_table(rows);
 }

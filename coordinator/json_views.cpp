@@ -17,7 +17,8 @@ nlohmann::json to_json(const RoundView& round) {
           {"updates", round.updates},
           {"train_metrics", round.train_metrics},
           {"evaluate_metrics", round.evaluate_metrics},
-          {"model", hex_or_null(round.model)}};
+          {"model", hex_or_null(round.model)},
+          {"removed", round.removed}};
 }
 
 nlohmann::json to_json(const DatasetAdvert& dataset) {
@@ -60,6 +61,7 @@ nlohmann::json to_json(const JobSiteView& site) {
                       {"tensors_out", site.tensors_out},
                       {"examples", site.examples},
                       {"stands_by", site.stands_by},
+                      {"sits_out", site.sits_out},
                       {"task", nullptr}};
   if (site.task) {
     json["task"] = {{"kind", to_string(*site.task)},
@@ -157,12 +159,14 @@ nlohmann::json to_json(const ModelView& model) {
                       {"server_state", hex_or_null(model.server_state)},
                       {"origin", model.origin},
                       {"evaluate_metrics", model.evaluate_metrics},
+                      {"removed", model.removed},
                       {"contributions", nlohmann::json::array()}};
   for (const auto& part : model.contributions) {
     json["contributions"].push_back({{"site", part.site.str()},
                                      {"update", part.update.hex()},
                                      {"examples", part.examples},
-                                     {"weight", part.weight}});
+                                     {"weight", part.weight},
+                                     {"steps", part.steps}});
   }
   return json;
 }

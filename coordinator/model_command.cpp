@@ -8,7 +8,6 @@
 #include <nlohmann/json.hpp>
 #include <system_error>
 
-#include "common/domain/evaluation.h"
 #include "common/runtime/system_clock.h"
 #include "common/tensors/pruning.h"
 #include "coordinator/ask.h"
@@ -53,15 +52,16 @@ Expected<ModelName> parse_model(const std::string& text) {
   return ModelName{*job, version, is_best};
 }
 
-// The round whose model was evaluated best, of equal ones the earlier.
+// The round whose model was evaluated best, by the job's own metric where it has one. Of equal ones
+// the earlier.
 std::optional<Round> best_round(const JobView& job) {
   std::optional<Round> best;
   double best_score = 0;
   for (const auto& round : job.rounds) {
-    const auto score = evaluation_score(round.evaluate_metrics);
-    if (round.model && score && (!best || *score > best_score)) {
+    const auto its_score = score(job.spec.stop, round.evaluate_metrics);
+    if (round.model && !round.removed && its_score && (!best || *its_score > best_score)) {
       best = round.round;
-      best_score = *score;
+      best_score = *its_score;
     }
   }
   return best;
@@ -84,6 +84,10 @@ Expected<ModelView> find_model(BrokerClient& client, const ModelName& name) {
   return client.ask<ModelView>(query);
 }
 
+std::string size_text(const ModelView& model) {
+  return model.removed ? "removed" : human_bytes(model.bytes);
+}
+
 void print_models(const std::vector<ModelView>& models) {
   if (models.empty()) {
     fmt::print("no models yet; see how the jobs are with: entente job list\n");
@@ -93,7 +97,7 @@ void print_models(const std::vector<ModelView>& models) {
       {"MODEL", "PUBLISHED", "SIZE", "EVALUATION", "SHA-256"}};
   for (const auto& model : models) {
     rows.push_back({fmt::format("{}@{}", model.job.str(), model.version),
-                    format_utc(model.published_unix_ms), human_bytes(model.bytes),
+                    format_utc(model.published_unix_ms), size_text(model),
                     describe(model.evaluate_metrics), model.blob.short_hex()});
   }
   print_table(rows);
@@ -115,7 +119,7 @@ ExitCode list(const Options& options, const ModelArguments& arguments) {
 void print_receipt(const ModelView& model) {
   fmt::print("{}@{}\n", model.job.str(), model.version);
   print_fields({{"sha-256", model.blob.hex()},
-                {"size", human_bytes(model.bytes)},
+                {"size", size_text(model)},
                 {"published", format_utc(model.published_unix_ms)},
                 {"strategy", model.strategy},
                 {"spec", model.spec_digest.hex()},
@@ -126,10 +130,10 @@ void print_receipt(const ModelView& model) {
   if (model.contributions.empty()) {
     return;
   }
-  std::vector<std::vector<std::string>> rows{{"SITE", "EXAMPLES", "WEIGHT", "UPDATE"}};
+  std::vector<std::vector<std::string>> rows{{"SITE", "EXAMPLES", "STEPS", "WEIGHT", "UPDATE"}};
   for (const auto& part : model.contributions) {
-    rows.push_back({part.site.str(), with_commas(part.examples), fmt::format("{:.4f}", part.weight),
-                    part.update.hex()});
+    rows.push_back({part.site.str(), with_commas(part.examples), with_commas(part.steps),
+                    fmt::format("{:.4f}", part.weight), part.update.hex()});
   }
   fmt::print("\n");
   print_table(rows);
@@ -185,6 +189,14 @@ Expected<ModelView> pull_to(const Options& options, const std::string& text,
   auto model = find_model(*client, *name);
   if (!model) {
     return model;
+  }
+  if (model->removed) {
+    return refuse(
+        "model_removed",
+        fmt::format("{}@{} is no longer kept, only its receipt is: the job keeps its best "
+                    "and its last model",
+                    model->job.str(), model->version),
+        fmt::format("pull {0}@best, or the last one: {0}", model->job.str()));
   }
   if (const auto pulled = client->download(*model, output); !pulled) {
     return tl::unexpected(pulled.error());

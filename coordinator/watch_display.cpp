@@ -30,7 +30,7 @@ std::string activity(const JobSiteView& site) {
     return std::string(to_string(site.enrolment));
   }
   if (!site.task) {
-    return site.stands_by ? "standing by" : "idle";
+    return site.stands_by ? "standing by" : site.sits_out ? "sitting out" : "idle";
   }
   switch (site.task_state) {
     case TaskState::pending:

@@ -25,6 +25,9 @@
 # again answers with the grant while the blob is missing, or with the verdict when there is one.
 # A ResultVerdict for a result that the site has forgotten is ignored.
 #
+# A ResultVerdict may also come while the site is still at work: the round has what it needs, and
+# nobody waits for the result any more.
+#
 # The site keeps a finished result until the verdict, across restarts of either side: nothing is
 # lost, and nothing is trained twice.
 

@@ -204,7 +204,7 @@ BrokerCore::BrokerCore(BrokerInfo info, Snapshot snapshot, Now now) {
   for (auto& row : snapshot.tasks) {
     auto& job = state_.jobs.at(row.key.job);
     const auto current = job.rounds.empty() ? 0 : job.rounds.rbegin()->first;
-    Task task{std::move(row), now.monotonic, false, {}, std::nullopt, false};
+    Task task{std::move(row), now.monotonic};
     if (task.row.state == TaskState::done && task.row.key.kind == TaskKind::train) {
       auto& part = job.parts.at(task.row.key.site);
       if (!part.accepted_key || part.accepted_key->round <= task.row.key.round) {
@@ -267,6 +267,7 @@ void BrokerCore::forgive_own_sleep(Now now) {
     for (auto& [key, task] : job.tasks) {
       if (!job.parts.at(key.site).row.silent) {
         task.last_progress = now.monotonic;
+        task.training.reset();  // what it did meanwhile is not known
       }
     }
   }

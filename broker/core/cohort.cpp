@@ -4,10 +4,12 @@
 
 #include <algorithm>
 #include <chrono>
+#include <set>
 
 #include "broker/core/claims.h"
 #include "broker/core/jobs.h"
 #include "broker/core/matchmaker.h"
+#include "broker/core/selection.h"
 #include "broker/core/tasks.h"
 #include "common/base/check.h"
 
@@ -59,7 +61,8 @@ std::optional<std::string> vacancy(const Step& step, const Job& job, const Part&
   if (site.draining) {
     return site.drain_reason.empty() ? "it is draining" : "it is draining, " + site.drain_reason;
   }
-  return has_failed(task) ? std::optional(task->row.reason) : std::nullopt;
+  return has_failed(task) && !job.spec().sites.sample ? std::optional(task->row.reason)
+                                                      : std::nullopt;
 }
 
 // Whether the site stands by and could take a place at once.
@@ -73,14 +76,32 @@ bool may_take_place(const Step& step, const Job& job, const Part& part) {
   return !has_failed(task) && (task == nullptr || !is_open(*task) || !is_stalled(step, job, *task));
 }
 
-// The first by id of those who have a slot for it.
+// By the job's preference, then by id; those that no longer fit it last.
+void sort_by_preference(const State& state, Job& job, std::vector<SiteId>& sites) {
+  job.candidates.refresh(job.spec(), state);
+  const auto& eligible = job.candidates.eligible();
+  std::vector<std::size_t> ranks(state.sites.size(), eligible.size());
+  for (std::size_t rank = 0; rank < eligible.size(); ++rank) {
+    ranks[eligible[rank]] = rank;
+  }
+  std::stable_sort(sites.begin(), sites.end(), [&](const SiteId& a, const SiteId& b) {
+    return ranks[state.sites.at(a).index] < ranks[state.sites.at(b).index];
+  });
+}
+
+// The preferred one of those who have a slot for it.
 Part* next_in_line(Step& step, Job& job) {
-  for (auto& [id, part] : job.parts) {
+  std::vector<SiteId> line;
+  for (const auto& [id, part] : job.parts) {
     if (part.row.claimed && may_take_place(step, job, part)) {
-      return &part;
+      line.push_back(id);
     }
   }
-  return nullptr;
+  if (line.empty()) {
+    return nullptr;
+  }
+  sort_by_preference(step.state, job, line);
+  return &job.parts.at(line.front());
 }
 
 void hand_over(Step& step, Job& job, Part& from, Part& to, const std::string& why) {
@@ -94,6 +115,26 @@ void hand_over(Step& step, Job& job, Part& from, Part& to, const std::string& wh
   event.site = to.row.site.str();
   event.text = fmt::format("{} takes the place of {}: {}", to.row.site.str(), from.row.site.str(),
                            why.substr(0, why.find('\n')));
+  step.tell(job, std::move(event));
+}
+
+// Whether a site that may be given a task has none in the open round.
+bool lacks_task(const Job& job, const SiteId& site) {
+  const auto* task = task_of(job, site);
+  return (task == nullptr || task->row.state == TaskState::lost) && !job.parts.at(site).row.silent;
+}
+
+// A round that has begun lacks an answer of those that it had drawn.
+void tell_drawn(Step& step, Job& job, const SiteId& site) {
+  if (!job.spec().sites.sample || task_of(job, site) != nullptr) {
+    return;
+  }
+  JobEvent event;
+  event.kind = JobEventKind::site_replaced;
+  event.round = job.rounds.rbegin()->first;
+  event.site = site.str();
+  event.text =
+      fmt::format("{} is drawn for round {}, which lacks an answer", site.str(), event.round);
   step.tell(job, std::move(event));
 }
 
@@ -193,19 +234,34 @@ void fill_places(Step& step, Job& job) {
 }
 
 std::vector<SiteIndex> replacements(const Step& step, Job& job) {
-  std::vector<SiteIndex> sites;
+  std::vector<SiteId> line;
   for (const auto& [id, part] : job.parts) {
     if (!part.row.claimed && may_take_place(step, job, part)) {
-      sites.push_back(step.state.sites.at(id).index);
+      line.push_back(id);
     }
   }
-  job.candidates.refresh(job.spec(), step.state);
-  for (const auto& [id, site] : step.state.sites) {
-    if (!job.parts.contains(id) && job.candidates.fits(site.index)) {
-      sites.push_back(site.index);
+  sort_by_preference(step.state, job, line);
+  std::vector<SiteIndex> sites;
+  for (const auto& id : line) {
+    sites.push_back(step.state.sites.at(id).index);
+  }
+  std::set<SiteIndex> in_the_job;
+  for (const auto& [id, part] : job.parts) {
+    in_the_job.insert(step.state.sites.at(id).index);
+  }
+  for (const auto index : job.candidates.eligible()) {
+    if (!in_the_job.contains(index)) {
+      sites.push_back(index);
     }
   }
   return sites;
+}
+
+bool may_join(const Step& step, const Job& job) {
+  const auto round = job.rounds.rbegin()->first;
+  const auto sites = in_turn(step.state, job, round);
+  return std::any_of(sites.begin(), sites.end(),
+                     [&job](const SiteId& site) { return lacks_task(job, site); });
 }
 
 void join_open_round(Step& step, Job& job) {
@@ -222,10 +278,13 @@ void join_open_round(Step& step, Job& job) {
         task.row.state == TaskState::done || (is_open(task) && !is_stalled(step, job, task));
     answers += key.round == round.round && key.kind == TaskKind::train && counts ? 1 : 0;
   }
-  for (const auto& site : sites_at_work(step.state, job, Among::holding_places)) {
-    const auto* task = task_of(job, site);
-    if (answers < places(job) && (task == nullptr || task->row.state == TaskState::lost) &&
-        !job.parts.at(site).row.silent) {
+  const auto asked = sites_asked(job);
+  if (answers >= asked) {
+    return;
+  }
+  for (const auto& site : in_turn(step.state, job, round.round)) {
+    if (answers < asked && lacks_task(job, site)) {
+      tell_drawn(step, job, site);
       open_train_task(step, job, round.round, site);
       ++answers;
     }
@@ -261,16 +320,17 @@ std::size_t within_reach(const Step& step, const Job& job) {
   std::size_t reached = 0;
   std::size_t vacant = 0;  // places that their holders cannot win back in this round
   std::size_t others = 0;
+  const auto round = job.rounds.rbegin()->first;
   for (const auto& [id, part] : job.parts) {
     const auto* task = task_of(job, id);
     const bool has_settled = task != nullptr && task->row.state != TaskState::lost;
     const bool is_out =
         has_failed(task) || (part.row.enrolment == Enrolment::declined && !has_settled);
     if (is_out) {
-      vacant += part.row.has_place && !is_mandatory(job, id) ? 1 : 0;
-    } else if (has_settled || part.row.has_place) {
+      vacant += vacancy(step, job, part) ? 1 : 0;
+    } else if (has_settled || (part.row.has_place && !rests(job, part, round))) {
       ++reached;
-    } else {
+    } else if (!part.row.has_place) {
       ++others;
     }
   }

@@ -11,10 +11,12 @@
 //  - A place is vacant while its holder is silent or its task stalls, while the holder has failed
 //    for good in this round, once it takes part no longer or was asked anew and does not answer,
 //    and while it is draining and has nothing left to finish in this round. When the job allows it
-//    (sites.replace), the first by id of those who stand by takes the place, and the slot of the
-//    one before is given back; when nobody does, the next eligible site is asked to join the job.
-//    Either one claims a slot first (scheduler.h). Until then the holder may come back to its
-//    place. Who stands by holds no slot.
+//    (sites.replace), the first by the job's preference of those who stand by takes the place, and
+//    the slot of the one before is given back; when nobody does, the next eligible site is asked to
+//    join the job. Either one claims a slot first (scheduler.h). Until then the holder may come
+//    back to its place. Who stands by holds no slot.
+//  - In a job that samples its sites (selection.h) nobody loses a place for failing in one round:
+//    the next in turn is asked instead.
 //  - A mandatory site's place is kept for it: the coordinator wants its data, not somebody's.
 //    Rounds close without it when it is silent, as without any other.
 //  - A site that is draining finishes its tasks and gets no new ones, in no job.
@@ -48,12 +50,15 @@ void give_out_places(Step& step, Job& job);
 void fill_places(Step& step, Job& job);
 
 // Who may be claimed for a vacant place: those who stand by, then sites that are not in the job
-// yet.
+// yet; of each the preferred ones first.
 [[nodiscard]] std::vector<SiteIndex> replacements(const Step& step, Job& job);
 
-// Gives a task to every site that holds a place and has none in the open training round, as far as
-// the round still lacks answers.
+// Gives a task to the sites whose turn it is and that have none in the open training round, as far
+// as the round still lacks answers.
 void join_open_round(Step& step, Job& job);
+
+// Whether somebody could still join it.
+[[nodiscard]] bool may_join(const Step& step, const Job& job);
 
 // The task of the round for the site, under the next attempt. Nobody waits for a silent site's.
 void open_train_task(Step& step, Job& job, Round round, const SiteId& site);

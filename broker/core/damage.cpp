@@ -32,6 +32,7 @@ void reopen(JobRow& job, RoundRow& round, TaskRow& task, Snapshot& snapshot, Uni
   for (auto& part : snapshot.parts) {
     if (part.job == job.job && part.site == task.key.site && part.updates_accepted > 0) {
       --part.updates_accepted;
+      part.last_round = 0;  // it had rested when it was asked for this one
       rows.emplace_back(part);
     }
   }

@@ -6,7 +6,9 @@
 
 #include "broker/core/following.h"
 #include "broker/core/matchmaker.h"
+#include "broker/core/names.h"
 #include "broker/core/queue.h"
+#include "broker/core/selection.h"
 #include "common/base/limits.h"
 
 namespace entente::broker {
@@ -22,17 +24,6 @@ constexpr std::size_t kChangesMax = 100;
 constexpr std::size_t kSitesBytesMax = limits::kControlMessageBytesMax / 2;
 // What Cap'n Proto adds to a site and to a sentence.
 constexpr std::size_t kOverheadBytes = 40;
-
-template <class Id>
-std::string names(const std::vector<Id>& ids) {
-  const auto shown = std::min(ids.size(), kNamesMax);
-  std::string text;
-  for (std::size_t i = 0; i < shown; ++i) {
-    text += i == 0 ? "" : i + 1 == ids.size() ? " and " : ", ";
-    text += ids[i].str();
-  }
-  return shown < ids.size() ? fmt::format("{} and {} more", text, ids.size() - shown) : text;
-}
 
 std::string ordinal(std::size_t number) {
   const auto tens = number % 100;
@@ -58,13 +49,10 @@ std::vector<JobId> holders_of(const State& state, const SiteId& site) {
 }
 
 std::string slots_text(const State& state, const Site& site) {
-  auto holders = holders_of(state, site.row.site);
   const auto slots = site.row.advert.slots;
-  const auto more = holders.size() - std::min(holders.size(), kHoldersMax);
-  holders.resize(holders.size() - more);
   return fmt::format(
-      "{} {} held by {}{}", slots == 1 ? "its slot" : fmt::format("its {} slots", slots),
-      slots == 1 ? "is" : "are", names(holders), more > 0 ? fmt::format(" and {} more", more) : "");
+      "{} {} held by {}", slots == 1 ? "its slot" : fmt::format("its {} slots", slots),
+      slots == 1 ? "is" : "are", names(holders_of(state, site.row.site), kHoldersMax));
 }
 
 std::string absence_text(const Site& site) {
@@ -108,6 +96,12 @@ SiteExplanation explain_site(const State& state, const Job& job, const Site& sit
       explained.sentences = {absence_text(site)};
     } else if (!part->second.row.reason.empty()) {
       explained.sentences = {part->second.row.reason};
+    } else if (sits_out(job, site.row.site)) {
+      const auto round = job.rounds.rbegin()->first;
+      explained.sentences = {
+          rests(job, part->second, round)
+              ? fmt::format("it rests: round {} has taken its update", part->second.row.last_round)
+              : fmt::format("it was not drawn for round {}", round)};
     }
     return explained;
   }
@@ -214,6 +208,15 @@ std::string waiting_sentence(const Explanation& explained, const Wait& wait) {
                      sentence(wait));
 }
 
+// Which of them the open round has drawn.
+std::string sample_text(const Job& job, std::vector<SiteId> sites) {
+  if (!job.spec().sites.sample || job.rounds.rbegin()->first == 0) {
+    return {};
+  }
+  std::erase_if(sites, [&job](const SiteId& site) { return sits_out(job, site); });
+  return fmt::format("; round {} has drawn {}", job.rounds.rbegin()->first, names(sites));
+}
+
 std::string sentence_of(const Job& job, const Explanation& explained) {
   const auto taking_part = with_standing(explained, SiteStanding::taking_part);
   switch (job.row.state) {
@@ -224,10 +227,11 @@ std::string sentence_of(const Job& job, const Explanation& explained) {
                          with_standing(explained, SiteStanding::asked).size(),
                          sites_needed(job.spec()));
     case JobState::running:
-      return fmt::format("runs at {}{}", names(taking_part),
-                         job.gives_way_to ? fmt::format("; gives way to {} after this round",
-                                                        job.gives_way_to->str())
-                                          : "");
+      return fmt::format(
+          "runs at {}{}{}", names(taking_part, kNamesMax), sample_text(job, taking_part),
+          job.gives_way_to
+              ? fmt::format("; gives way to {} after this round", job.gives_way_to->str())
+              : "");
     case JobState::paused:
       return "is paused " + job.row.reason;
     case JobState::completed:

@@ -4,11 +4,11 @@
 
 #include <algorithm>
 
+#include "broker/core/early_stop.h"
 #include "broker/core/jobs.h"
 #include "broker/core/merges.h"
 #include "broker/core/requests.h"
 #include "common/base/nearest.h"
-#include "common/domain/evaluation.h"
 
 namespace entente::broker {
 namespace {
@@ -32,19 +32,6 @@ std::optional<std::string> broken_by(const State& state, const JobSpec& spec) {
   return std::nullopt;
 }
 
-// The round whose model was evaluated best, of equal ones the earlier.
-const RoundRow* best_round(const Job& job) {
-  const RoundRow* best = nullptr;
-  for (const auto& [number, round] : job.rounds) {
-    const auto score = evaluation_score(round.evaluate_metrics);
-    if (round.model && score &&
-        (best == nullptr || *score > *evaluation_score(best->evaluate_metrics))) {
-      best = &round;
-    }
-  }
-  return best;
-}
-
 const RoundRow* last_round(const Job& job) {
   for (auto round = job.rounds.rbegin(); round != job.rounds.rend(); ++round) {
     if (round->second.model) {
@@ -66,7 +53,9 @@ Expected<const RoundRow*> find_version(const Job& job, const InitialModel& init)
       found = last_round(job);
       break;
     case InitialModel::Which::best:
-      found = best_round(job);
+      if (const auto best = best_round(job)) {
+        found = &job.rounds.at(*best);
+      }
       if (found == nullptr && last_round(job) != nullptr) {
         return unknown(fmt::format("init names the best model of {}, and none was evaluated", id),
                        fmt::format("write \"model:{}@last\", or name a round", id));
@@ -75,6 +64,10 @@ Expected<const RoundRow*> find_version(const Job& job, const InitialModel& init)
     case InitialModel::Which::round: {
       const auto round = job.rounds.find(init.round);
       found = round != job.rounds.end() && round->second.model ? &round->second : nullptr;
+      if (found != nullptr && found->model_removed) {
+        return unknown(fmt::format("init names {}@{}, which is no longer kept", id, init.round),
+                       fmt::format("write \"model:{0}@best\" or \"model:{0}@last\"", id));
+      }
       if (found == nullptr && last_round(job) != nullptr) {
         return unknown(fmt::format("init names {}@{}, which there is not", id, init.round),
                        fmt::format("see what there is with: entente model list --job {}", id));

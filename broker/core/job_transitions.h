@@ -13,6 +13,7 @@ enum class JobTrigger : std::uint8_t {
   sites_lost,       // it has too few of them, and nobody else can be asked now
   sites_found,      // enough sites have accepted
   rounds_finished,  // the last model is published and evaluated
+  stopped_early,    // its models have ceased to improve
   cannot_go_on,     // deadline, too few sites, a failed merge
   abort_requested,
   pause_requested,
@@ -35,6 +36,7 @@ constexpr std::array kJobTransitions{
     JobTransition{JobState::matching, JobTrigger::cannot_go_on, JobState::failed},
     JobTransition{JobState::matching, JobTrigger::abort_requested, JobState::aborted},
     JobTransition{JobState::running, JobTrigger::rounds_finished, JobState::completed},
+    JobTransition{JobState::running, JobTrigger::stopped_early, JobState::completed},
     JobTransition{JobState::running, JobTrigger::cannot_go_on, JobState::failed},
     JobTransition{JobState::running, JobTrigger::abort_requested, JobState::aborted},
     JobTransition{JobState::running, JobTrigger::gave_way, JobState::queued},

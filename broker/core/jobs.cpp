@@ -7,6 +7,7 @@
 #include "broker/core/claims.h"
 #include "broker/core/cohort.h"
 #include "broker/core/following.h"
+#include "broker/core/leftovers.h"
 #include "broker/core/rounds.h"
 #include "broker/core/tasks.h"
 #include "common/base/check.h"
@@ -76,6 +77,7 @@ void end(Step& step, Job& job, JobTrigger trigger, JobEventKind kind, const std:
   step.state.queue.is_stale = true;
   job.tasks.clear();
   drop_last_server_state(step, job);
+  drop_models(step, job);
   std::erase_if(step.state.watchers, [&job](const Watcher& w) { return w.job == job.id(); });
 }
 
@@ -234,6 +236,11 @@ void on_job_reply(Step& step, const SiteId& site, const msg::JobReply& reply) {
 void complete(Step& step, Job& job) {
   end(step, job, JobTrigger::rounds_finished, JobEventKind::completed, "");
   step.audit("broker", "job.complete", object(job));
+}
+
+void stop_early(Step& step, Job& job, std::string reason) {
+  end(step, job, JobTrigger::stopped_early, JobEventKind::completed, reason);
+  step.audit("broker", "job.complete", object(job), std::move(reason));
 }
 
 void fail(Step& step, Job& job, std::string reason) {

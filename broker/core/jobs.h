@@ -30,6 +30,7 @@ void on_job_reply(Step& step, const SiteId& site, const msg::JobReply& reply);
 
 // Ends the job: events, JobClosed to its sites, tasks and grants dropped.
 void complete(Step& step, Job& job);
+void stop_early(Step& step, Job& job, std::string reason);
 void fail(Step& step, Job& job, std::string reason);
 void abort(Step& step, Job& job, const std::string& actor, const std::string& reason);
 

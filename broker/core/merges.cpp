@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <numeric>
 
 #include "broker/core/weights.h"
@@ -46,7 +45,7 @@ ModelView receipt(const Job& job, const RoundRow& round, Now now) {
   for (std::size_t i = 0; i < updates.size(); ++i) {
     const auto& result = updates[i]->result;
     model.contributions.push_back(
-        {updates[i]->key.site, *result.blob, result.examples, weights[i] / total});
+        {updates[i]->key.site, *result.blob, result.examples, weights[i] / total, result.steps});
   }
   return model;
 }
@@ -89,45 +88,6 @@ void publish(Step& step, Job& job, RoundRow& round, const MergedModel& merged, s
   step.save(ModelRow{std::move(model)});
   step.audit("broker", "model.publish", fmt::format("model/{}@{}", job.id().str(), round.round),
              merged.blob.hex());
-}
-
-void drop_updates(Step& step, const Job& merged, Round round) {
-  for (const auto& [key, task] : merged.tasks) {
-    if (key.round != round || key.kind != TaskKind::train || !task.row.result.blob ||
-        task.row.state != TaskState::done) {
-      continue;
-    }
-    const auto& blob = *task.row.result.blob;
-    const bool named_elsewhere =
-        std::any_of(step.state.jobs.begin(), step.state.jobs.end(), [&](const auto& entry) {
-          const Job& job = entry.second;
-          const bool is_model = std::any_of(job.rounds.begin(), job.rounds.end(),
-                                            [&](const auto& r) { return r.second.model == blob; });
-          return is_model ||
-                 std::any_of(job.tasks.begin(), job.tasks.end(), [&](const auto& other) {
-                   return &other.second != &task &&
-                          (other.second.row.result.blob == blob ||
-                           (other.second.announced && other.second.announced->blob == blob));
-                 });
-        });
-    if (!named_elsewhere) {
-      step.act(DropBlob{blob});
-    }
-  }
-}
-
-void drop_server_state(Step& step, const Job& of, const RoundRow& round) {
-  if (!round.server_state) {
-    return;
-  }
-  const auto& jobs = step.state.jobs;
-  const bool has_twin = std::any_of(jobs.begin(), jobs.end(), [&](const auto& entry) {
-    const Job& job = entry.second;
-    return &job != &of && !job.ended() && job.row.spec_digest == of.row.spec_digest;
-  });
-  if (!has_twin) {
-    step.act(DropBlob{*round.server_state});
-  }
 }
 
 }  // namespace entente::broker

@@ -208,7 +208,9 @@ class Answer {
                        : fmt::format("{} has no model yet", job->id().str()),
           "see its progress with: entente job show " + job->id().str()});
     }
-    step_.act(GrantGet{session_.identity.path(), *round->model});
+    if (!round->model_removed) {
+      step_.act(GrantGet{session_.identity.path(), *round->model});
+    }
     step_.act(SendModels{session_.id, request_, job->id(), round->round, ""});
   }
 

@@ -7,10 +7,13 @@
 
 #include "broker/core/cohort.h"
 #include "broker/core/draining.h"
+#include "broker/core/early_stop.h"
 #include "broker/core/jobs.h"
+#include "broker/core/leftovers.h"
 #include "broker/core/merges.h"
 #include "broker/core/pausing.h"
 #include "broker/core/requests.h"
+#include "broker/core/selection.h"
 #include "broker/core/tasks.h"
 #include "common/base/check.h"
 
@@ -105,12 +108,11 @@ void start_round(Step& step, Job& job, Round number) {
   if (number == 0) {
     return;
   }
-  const auto sites = sites_at_work(step.state, job, Among::holding_places);
+  const auto sites = first_in_turn(step.state, job, number);
   JobEvent event;
   event.kind = JobEventKind::round_started;
   event.round = number;
-  event.text =
-      fmt::format("round {} of {}: training at {} sites", number, job.spec().rounds, sites.size());
+  event.text = describe_start(job, number, sites);
   step.tell(job, std::move(event));
   for (const auto& site : sites) {
     open_train_task(step, job, number, site);
@@ -162,6 +164,15 @@ std::string failures(const Job& job, Round round, TaskKind kind) {
   return text;
 }
 
+// How many sites may not be asked although they are there, as a line of its own.
+std::string resting_sites(const Job& job, Round round) {
+  const auto resting = std::count_if(job.parts.begin(), job.parts.end(), [&](const auto& entry) {
+    return entry.second.row.has_place && rests(job, entry.second, round);
+  });
+  return resting == 0 ? ""
+                      : fmt::format("\n  {} of its sites rest (sites.sample.separation)", resting);
+}
+
 // Says once that a round below its quorum waits for a silent site.
 void report_stall(Step& step, Job& job, Task& task) {
   if (task.stall_reported) {
@@ -173,7 +184,7 @@ void report_stall(Step& step, Job& job, Task& task) {
   event.round = task.row.key.round;
   event.site = task.row.key.site.str();
   event.text = fmt::format("{}: {}; the round waits for it, its quorum is {}", event.site,
-                           stalled_for(job), job.spec().sites.effective_quorum());
+                           stalled_for(job), quorum(job));
   step.tell(job, std::move(event));
 }
 
@@ -183,16 +194,16 @@ void wait_for_quorum(Step& step, Job& job, const RoundRow& round) {
   for (const auto* task : tasks_of(job, round.round, TaskKind::train)) {
     done += task->row.state == TaskState::done ? 1 : 0;
   }
-  const auto quorum = job.spec().sites.effective_quorum();
-  if (done >= quorum) {
+  const auto needed = quorum(job);
+  if (done >= needed) {
     return;
   }
-  if (within_reach(step, job) < quorum) {
+  if (within_reach(step, job) < needed) {
     fail(step, job,
          fmt::format("round {} has {} of the {} updates it needs, and nobody is left to send more"
-                     "{}{}",
-                     round.round, done, quorum, failures(job, round.round, TaskKind::train),
-                     declined_sites(job)));
+                     "{}{}{}",
+                     round.round, done, needed, failures(job, round.round, TaskKind::train),
+                     declined_sites(job), resting_sites(job, round.round)));
     return;
   }
   for (auto* task : tasks_of(job, round.round, TaskKind::train)) {
@@ -214,22 +225,23 @@ void try_close_round(Step& step, Job& job, RoundRow& round) {
       all_open_stall = all_open_stall && is_stalled(step, job, *task);
     }
   }
-  const auto quorum = job.spec().sites.effective_quorum();
-  const bool is_full = done.size() >= places(job);
-  if (done.size() < quorum || !(all_open_stall || is_full)) {
+  if (done.size() < quorum(job)) {
+    return;
+  }
+  const bool is_full = done.size() >= updates_wanted(job);
+  // Nobody is at work, but in a sample somebody may be asked instead of those who have failed.
+  const bool goes_on = job.spec().sites.sample && open.empty() && may_join(step, job);
+  if (!is_full && (!all_open_stall || goes_on)) {
     return;
   }
   for (auto* task : open) {
-    lose_task(step, job, *task,
-              is_stalled(step, job, *task) ? stalled_for(job)
-                                           : "others were first to fill the places of the round");
+    if (is_stalled(step, job, *task)) {
+      lose_task(step, job, *task, stalled_for(job));
+    } else {
+      give_up_task(step, job, *task, "not needed, the round has the updates that it takes");
+    }
   }
   close_round(step, job, round, done);
-}
-
-bool is_evaluated_after(const Job& job, Round round) {
-  const auto& evaluate = job.spec().evaluate;
-  return evaluate && round > 0 && (round == job.spec().rounds || round % evaluate->every == 0);
 }
 
 // True while an evaluation of some round is under way.
@@ -240,8 +252,7 @@ bool advance_evaluations(Step& step, Job& job) {
   const auto sites = sites_with_dataset(step.state, job, job.spec().evaluate->dataset);
   bool busy = false;
   for (auto& [number, round] : job.rounds) {
-    if (round.state != RoundState::done || !is_evaluated_after(job, number) ||
-        !round.evaluate_metrics.empty()) {
+    if (!awaits_evaluation(job, round)) {
       continue;
     }
     busy = relay(step, job, number, TaskKind::evaluate, sites) == Relay::busy || busy;
@@ -347,7 +358,24 @@ void on_merge_finished(Step& step, const MergeFinished& merge) {
     }
     start_next_round(step, job);
   }
+  drop_models(step, job);
   advance(step, job);
+}
+
+bool awaits_evaluation(const Job& job, const RoundRow& round) {
+  const auto& evaluate = job.spec().evaluate;
+  return evaluate && !job.ended() && round.round > 0 && round.state == RoundState::done &&
+         round.evaluate_metrics.empty() &&
+         (round.round == job.spec().rounds || round.round % evaluate->every == 0);
+}
+
+void on_evaluated(Step& step, Job& job) {
+  drop_models(step, job);
+  const auto& newest = current_round(job);
+  const bool is_last = newest.round == job.spec().rounds && newest.state == RoundState::done;
+  if (auto reason = reason_to_stop(job); reason && !is_last) {
+    stop_early(step, job, std::move(*reason));
+  }
 }
 
 void advance(Step& step, Job& job) {
@@ -377,15 +405,6 @@ void advance(Step& step, Job& job) {
     wait_for_quorum(step, job, round);
   } else if (round.state == RoundState::done && round.round == job.spec().rounds && !evaluating) {
     complete(step, job);
-  }
-}
-
-void drop_last_server_state(Step& step, const Job& job) {
-  for (auto round = job.rounds.rbegin(); round != job.rounds.rend(); ++round) {
-    if (round->second.server_state) {
-      drop_server_state(step, job, round->second);
-      return;
-    }
   }
 }
 

@@ -4,10 +4,10 @@
 //            job's model (following.h)
 //   round r: train at every site that holds a place -> updates -> merge -> model version r
 //
-//  - A round closes when every task of it is settled, when there is an update for each place, or
-//    when the quorum is met and no site that is still open has made progress within the stall
-//    window. Below its quorum it never closes. A stalled task stays open until then: whoever
-//    answers first counts.
+//  - A round closes when every task of it is settled, when there is an update for each place (or
+//    all that a sample takes: selection.h), or when the quorum is met and no site that is still
+//    open has made progress within the stall window. Below its quorum it never closes. A stalled
+//    task stays open until then: whoever answers first counts.
 //  - A site that is away when a round starts is selected all the same, unless it was silent
 //  already:
 //    it gets its task when it is back, and its stall window counts meanwhile. cohort.h has the
@@ -17,7 +17,8 @@
 //  - Evaluations run beside the next round, at the lowest responsive site id that has the dataset;
 //    one that fails or stalls moves on to the next such site, and never fails the job.
 //  - A job that rests (pausing.h) opens and closes no round; its merge ends all the same.
-//  - The job completes when the last round is merged and no evaluation is open.
+//  - The job completes when the last round is merged and no evaluation is open, or before that when
+//    its model has ceased to improve (early_stop.h); the round that has begun is given up then.
 #pragma once
 
 #include "broker/core/event.h"
@@ -41,8 +42,11 @@ void on_initial_model(Step& step, Job& job, const Task& task);
 
 void on_merge_finished(Step& step, const MergeFinished& merge);
 
-// A job that has ended needs no state of its server's optimiser any more.
-void drop_last_server_state(Step& step, const Job& job);
+// Whether the round's model is still to be evaluated.
+[[nodiscard]] bool awaits_evaluation(const Job& job, const RoundRow& round);
+
+// A round's row has its metrics: the job may stop for them, and a model be of no more use.
+void on_evaluated(Step& step, Job& job);
 
 // Starts the merges that were under way when the process ended.
 void restart_merges(Step& step, Job& job);

@@ -55,11 +55,13 @@ struct PartRow {
   std::uint32_t updates_accepted = 0;
   std::uint64_t bytes_out = 0;
   std::uint64_t tensors_out = 0;
-  std::uint64_t examples = 0;  // of its last update
-  bool told_closed = false;    // JobClosed was sent
-  bool has_place = false;      // takes part in the rounds (cohort.h)
-  bool silent = false;         // its last task was lost, and nothing was heard of it since
-  bool claimed = false;        // the job holds one of the site's slots (claims.h)
+  std::uint64_t examples = 0;   // of its last update
+  bool told_closed = false;     // JobClosed was sent
+  bool has_place = false;       // takes part in the rounds (cohort.h)
+  bool silent = false;          // its last task was lost, and nothing was heard of it since
+  bool claimed = false;         // the job holds one of the site's slots (claims.h)
+  Round last_round = 0;         // the last one that has taken an update of it; 0: none
+  double steps_per_second = 0;  // as measured; 0: not yet (balance.h)
 };
 
 struct RoundRow {
@@ -73,13 +75,15 @@ struct RoundRow {
   std::uint64_t model_bytes = 0;
   std::optional<BlobId> server_state{};  // after this round, of a strategy that has one
   std::uint64_t server_state_bytes = 0;
+  bool model_removed = false;  // its blob is no longer kept (leftovers.h)
 };
 
 struct TaskRow {
   TaskKey key;
   TaskState state = TaskState::pending;
-  TaskResult result;   // once done
-  std::string reason;  // once failed or lost
+  TaskResult result;        // once done
+  std::string reason;       // once failed or lost
+  std::uint64_t steps = 0;  // that the site is asked for; 0: those of the job's epochs
 };
 
 struct ModelRow {

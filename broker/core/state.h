@@ -37,14 +37,22 @@ struct Site {
   std::uint32_t claimed = 0;         // of its slots
 };
 
+// Since when the site has been seen to train, and what share of its work it had before it then.
+struct Training {
+  Monotonic since{};
+  double share_left = 1;
+};
+
 // A task whose result is not yet settled, or was settled in the current round.
 struct Task {
   TaskRow row;
   Monotonic last_progress{};  // start of the stall window
   bool running = false;       // the site has reported on it since this process started
-  TaskProgress progress;
-  std::optional<TaskResult> announced;  // result whose blob is under way
+  TaskProgress progress{};
+  std::optional<TaskResult> announced{};  // result whose blob is under way
   bool stall_reported = false;
+  std::optional<Training> training{};
+  double steps_per_second = 0;  // as measured (balance.h); 0: not
 };
 
 [[nodiscard]] inline bool is_open(const Task& task) {

@@ -5,10 +5,12 @@
 #include <algorithm>
 #include <utility>
 
+#include "broker/core/balance.h"
 #include "broker/core/cohort.h"
 #include "broker/core/jobs.h"
 #include "broker/core/requests.h"
 #include "broker/core/rounds.h"
+#include "broker/core/selection.h"
 #include "common/base/limits.h"
 #include "common/domain/lost_promise.h"
 #include "common/domain/seeds.h"
@@ -33,7 +35,8 @@ const RoundRow* model_round(const Job& job, const TaskKey& key) {
   return nullptr;
 }
 
-TaskOrder order_of(const Job& job, const TaskKey& key) {
+TaskOrder order_of(const Job& job, const TaskRow& task) {
+  const auto& key = task.key;
   TaskOrder order;
   order.key = key;
   // The initial model must not depend on which site makes it.
@@ -43,12 +46,13 @@ TaskOrder order_of(const Job& job, const TaskKey& key) {
     order.model = round->model;
     order.model_bytes = round->model_bytes;
   }
-  order.cohort = static_cast<std::uint32_t>(places(job));
+  order.steps = task.steps;
+  order.cohort = static_cast<std::uint32_t>(updates_wanted(job));
   return order;
 }
 
 void offer(Step& step, const Job& job, const Task& task) {
-  const auto order = order_of(job, task.row.key);
+  const auto order = order_of(job, task.row);
   if (order.model) {
     step.act(GrantGet{peer_of(task.row.key.site), *order.model});
   }
@@ -83,6 +87,13 @@ void touch(Step& step, Task& task) {
   task.last_progress = step.now.monotonic;
   task.running = true;
   task.stall_reported = false;
+}
+
+Refusal stale(const std::string& reason) {
+  return {
+      "stale",
+      fmt::format("the job went on without this result{}{}", reason.empty() ? "" : ": ", reason),
+      "", Scope::task};
 }
 
 std::string describe(const TaskKey& key) {
@@ -123,7 +134,8 @@ UpdateSpec update_spec(const JobSpec& spec, TaskKind kind) {
 }
 
 // What is wrong with the numbers of a result, before any byte of its blob is accepted.
-std::optional<Refusal> check_result(const Job& job, const TaskKey& key, const TaskResult& result) {
+std::optional<Refusal> check_result(const Job& job, const TaskRow& task, const TaskResult& result) {
+  const auto& key = task.key;
   if (result.examples == 0 || result.examples > limits::kExamplesMax) {
     if (key.kind != TaskKind::initialize) {
       return Refusal{"examples_invalid",
@@ -131,6 +143,11 @@ std::optional<Refusal> check_result(const Job& job, const TaskKey& key, const Ta
                                  limits::kExamplesMax),
                      "", Scope::task};
     }
+  }
+  if (task.steps != 0 && result.steps != task.steps) {
+    return Refusal{"steps_invalid",
+                   fmt::format("took {} steps and was asked for {}", result.steps, task.steps),
+                   "docs/trainer-contract.md says how a trainer is asked for steps", Scope::task};
   }
   if (key.kind == TaskKind::train) {
     if (auto refusal = check_for_strategy(job.spec().strategy, result)) {
@@ -259,6 +276,8 @@ void accept_result(Step& step, Job& job, Task& task, const TaskResult& result) {
     part.accepted_update = result.blob;
     part.row.updates_accepted += 1;
     part.row.examples = result.examples;
+    part.row.last_round = key.round;
+    note_speed(part.row, task);
   }
   step.save(part);
   step.audit("broker", "update.accept", fmt::format("job/{}/{}", job.id().str(), key.round),
@@ -276,6 +295,7 @@ void accept_result(Step& step, Job& job, Task& task, const TaskResult& result) {
   }
   if (key.kind == TaskKind::evaluate) {
     job.tasks.erase(key);
+    on_evaluated(step, job);
   }
   advance(step, job);
 }
@@ -284,11 +304,16 @@ void accept_result(Step& step, Job& job, Task& task, const TaskResult& result) {
 
 Task& open_task(Step& step, Job& job, Round round, TaskKind kind, const SiteId& site) {
   TaskKey key{job.id(), round, kind, site, 1};
-  while (job.tasks.contains(key)) {
+  const Task* before = nullptr;
+  for (auto found = job.tasks.find(key); found != job.tasks.end(); found = job.tasks.find(key)) {
+    before = &found->second;
     ++key.attempt;
   }
   Task& task = job.tasks[key];
   task.row.key = key;
+  if (kind == TaskKind::train) {
+    task.row.steps = before != nullptr ? before->row.steps : steps_for(step.state, job, site);
+  }
   task.last_progress = step.now.monotonic;
   step.save(task);
   offer(step, job, task);
@@ -340,12 +365,19 @@ void fail_tasks_of(Step& step, Job& job, const SiteId& site, const std::string& 
   }
 }
 
+void give_up_task(Step& step, Job& job, Task& task, std::string reason) {
+  const auto key = task.row.key;
+  lose_task(step, job, task, std::move(reason));
+  step.send(key.site, msg::ResultVerdict{key, stale(task.row.reason)});
+}
+
 void lose_update(Step& step, Job& job, Task& task) {
   const auto key = task.row.key;
   const auto blob = std::exchange(task.row.result, {}).blob;
   end_task(step, job, task, TaskState::lost, "its update was damaged on the broker's disk");
   auto& part = job.parts.at(key.site);
   part.row.updates_accepted -= 1;
+  part.row.last_round = 0;  // it had rested when it was asked for this one
   part.accepted_key.reset();
   note_failure(step, job, key, JobEventKind::task_lost, task.row.reason);
   step.audit("broker", "update.lose", fmt::format("job/{}/{}", job.id().str(), key.round),
@@ -360,6 +392,7 @@ void on_task_report(Step& step, const SiteId& site, const msg::TaskReport& repor
   }
   touch(step, *task);
   task->progress = report.progress;
+  note_training(*task, step.now.monotonic);
   note_progress(step, job->id());
 }
 
@@ -373,8 +406,8 @@ void on_result_announce(Step& step, const SiteId& site, const msg::ResultAnnounc
   }
   if (task == nullptr || task->row.state == TaskState::failed ||
       task->row.state == TaskState::lost) {
-    step.send(site, msg::ResultVerdict{key, Refusal{"stale", "the job went on without this result",
-                                                    "", Scope::task}});
+    const bool has_reason = task != nullptr && task->row.state == TaskState::lost;
+    step.send(site, msg::ResultVerdict{key, stale(has_reason ? task->row.reason : "")});
     return;
   }
   if (task->row.state == TaskState::done) {
@@ -387,7 +420,8 @@ void on_result_announce(Step& step, const SiteId& site, const msg::ResultAnnounc
     return;
   }
   touch(step, *task);
-  if (auto refusal = check_result(*job, key, announce.result)) {
+  measure(*task, announce.result.steps, step.now.monotonic);
+  if (auto refusal = check_result(*job, task->row, announce.result)) {
     refuse_result(step, *job, *task, *refusal);
     advance(step, *job);
     return;

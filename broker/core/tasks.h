@@ -6,9 +6,11 @@
 //    it is refused as a conflict, and a key that is no longer current as stale.
 //  - A transient failure is tried again at the same site, limits::kAttemptsMax times in all, unless
 //    the site is draining.
-//  - A site that knows nothing of its promise is asked to join anew, limits::kAttemptsMax times in a
+//  - A site that knows nothing of its promise is asked to join anew, limits::kAttemptsMax times in
+//  a
 //    round, and then gets the task again. One that takes its promise back has failed its tasks.
-//  - What is asked again gets the next attempt number; results of earlier attempts are stale. A task
+//  - What is asked again gets the next attempt number; results of earlier attempts are stale. A
+//  task
 //    that only rested with its job is the same attempt.
 #pragma once
 
@@ -33,6 +35,9 @@ void lose_task(Step& step, Job& job, Task& task, std::string reason);
 
 // Ends the open tasks of a site that takes part no longer.
 void fail_tasks_of(Step& step, Job& job, const SiteId& site, const std::string& reason);
+
+// Takes an open task away whose site is at work, and tells it so: it may stop.
+void give_up_task(Step& step, Job& job, Task& task, std::string reason);
 
 // Takes an accepted update back, because its bytes are damaged; the site may be asked again.
 void lose_update(Step& step, Job& job, Task& task);

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <iterator>
 
+#include "broker/core/selection.h"
+
 namespace entente::broker {
 namespace {
 
@@ -63,6 +65,7 @@ std::vector<JobSiteView> site_views(const State& state, const Job& job) {
       site.task_state = is_pending && task->running ? TaskState::running : task->row.state;
       site.progress = task->progress;
     }
+    site.sits_out = sits_out(job, id);
     site.stands_by = job.runs() && part.row.enrolment == Enrolment::accepted && !part.row.has_place;
     views.push_back(std::move(site));
   }
@@ -80,7 +83,7 @@ JobView view(const State& state, const Job& job) {
   for (; newest != job.rounds.end(); ++newest) {
     const auto& [number, round] = *newest;
     view.rounds.push_back({number, round.state, round.updates, round.train_metrics,
-                           round.evaluate_metrics, round.model});
+                           round.evaluate_metrics, round.model, round.model_removed});
   }
   return view;
 }

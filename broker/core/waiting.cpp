@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "broker/core/claims.h"
+
 namespace entente::broker {
 namespace {
 
@@ -26,6 +28,9 @@ void on_job_waits(Step& step, const SiteId& site, const msg::JobWaits& waits) {
   }
   part.row.reason = waits.reason;
   step.save(part);
+  if (!waits.reason.empty() && is_thinking(part)) {
+    release(step, job, part);
+  }
   const bool is_due = !part.wait_told_at || step.now.monotonic - *part.wait_told_at >= kTellEvery;
   if (waits.reason.empty() || !is_due) {
     return;

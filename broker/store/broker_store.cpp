@@ -92,7 +92,7 @@ class BrokerStore::Impl {
                                 const std::string& coordinator) {
     auto& query = statements_.prepare(
         "SELECT m.job, m.version, m.blob, m.bytes, m.published_unix_ms, m.spec_digest, m.strategy,"
-        " m.parent, m.server_state, m.origin, r.evaluate_metrics FROM models m"
+        " m.parent, m.server_state, m.origin, r.evaluate_metrics, r.model_removed FROM models m"
         " JOIN rounds r ON r.job = m.job AND r.round = m.version JOIN jobs j ON j.job = m.job"
         " WHERE (?1 = '' OR m.job = ?1) AND (?2 < 0 OR m.version = ?2)"
         " AND (?3 = '' OR j.coordinator = ?3)"
@@ -117,6 +117,7 @@ class BrokerStore::Impl {
       model.server_state = row.digest();
       model.origin = row.text();
       model.evaluate_metrics = row.metrics();
+      model.removed = row.integer() != 0;
       models.push_back(std::move(model));
     }
     std::reverse(models.begin(), models.end());
@@ -128,7 +129,7 @@ class BrokerStore::Impl {
 
   std::vector<BlobId> named_blobs() {
     auto& query = statements_.prepare(
-        "SELECT blob FROM models UNION"
+        "SELECT blob FROM kept_models UNION"
         " SELECT t.blob FROM tasks t JOIN jobs j ON j.job = t.job"
         " JOIN rounds r ON r.job = t.job AND r.round = t.round"
         " WHERE t.blob IS NOT NULL AND r.state <> 'done'"
@@ -143,7 +144,7 @@ class BrokerStore::Impl {
 
   std::vector<NamedBlob> described_blobs() {
     auto& query = statements_.prepare(
-        "SELECT blob, bytes, 'model/' || job || '@' || version FROM models UNION ALL"
+        "SELECT blob, bytes, 'model/' || job || '@' || version FROM kept_models UNION ALL"
         " SELECT t.blob, t.blob_bytes,"
         "  'the update of ' || t.site || ' for round ' || t.round || ' of ' || t.job"
         " FROM tasks t JOIN jobs j ON j.job = t.job"
@@ -215,7 +216,7 @@ class BrokerStore::Impl {
 
   void save(const PartRow& row) {
     auto& insert = statements_.prepare(
-        "INSERT OR REPLACE INTO parts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+        "INSERT OR REPLACE INTO parts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
     Binder(insert)
         .text(row.job.str())
         .text(row.site.str())
@@ -228,13 +229,15 @@ class BrokerStore::Impl {
         .integer(row.told_closed ? 1 : 0)
         .integer(row.has_place ? 1 : 0)
         .integer(row.silent ? 1 : 0)
-        .integer(row.claimed ? 1 : 0);
+        .integer(row.claimed ? 1 : 0)
+        .integer(row.last_round)
+        .real(row.steps_per_second);
     insert.exec();
   }
 
   void save(const RoundRow& row) {
-    auto& insert =
-        statements_.prepare("INSERT OR REPLACE INTO rounds VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+    auto& insert = statements_.prepare(
+        "INSERT OR REPLACE INTO rounds VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
     Binder(insert)
         .text(row.job.str())
         .integer(row.round)
@@ -245,7 +248,8 @@ class BrokerStore::Impl {
         .digest(row.model)
         .integer(row.model_bytes)
         .digest(row.server_state)
-        .integer(row.server_state_bytes);
+        .integer(row.server_state_bytes)
+        .integer(row.model_removed ? 1 : 0);
     insert.exec();
   }
 
@@ -253,7 +257,7 @@ class BrokerStore::Impl {
     // A state of the live process only; after a restart the task is offered again.
     const auto state = is_live_only(row.state) ? TaskState::pending : row.state;
     auto& insert = statements_.prepare(
-        "INSERT INTO tasks VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        "INSERT INTO tasks VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
         " ON CONFLICT (job, round, kind, site, attempt) DO UPDATE SET"
         " state = excluded.state, blob = excluded.blob, blob_bytes = excluded.blob_bytes,"
         " examples = excluded.examples, steps = excluded.steps, metrics = excluded.metrics,"
@@ -270,7 +274,8 @@ class BrokerStore::Impl {
         .integer(row.result.examples)
         .integer(row.result.steps)
         .metrics(row.result.metrics)
-        .text(row.reason);
+        .text(row.reason)
+        .integer(row.steps);
     insert.exec();
   }
 
@@ -294,14 +299,15 @@ class BrokerStore::Impl {
         .text(model.origin);
     insert.exec();
     for (const auto& contribution : model.contributions) {
-      auto& part = statements_.prepare("INSERT INTO contributions VALUES (?, ?, ?, ?, ?, ?)");
+      auto& part = statements_.prepare("INSERT INTO contributions VALUES (?, ?, ?, ?, ?, ?, ?)");
       Binder(part)
           .text(model.job.str())
           .integer(model.version)
           .text(contribution.site.str())
           .digest(contribution.update)
           .integer(contribution.examples)
-          .real(contribution.weight);
+          .real(contribution.weight)
+          .integer(contribution.steps);
       part.exec();
     }
   }
@@ -333,7 +339,8 @@ class BrokerStore::Impl {
 
   std::vector<Contribution> contributions(const JobId& job, Round version) {
     auto& query = statements_.prepare(
-        "SELECT site, blob, examples, weight FROM contributions WHERE job = ? AND version = ?"
+        "SELECT site, blob, examples, weight, steps FROM contributions WHERE job = ? AND version = "
+        "?"
         " ORDER BY site");
     Binder(query).text(job.str()).integer(version);
     std::vector<Contribution> contributions;
@@ -344,6 +351,7 @@ class BrokerStore::Impl {
       contribution.update = row.required_digest();
       contribution.examples = row.integer();
       contribution.weight = row.real();
+      contribution.steps = row.integer();
       contributions.push_back(std::move(contribution));
     }
     return contributions;
@@ -401,6 +409,8 @@ class BrokerStore::Impl {
       part.has_place = row.integer() != 0;
       part.silent = row.integer() != 0;
       part.claimed = row.integer() != 0;
+      part.last_round = static_cast<Round>(row.integer());
+      part.steps_per_second = row.real();
       snapshot.parts.push_back(std::move(part));
     }
   }
@@ -420,6 +430,7 @@ class BrokerStore::Impl {
       round.model_bytes = row.integer();
       round.server_state = row.digest();
       round.server_state_bytes = row.integer();
+      round.model_removed = row.integer() != 0;
       snapshot.rounds.push_back(std::move(round));
     }
   }
@@ -459,6 +470,7 @@ class BrokerStore::Impl {
       task.result.steps = row.integer();
       task.result.metrics = row.metrics();
       task.reason = row.text();
+      task.steps = row.integer();
       tasks.push_back(std::move(task));
     }
     return tasks;

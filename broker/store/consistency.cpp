@@ -43,8 +43,8 @@ constexpr std::array kOthers{
          " AND t.state IN ('pending', 'running', 'uploading')",
          "it has ended and still has an open task"},
     Rule{"SELECT 'job/' || r.job FROM rounds r JOIN jobs j ON j.job = r.job"
-         " WHERE j.state = 'completed' AND r.state <> 'done'",
-         "it is completed and still has an open round"},
+         " WHERE j.state = 'completed' AND j.reason = '' AND r.state <> 'done'",
+         "it has run all of its rounds and still has an open one"},
     Rule{"SELECT 'job/' || r.job FROM rounds r JOIN jobs j ON j.job = r.job"
          " WHERE j.state IN ('queued', 'matching', 'paused') AND r.round > 0 AND NOT EXISTS"
          " (SELECT 1 FROM events e WHERE e.job = r.job AND e.kind = 'started')",

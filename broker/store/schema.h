@@ -11,7 +11,7 @@ namespace entente::broker {
 
 constexpr std::uint32_t kStoreApplicationId = 0x456e7462;  // "Entb"
 
-constexpr std::array<std::string_view, 6> kStoreMigrations{R"sql(
+constexpr std::array<std::string_view, 7> kStoreMigrations{R"sql(
 CREATE TABLE sites (
   site              TEXT PRIMARY KEY,
   instance          INTEGER NOT NULL,
@@ -203,6 +203,22 @@ CREATE VIEW server_states AS
 
 -- A version 0 may be another job's model.
 ALTER TABLE models ADD COLUMN origin TEXT NOT NULL DEFAULT '';
+)sql",
+                                                           R"sql(
+-- Rounds draw their sites, balance their steps, and drop models that are not kept.
+ALTER TABLE parts ADD COLUMN last_round INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE parts ADD COLUMN steps_per_second REAL NOT NULL DEFAULT 0
+  CHECK (steps_per_second >= 0);
+ALTER TABLE tasks ADD COLUMN asked_steps INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE rounds ADD COLUMN model_removed INTEGER NOT NULL DEFAULT 0
+  CHECK (model_removed IN (0, 1));
+ALTER TABLE contributions ADD COLUMN steps INTEGER NOT NULL DEFAULT 0;
+
+-- The blobs of models that are kept.
+CREATE VIEW kept_models AS
+  SELECT m.job, m.version, m.blob, m.bytes
+  FROM models m JOIN rounds r ON r.job = m.job AND r.round = m.version
+  WHERE r.model_removed = 0;
 )sql"};
 
 }  // namespace entente::broker

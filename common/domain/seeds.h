@@ -18,6 +18,10 @@ namespace entente {
 // SplitMix64 finaliser. Not a secret; only has to be well spread and stable.
 [[nodiscard]] std::uint64_t task_seed(std::uint64_t job_seed, Round round, std::string_view site);
 
+// What decides about the site's turn in the draw of a round's sites (broker/core/draw.h): another
+// number than its training draws from.
+[[nodiscard]] std::uint64_t draw_number(std::uint64_t job_seed, Round round, std::string_view site);
+
 // What the rounding of a task's update draws from: other numbers than its training.
 [[nodiscard]] std::uint64_t rounding_seed(std::uint64_t task_seed);
 

@@ -42,11 +42,15 @@ json to_json_object(const Initialize& initialize) {
 }
 
 json to_json_object(const Train& train) {
-  return {{"type", "train"},
-          {"round", train.round},
-          {"seed", train.seed},
-          {"model", train.model},
-          {"output", train.output}};
+  json object{{"type", "train"},
+              {"round", train.round},
+              {"seed", train.seed},
+              {"model", train.model},
+              {"output", train.output}};
+  if (train.steps != 0) {
+    object["steps"] = train.steps;
+  }
+  return object;
 }
 
 json to_json_object(const Evaluate& evaluate) {
@@ -120,7 +124,8 @@ std::optional<CommandBody> parse_command_body(const std::string& type, JsonField
   }
   if (type == "train") {
     return Train{fields.natural32("round"), fields.natural("seed"),
-                 fields.text("model", kPathBytesMax), fields.text("output", kPathBytesMax)};
+                 fields.text("model", kPathBytesMax), fields.text("output", kPathBytesMax),
+                 fields.has("steps") ? fields.natural("steps", limits::kStepsMax) : 0};
   }
   if (type == "evaluate") {
     return Evaluate{fields.text("model", kPathBytesMax)};

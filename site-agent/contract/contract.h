@@ -50,8 +50,9 @@ struct Initialize {
 struct Train {
   std::uint32_t round = 0;
   std::uint64_t seed = 0;
-  std::string model;   // path of the global model
-  std::string output;  // path of the update (local - global) to write
+  std::string model;        // path of the global model
+  std::string output;       // path of the update (local - global) to write
+  std::uint64_t steps = 0;  // of the optimizer, exactly; 0: as many as the local epochs come to
 };
 
 struct Evaluate {

@@ -242,6 +242,7 @@ class AgentCore {
   void upload(Outgoing& outgoing);
   void grant(const msg::ResultGrant& message);
   void conclude(const msg::ResultVerdict& message);
+  void give_up(const msg::ResultVerdict& message);
   void record(Outgoing& outgoing, Departure departure);
   void discard(std::map<TaskKey, Outgoing>::iterator outgoing);
   void on(const event::UploadMoved& event);

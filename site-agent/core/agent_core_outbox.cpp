@@ -107,6 +107,7 @@ void AgentCore::retry(Outgoing& outgoing) {
 void AgentCore::conclude(const msg::ResultVerdict& message) {
   const auto found = outbox_.find(message.key);
   if (found == outbox_.end()) {
+    give_up(message);
     return;
   }
   record(found->second, message.refusal ? Departure::refused : Departure::accepted);
@@ -122,6 +123,17 @@ void AgentCore::conclude(const msg::ResultVerdict& message) {
   }
   discard(found);
   settle_residual(message.key, !message.refusal);
+}
+
+// The broker's last word on a task that is still under way: nobody waits for its result.
+void AgentCore::give_up(const msg::ResultVerdict& message) {
+  const auto task = find(message.key);
+  if (task == tasks_.end() || !message.refusal) {
+    return;
+  }
+  note("task_given_up", fmt::format("round {}: {}", message.key.round, message.refusal->message),
+       message.key.job.str());
+  drop(task);
 }
 
 void AgentCore::discard(std::map<TaskKey, Outgoing>::iterator outgoing) {

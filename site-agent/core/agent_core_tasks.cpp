@@ -117,7 +117,8 @@ std::optional<Refusal> AgentCore::objection(const TaskOrder& order) const {
 bool AgentCore::answer_from_outbox(const TaskOrder& order) {
   for (auto it = outbox_.begin(); it != outbox_.end(); ++it) {
     const TaskOrder& old = it->second.entry.order;
-    if (same_work(old, order) && old.seed == order.seed && old.model == order.model) {
+    if (same_work(old, order) && old.seed == order.seed && old.model == order.model &&
+        old.steps == order.steps) {
       OutboxEntry entry{order, it->second.entry.result};
       if (it->second.uploading) {
         effects_.push_back(effect::StopUpload{it->first});

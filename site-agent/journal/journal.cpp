@@ -40,8 +40,10 @@ std::optional<OutboxEntry> outbox_row(SQLite::Statement& row) {
   entry.order.key = {*job, row.getColumn("round").getUInt(), *kind, *site,
                      row.getColumn("attempt").getUInt()};
   entry.order.seed = loaded(row.getColumn("seed"));
+  entry.order.steps = loaded(row.getColumn("asked_steps"));
   entry.order.model = blob_of(row.getColumn("model"));
   entry.order.model_bytes = loaded(row.getColumn("model_bytes"));
+  entry.order.steps = loaded(row.getColumn("asked_steps"));
   entry.result.blob = blob_of(row.getColumn("blob"));
   entry.result.blob_bytes = loaded(row.getColumn("blob_bytes"));
   entry.result.examples = loaded(row.getColumn("examples"));

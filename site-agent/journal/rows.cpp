@@ -61,7 +61,7 @@ void write(Statements& statements, const effect::SaveResult& it, UnixMillis now)
   auto& insert = statements.prepare(
       "INSERT OR REPLACE INTO outbox VALUES (:job, :round, :kind, :site, :attempt, :seed, :model, "
       ":model_bytes, :blob, :blob_bytes, :examples, :steps, :metrics, :now, "
-      ":seal)");
+      ":seal, :asked_steps)");
   const auto& [order, result] = it.entry;
   bind_key(insert, order.key);
   insert.bind(":site", order.key.site.str());
@@ -75,6 +75,7 @@ void write(Statements& statements, const effect::SaveResult& it, UnixMillis now)
   insert.bind(":metrics", to_json(result.metrics));
   insert.bind(":now", now);
   insert.bind(":seal", seal_of(it.entry).hex());
+  insert.bind(":asked_steps", stored(order.steps));
   insert.exec();
 }
 

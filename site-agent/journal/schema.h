@@ -10,7 +10,7 @@ namespace entente::agent {
 
 inline constexpr std::uint32_t kJournalApplicationId = 0x656e7461;  // "enta"
 
-inline constexpr std::array<std::string_view, 4> kJournalMigrations{
+inline constexpr std::array<std::string_view, 5> kJournalMigrations{
     R"sql(
 CREATE TABLE installation (
   one      INTEGER PRIMARY KEY CHECK (one = 1),
@@ -100,6 +100,9 @@ CREATE TABLE pause (
   reason        TEXT NOT NULL,
   since_unix_ms INTEGER NOT NULL
 ) STRICT;
+)sql",
+    R"sql(
+ALTER TABLE outbox ADD COLUMN asked_steps INTEGER NOT NULL DEFAULT 0;
 )sql"};
 
 }  // namespace entente::agent

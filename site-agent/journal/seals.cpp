@@ -50,6 +50,9 @@ Digest seal_of(const OutboxEntry& entry) {
   cover(seal, order.seed);
   cover(seal, order.model);
   cover(seal, order.model_bytes);
+  if (order.steps != 0) {  // rows of before have none, and keep their seals
+    cover(seal, order.steps);
+  }
   cover(seal, result.blob);
   cover(seal, result.blob_bytes);
   cover(seal, result.examples);

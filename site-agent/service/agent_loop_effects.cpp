@@ -129,7 +129,7 @@ void AgentLoop::carry_out(const effect::RunTask& effect) {
       process.command(contract::Initialize{order.seed, output});
       return;
     case TaskKind::train:
-      process.command(contract::Train{order.key.round, order.seed, model, output});
+      process.command(contract::Train{order.key.round, order.seed, model, output, order.steps});
       ENTENTE_FAILPOINT("agent.train.started");
       return;
     case TaskKind::evaluate:

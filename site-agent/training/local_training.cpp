@@ -28,6 +28,27 @@ void clip(const std::vector<torch::Tensor>& parameters, const TrainSpec& spec) {
   }
 }
 
+// What a task comes to: epochs, the last of which may be unfinished.
+struct Work {
+  // `dataset` is what an epoch passes through the model: of a model that needs pairs, a last batch
+  // of one is left out.
+  Work(const TrainSpec& spec, std::uint64_t size, bool needs_pairs, std::uint64_t asked)
+      : dataset(needs_pairs && size % spec.batch_size == 1 ? size - 1 : size),
+        batch(spec.batch_size),
+        steps_per_epoch((dataset + batch - 1) / batch),
+        steps(asked != 0 ? asked : spec.local_epochs * steps_per_epoch) {}
+
+  // Passed through the model, each as often as it comes up.
+  [[nodiscard]] std::uint64_t examples() const {
+    return steps / steps_per_epoch * dataset + steps % steps_per_epoch * batch;
+  }
+
+  std::uint64_t dataset;
+  std::uint64_t batch;
+  std::uint64_t steps_per_epoch;
+  std::uint64_t steps;
+};
+
 tl::unexpected<Refusal> diverged(std::uint64_t steps) {
   return refuse("training_diverged",
                 fmt::format("the loss stopped being a finite number after {} steps", steps),
@@ -38,7 +59,8 @@ tl::unexpected<Refusal> diverged(std::uint64_t steps) {
 
 Expected<contract::Result> train_locally(Model& model, const Examples& examples,
                                          const TrainSpec& spec, std::uint32_t round,
-                                         std::uint64_t seed, const ReportProgress& report) {
+                                         std::uint64_t seed, std::uint64_t steps,
+                                         const ReportProgress& report) {
   const auto trained = model.trained();
   auto optimizer = make_optimizer(spec, round, trained);
   if (!optimizer) {
@@ -51,39 +73,37 @@ Expected<contract::Result> train_locally(Model& model, const Examples& examples,
   std::iota(order.begin(), order.end(), 0);
   const auto order_tensor = torch::from_blob(order.data(), {examples.size()}, torch::kInt64);
 
+  const Work work(spec, order.size(), model.spec().needs_pairs(), steps);
   model.set_training(true);
-  ProgressMeter progress(report, spec.local_epochs * order.size());
+  ProgressMeter progress(report, work.examples());
   contract::Result result;
-  result.examples = order.size();
-  for (std::uint32_t epoch = 1; epoch <= spec.local_epochs; ++epoch) {
-    random.shuffle(std::span(order));
-    Tally tally(spec.loss, Tally::Detail::training);
-    for (std::int64_t first = 0; first < examples.size(); first += spec.batch_size) {
-      const auto count = std::min<std::int64_t>(spec.batch_size, examples.size() - first);
-      if (count == 1 && model.spec().needs_pairs()) {
-        continue;
-      }
-      const auto batch = examples.pick(order_tensor.narrow(0, first, count));
-      const auto outputs = model.forward(batch.features);
-      const auto loss = objective.mean(outputs, batch.labels);
-      const auto loss_value = loss.item<double>();
-      if (!std::isfinite(loss_value)) {
-        return diverged(result.steps);
-      }
-      (*optimizer)->zero_grad();
-      loss.backward();
-      clip(trained, spec);
-      (*optimizer)->step();
-      ++result.steps;
-      if (epoch == spec.local_epochs) {
-        tally.add(loss_value, outputs.detach(), batch.labels);
-      }
-      progress.add(static_cast<std::uint64_t>(count));
+  result.examples = std::min<std::uint64_t>(order.size(), work.examples());
+  Tally tally(spec.loss, Tally::Detail::training);
+  while (result.steps < work.steps) {
+    const auto in_epoch = result.steps % work.steps_per_epoch;
+    if (in_epoch == 0) {
+      random.shuffle(std::span(order));
     }
-    if (epoch == spec.local_epochs) {
-      result.metrics = metrics_from(tally.sums());
+    const auto first = in_epoch * work.batch;
+    const auto count = static_cast<std::int64_t>(std::min(work.batch, work.dataset - first));
+    const auto batch =
+        examples.pick(order_tensor.narrow(0, static_cast<std::int64_t>(first), count));
+    const auto outputs = model.forward(batch.features);
+    const auto loss = objective.mean(outputs, batch.labels);
+    const auto loss_value = loss.item<double>();
+    if (!std::isfinite(loss_value)) {
+      return diverged(result.steps);
     }
+    (*optimizer)->zero_grad();
+    loss.backward();
+    clip(trained, spec);
+    (*optimizer)->step();
+    if (++result.steps + work.steps_per_epoch > work.steps) {
+      tally.add(loss_value, outputs.detach(), batch.labels);
+    }
+    progress.add(static_cast<std::uint64_t>(count));
   }
+  result.metrics = metrics_from(tally.sums());
   if (!model.is_finite()) {
     return diverged(result.steps);
   }

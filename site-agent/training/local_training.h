@@ -16,12 +16,13 @@
 
 namespace entente::agent {
 
-// Trains `model` in place, with the learning rate of `round`. Metrics are over the last epoch's
-// examples, taken while training. Refuses with "training_diverged" when the loss or a parameter is
-// no longer a finite number.
+// Trains `model` in place with the learning rate of `round`, for so many steps, or for the spec's
+// epochs when `steps` is 0. Metrics are over the last epoch's examples, or as many of the last
+// steps, taken while training. Refuses with "training_diverged" when the loss or a parameter is no
+// longer a finite number.
 [[nodiscard]] Expected<contract::Result> train_locally(Model& model, const Examples& examples,
                                                        const TrainSpec& spec, std::uint32_t round,
-                                                       std::uint64_t seed,
+                                                       std::uint64_t seed, std::uint64_t steps,
                                                        const ReportProgress& report);
 
 // Metrics over all examples, and the sums that they follow from. Refuses with

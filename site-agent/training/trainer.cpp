@@ -181,7 +181,7 @@ Expected<Result> Trainer::Session::run(const contract::Train& command) {
     before = std::move(*measured);
   }
   auto result = train_locally(prepared_->model, prepared_->train, prepared_->spec.train,
-                              command.round, command.seed, report_);
+                              command.round, command.seed, command.steps, report_);
   if (result && before) {
     result->metrics[std::string(kLossBefore)] = before->metrics.at("loss");
   }

@@ -61,7 +61,9 @@ bool BrokerDisk::vouch_for(const BlobId& blob) {
 void BrokerDisk::collect_orphans() {
   std::set<BlobId> named = server_states();
   for (const auto& [key, model] : models) {
-    named.insert(model.blob);
+    if (!rounds.at(key).model_removed) {
+      named.insert(model.blob);
+    }
   }
   for (const auto& [key, task] : tasks) {
     const auto round = rounds.find({key.job, key.round});

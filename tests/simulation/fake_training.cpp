@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <map>
+#include <utility>
 
 #include "common/crypto/digest.h"
 #include "common/domain/seeds.h"
@@ -79,15 +81,49 @@ std::uint64_t examples_at(const SiteId& site) {
   return 100 + static_cast<std::uint64_t>(site.str().front());
 }
 
+namespace {
+
+// The draw of a round as it was published (broker/core/draw.h), in floating point: the largest
+// u^(1/weight) of those who have rested.
+std::vector<SiteId> sampled(const JobSpec& spec, Round round, const std::vector<SiteId>& sites,
+                            std::map<SiteId, Round>& last_rounds) {
+  const auto& sample = spec.sites.sample;
+  if (!sample) {
+    return sites;
+  }
+  std::vector<std::pair<double, SiteId>> turns;
+  for (const auto& site : sites) {
+    const auto last = last_rounds.find(site);
+    if (last == last_rounds.end() || round - last->second > sample->separation) {
+      const auto number = draw_number(job_seed(spec, digest_of(spec)), round, site.str());
+      const auto weight =
+          sample->by == SampleBy::samples ? static_cast<double>(examples_at(site)) : 1.0;
+      turns.emplace_back(-std::log(std::ldexp(static_cast<double>(number), -64)) / weight, site);
+    }
+  }
+  std::sort(turns.begin(), turns.end());
+  turns.resize(updates_wanted(*sample, sites.size()));
+  std::vector<SiteId> drawn;
+  for (const auto& [key, site] : turns) {
+    drawn.push_back(site);
+    last_rounds[site] = round;
+  }
+  std::sort(drawn.begin(), drawn.end());
+  return drawn;
+}
+
+}  // namespace
+
 BlobId undisturbed_model(const JobSpec& spec, std::vector<SiteId> sites) {
   std::sort(sites.begin(), sites.end());
   const auto seed = job_seed(spec, digest_of(spec));
   auto model = initial_model(task_seed(seed, 0, ""));
   std::optional<BlobId> server_state;
   std::map<SiteId, BlobId> residuals;
+  std::map<SiteId, Round> last_rounds;
   for (Round round = 1; round <= spec.rounds; ++round) {
     std::vector<WeightedUpdate> updates;
-    for (const auto& site : sites) {
+    for (const auto& site : sampled(spec, round, sites, last_rounds)) {
       auto update = trained_update(model, task_seed(seed, round, site.str()), round, site);
       if (spec.update.encoding == "topk") {
         const auto before = residuals.find(site);

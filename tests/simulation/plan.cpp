@@ -36,6 +36,21 @@ std::vector<SitePlan> plan_sites(Random& random, bool gentle) {
   return sites;
 }
 
+// With several draws of a few sites, or none.
+std::optional<SampleSpec> plan_sample(Random& random, const JobSpec& spec, bool gentle) {
+  if (!random.chance(350)) {
+    return std::nullopt;
+  }
+  SampleSpec sample;
+  sample.by = random.chance(500) ? SampleBy::samples : SampleBy::uniform;
+  sample.count = static_cast<std::uint32_t>(random.between(1, spec.sites.min));
+  sample.separation =
+      static_cast<std::uint32_t>(random.between(0, spec.sites.min / sample.count - 1));
+  // Whoever answers first counts: the model then hangs on the moment.
+  sample.over = !gentle && random.chance(500) ? 1.5 : 1;
+  return sample;
+}
+
 JobPlan plan_job(Random& random, const Plan& plan, std::size_t number) {
   const auto willing = static_cast<std::uint32_t>(willing_sites(plan).size());
   JobPlan job;
@@ -58,11 +73,18 @@ JobPlan plan_job(Random& random, const Plan& plan, std::size_t number) {
       job.spec.sites.mandatory.push_back(willing_sites(plan)[random.below(willing)]);
     }
   }
-  job.spec.sites.quorum = static_cast<std::uint32_t>(random.between(1, job.spec.sites.min));
+  job.spec.sites.sample = plan_sample(random, job.spec, plan.gentle);
+  job.spec.sites.quorum = static_cast<std::uint32_t>(
+      random.between(1, job.spec.sites.sample ? job.spec.sites.sample->count : job.spec.sites.min));
+  job.spec.train.balanced = random.chance(300);
+  job.spec.keep = random.chance(400) ? Keep::best_and_last : Keep::all;
   const bool is_evaluated = std::any_of(plan.sites.begin(), plan.sites.end(),
                                         [](const SitePlan& site) { return site.evaluates; });
   if (is_evaluated && random.chance(500)) {
     job.spec.evaluate = EvaluateSpec{"held-out", static_cast<std::uint32_t>(random.between(1, 3))};
+  }
+  if (job.spec.evaluate && !plan.gentle && random.chance(300)) {
+    job.spec.stop = StopSpec{"loss", static_cast<std::uint32_t>(random.between(1, 2)), 0};
   }
   job.submitted_after = random.between(seconds(1), minutes(5));
   if (random.chance(60)) {

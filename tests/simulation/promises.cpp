@@ -97,6 +97,25 @@ struct Promises::RowCheck {
         broken("P4 {} round {} closes with {} updates recorded, {} claimed, quorum {}",
                row.job.str(), row.round, done, row.updates, quorum);
       }
+      check_sample(row, done);
+    }
+  }
+
+  void check_sample(const broker::RoundRow& row, std::size_t done) const {
+    const auto& sample = disk.jobs.at(row.job).spec.sites.sample;
+    const auto places = static_cast<std::size_t>(self.places_.at(row.job));
+    if (sample && done > updates_wanted(*sample, places)) {
+      broken("P3 {} round {} takes {} updates, more than its sample", row.job.str(), row.round,
+             done);
+    }
+  }
+
+  void check_rest(const TaskKey& key) const {
+    const auto& sample = disk.jobs.at(key.job).spec.sites.sample;
+    const auto last = disk.parts.at({key.job, key.site}).last_round;
+    if (key.kind == TaskKind::train && sample && last != 0 && last < key.round &&
+        key.round - last <= sample->separation) {
+      broken("P3 {} is asked although its update of round {} was taken", name_of(key), last);
     }
   }
 
@@ -105,6 +124,11 @@ struct Promises::RowCheck {
     const auto* before = find(disk.tasks, key);
     if (before == nullptr && disk.sites.at(key.site).draining) {
       broken("P1 {} is a new task of a site that drains", name_of(key));
+    }
+    if (before == nullptr) {
+      check_rest(key);
+    } else if (before->steps != row.steps) {
+      broken("P1 {} is asked for other steps than before", name_of(key));
     }
     if (before != nullptr && is_settled(before->state) && before->state != row.state) {
       if (before->state != TaskState::done || self.damaged_.erase(key) == 0) {
@@ -322,6 +346,9 @@ struct Promises::ActionCheck {
       if (!disk.tasks.contains(order.key)) {
         broken("P1 {} is offered before its row is committed", name_of(order.key));
       }
+      if (const auto* task = find(disk.tasks, order.key); task->steps != order.steps) {
+        broken("P1 {} is offered with other steps than its row has", name_of(order.key));
+      }
       if (order.model && !self.is_at_hand(*order.model)) {
         broken("P1 {} is offered and its model is not stored", name_of(order.key));
       }
@@ -358,7 +385,7 @@ struct Promises::ActionCheck {
 
   void operator()(const broker::DropBlob& drop) const {
     for (const auto& [key, model] : disk.models) {
-      if (model.blob == drop.blob) {
+      if (model.blob == drop.blob && !disk.rounds.at(key).model_removed) {
         broken("P1 the blob of {}@{} is dropped", model.job.str(), model.version);
       }
     }
@@ -470,7 +497,7 @@ void Promises::at_broker_start() const {
     }
   }
   for (const auto& [key, model] : disk_.models) {
-    if (!is_at_hand(model.blob)) {
+    if (!disk_.rounds.at(key).model_removed && !is_at_hand(model.blob)) {
       broken("P1 the blob of {}@{} is gone", model.job.str(), model.version);
     }
   }
@@ -492,7 +519,8 @@ void Promises::at_end(const Plan& plan) const {
       broken("P7 the beginning or the end of {} is not in the audit log", id.str());
     }
     const auto* final_model = find(disk_.models, std::pair(id, job.spec.rounds));
-    if (job.state == JobState::completed && final_model == nullptr) {
+    const bool is_stopped = job.spec.stop && !job.reason.empty();
+    if (job.state == JobState::completed && final_model == nullptr && !is_stopped) {
       broken("P3 {} is completed without its last model", id.str());
     }
     if (!plan.gentle || job.state == JobState::aborted) {

@@ -91,7 +91,8 @@ void SiteHost::deliver(agent::TrainerId id, const TaskOrder& order) {
   } else if (key.kind == TaskKind::train) {
     outputs_[key] = trained_update(*order.model, order.seed, key.round, plan_.id);
   }
-  decide(agent::event::TrainerFinished{id, examples_at(plan_.id), 10, {{"loss", 0.5}}});
+  const auto steps = order.steps != 0 ? order.steps : 10;
+  decide(agent::event::TrainerFinished{id, examples_at(plan_.id), steps, {{"loss", 0.5}}});
 }
 
 void SiteHost::carry_out(const agent::effect::StopTrainer& effect) {

@@ -19,7 +19,8 @@ constexpr std::uint64_t kQuickExamples = 240;
 
 // Speaks the trainer contract on standard input and output until it is told to stop. A file "fault"
 // beside the agent's data folder has it fail at its next training, in one way or another: "error",
-// "killed", "hang" or "garbage".
+// "killed", "hang" or "garbage". A file "pace" there has the milliseconds that each of its steps
+// takes, of which it then makes as many as it is asked for, or 30.
 int run_quick_trainer(bool poisons);
 
 }  // namespace entente::integration

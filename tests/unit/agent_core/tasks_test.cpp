@@ -250,6 +250,20 @@ TEST(Task, ToEvaluateOnADatasetThatTheSiteLacksIsRefused) {
   EXPECT_EQ(failed[0].failure.reason.code, "dataset_unknown");
 }
 
+TEST(Task, WhoseResultNobodyNeedsIsGivenUp) {
+  Scenario s;
+  s.start();
+  s.enrol();
+  s.begin(Scenario::train(1));
+  const Refusal stale{"stale", "the round has the updates that it takes", "", {}};
+  EXPECT_FALSE(
+      has<effect::StopTrainer>(s.hear(msg::ResultVerdict{Scenario::train(1, 2).key, stale})))
+      << "another attempt";
+  EXPECT_TRUE(has<effect::StopTrainer>(s.hear(msg::ResultVerdict{Scenario::train(1).key, stale})))
+      << "a trainer cannot drop its command";
+  EXPECT_TRUE(has<effect::StartTrainer>(s.begin(Scenario::train(2))));
+}
+
 TEST(Slots, BoundWhatRunsAtOnceInTheOrderOfOffers) {
   Scenario s;
   s.start();

@@ -61,6 +61,7 @@ OutboxEntry a_result(Round round, Attempt attempt = 1) {
   entry.order.seed = ~std::uint64_t{0} - round;
   entry.order.model = blob(1);
   entry.order.model_bytes = 100;
+  entry.order.steps = round;
   entry.result.blob = blob(101);
   entry.result.blob_bytes = 4096;
   entry.result.examples = 640;
@@ -199,21 +200,23 @@ INSTANTIATE_TEST_SUITE_P(
                       "UPDATE outbox SET seal = replace(seal, '0', '1') WHERE round = 1"));
 
 TEST_F(JournalFile, OfAnEarlierVersionKeepsItsRows) {
+  auto before_steps = a_result(1);
+  before_steps.order.steps = 0;
   {
     Journal journal = open();
-    journal.commit({effect::SavePromise{a_promise()}, effect::SaveResult{a_result(1)}}, 1);
+    journal.commit({effect::SavePromise{a_promise()}, effect::SaveResult{before_steps}}, 1);
   }
   {
     SQLite::Database earlier(path().string(), SQLite::OPEN_READWRITE);
     earlier.exec(
         "ALTER TABLE promise DROP COLUMN seal; ALTER TABLE outbox DROP COLUMN seal;"
-        "DROP TABLE residual;"
+        "ALTER TABLE outbox DROP COLUMN asked_steps; DROP TABLE residual;"
         "DROP TABLE decision; DROP TABLE spent; DROP TABLE pause;"
         "PRAGMA user_version = 1");
   }
   const auto recovery = open().recover();
   EXPECT_THAT(recovery.known.promises, ::testing::ElementsAre(a_promise()));
-  EXPECT_THAT(recovery.known.outbox, ::testing::ElementsAre(a_result(1)));
+  EXPECT_THAT(recovery.known.outbox, ::testing::ElementsAre(before_steps));
 }
 
 Decision a_decision(bool approved) {

@@ -391,5 +391,39 @@ TEST(Draining, IsTheOperatorsToAskForAndShownInTheList) {
   EXPECT_EQ(south->open_tasks, 1U);
 }
 
+// Prefers by the length of a site's name.
+class LongNames : public Evaluator {
+ public:
+  std::optional<Refusal> check(const std::string&, Use, std::string_view) const override {
+    return std::nullopt;
+  }
+  bool holds(const std::string&, const SiteId&, const SiteAdvert&) const override { return true; }
+  double rank(const std::string&, const SiteId& site, const SiteAdvert&) const override {
+    return static_cast<double>(site.str().size());
+  }
+  std::string seen(const std::string&, const SiteId&, const SiteAdvert&) const override {
+    return {};
+  }
+};
+
+TEST(Cohort, AVacantPlaceIsOfferedByTheJobsPreference) {
+  const LongNames evaluator;
+  Scenario it;
+  it.core = BrokerCore({"hub", "0.1.0", {}, &evaluator}, {}, it.now);
+  auto spec = small_spec();
+  spec.sites.max = 1;
+  spec.sites.prefer = "length(name)";
+  const auto long_named = it.connect("the-longest");
+  const auto id = it.submit(spec);
+  it.accept(long_named, id);
+  const auto a = it.connect("a");
+  const auto longer = it.connect("longer");
+  it.hear(long_named, msg::TaskFailed{key(id, 0, TaskKind::initialize, "the-longest"), kForGood});
+  EXPECT_EQ(it.store.part(id, SiteId::literal("a")), nullptr);
+  EXPECT_NE(it.store.part(id, SiteId::literal("longer")), nullptr);
+  (void)a;
+  (void)longer;
+}
+
 }  // namespace
 }  // namespace entente::broker

@@ -369,7 +369,7 @@ TEST(Matching, AnExpressionThatCannotBeUsedIsRefusedAtSubmission) {
   EXPECT_EQ(find_impossibility(spec, state)->code, "expression_invalid");
 }
 
-TEST(Waiting, IsASitesReasonAndAnEventAndDecidesNothing) {
+TEST(Waiting, IsASitesReasonAndAnEventAndNeitherYesNorNo) {
   ThreeSites it;
   const auto id = it.submit_for(sites(3));
   it.hear(it.south, msg::JobWaits{id, Scenario::kSpecDigest, "waits for approval"});
@@ -377,10 +377,35 @@ TEST(Waiting, IsASitesReasonAndAnEventAndDecidesNothing) {
   EXPECT_EQ(it.store.part(id, SiteId::literal("south"))->reason, "waits for approval");
   it.accept(it.east, id);
   it.accept(it.north, id);
-  EXPECT_EQ(it.state(id), JobState::matching);
+  EXPECT_NE(it.state(id), JobState::running);
   it.accept(it.south, id);
   EXPECT_EQ(it.state(id), JobState::running);
   EXPECT_EQ(it.store.part(id, SiteId::literal("south"))->reason, "");
+}
+
+// People may take days, and the slots would lie idle meanwhile.
+TEST(Waiting, HoldsNoSlotsOfTheOtherSites) {
+  ThreeSites it;
+  const auto id = it.submit_for(sites(3));
+  it.accept(it.east, id);
+  it.accept(it.north, id);
+  EXPECT_EQ(it.job(id).claims, 3U);
+  it.hear(it.south, msg::JobWaits{id, Scenario::kSpecDigest, "waits for approval"});
+  EXPECT_EQ(it.state(id), JobState::queued);
+  EXPECT_EQ(it.job(id).claims, 0U);
+  it.accept(it.south, id);
+  EXPECT_EQ(it.state(id), JobState::running);
+  EXPECT_EQ(it.job(id).claims, 3U);
+}
+
+TEST(Waiting, IsNotWaitedForByAJobThatHasEnough) {
+  ThreeSites it;
+  const auto id = it.submit_for(sites(2));
+  it.accept(it.east, id);
+  it.accept(it.north, id);
+  EXPECT_EQ(it.state(id), JobState::matching) << "south is thinking";
+  it.hear(it.south, msg::JobWaits{id, Scenario::kSpecDigest, "waits for approval"});
+  EXPECT_EQ(it.state(id), JobState::running);
 }
 
 TEST(Waiting, IsToldOnceAMinuteHoweverOftenTheReasonChanges) {

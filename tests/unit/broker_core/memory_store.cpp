@@ -52,8 +52,9 @@ const RoundRow* MemoryStore::round(const JobId& job, Round round) const {
 const TaskRow* MemoryStore::task(const TaskKey& key) const { return find(tasks_, key); }
 
 bool MemoryStore::is_model(const BlobId& blob) const {
-  return std::any_of(models_.begin(), models_.end(),
-                     [&blob](const ModelView& model) { return model.blob == blob; });
+  return std::any_of(models_.begin(), models_.end(), [this, &blob](const ModelView& model) {
+    return model.blob == blob && !rounds_.at({model.job, model.version}).model_removed;
+  });
 }
 
 const std::vector<JobEvent>& MemoryStore::events(const JobId& job) const {

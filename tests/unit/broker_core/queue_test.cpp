@@ -161,7 +161,9 @@ TEST(Queue, WhoHasFailedInOneRoundMayTakeAVacantPlaceInTheNext) {
   it.start(id);
   it.deliver(it.east, key(id, 0, TaskKind::initialize, "east"), blob(100));
   it.hear(it.north, msg::TaskFailed{key(id, 1, TaskKind::train, "north"), for_good});
-  it.accept(south, id);  // takes north's place; north stands by
+  it.accept(south, id);
+  ASSERT_TRUE(it.store.part(id, SiteId::literal("south"))->has_place);
+  ASSERT_FALSE(it.store.part(id, SiteId::literal("north"))->has_place) << "it stands by";
   it.deliver(south, key(id, 1, TaskKind::train, "south"), blob(2));
   it.ask(it.connect(Role::operator_, "mary"), msg::DrainSite{SiteId::literal("south"), ""});
   EXPECT_EQ(it.claimed("north"), 0U) << "it has failed in this round";

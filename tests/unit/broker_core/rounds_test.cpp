@@ -68,9 +68,11 @@ TEST(Rounds, TheReceiptNamesEveryUpdateAndItsShare) {
   it.merged(it.id, 1, blob(101));
   const auto& model = it.store.models().back();
   ASSERT_EQ(model.contributions.size(), 3U);
-  EXPECT_EQ(model.contributions[0], (Contribution{SiteId::literal("east"), blob(1), 100, 0.2}));
-  EXPECT_EQ(model.contributions[1], (Contribution{SiteId::literal("north"), blob(2), 100, 0.2}));
-  EXPECT_EQ(model.contributions[2], (Contribution{SiteId::literal("south"), blob(3), 300, 0.6}));
+  EXPECT_EQ(model.contributions[0], (Contribution{SiteId::literal("east"), blob(1), 100, 0.2, 10}));
+  EXPECT_EQ(model.contributions[1],
+            (Contribution{SiteId::literal("north"), blob(2), 100, 0.2, 10}));
+  EXPECT_EQ(model.contributions[2],
+            (Contribution{SiteId::literal("south"), blob(3), 300, 0.6, 10}));
   EXPECT_EQ(model.parent, blob(100));
 }
 

@@ -40,13 +40,16 @@ auto fields(const JobRow& row) {
 }
 auto fields(const PartRow& row) {
   return std::tie(row.job, row.site, row.enrolment, row.reason, row.updates_accepted, row.bytes_out,
-                  row.tensors_out, row.examples, row.told_closed);
+                  row.tensors_out, row.examples, row.told_closed, row.last_round,
+                  row.steps_per_second);
 }
 auto fields(const RoundRow& row) {
   return std::tie(row.job, row.round, row.state, row.updates, row.train_metrics,
-                  row.evaluate_metrics, row.model, row.model_bytes);
+                  row.evaluate_metrics, row.model, row.model_bytes, row.model_removed);
 }
-auto fields(const TaskRow& row) { return std::tie(row.key, row.state, row.result, row.reason); }
+auto fields(const TaskRow& row) {
+  return std::tie(row.key, row.state, row.result, row.reason, row.steps);
+}
 
 SiteRow site_row(const SiteId& site) {
   SiteRow row{site, std::numeric_limits<std::uint64_t>::max(), {}, 1'700'000'000'001};
@@ -101,7 +104,7 @@ ModelView model(Round version, const BlobId& id, const JobId& job = kJob) {
   if (version > 0) {
     model.parent = blob(100);
     model.server_state = blob(200);
-    model.contributions = {{kNorth, blob(1), 640, 0.1 + 0.2}, {kSouth, blob(2), 1, 0.7}};
+    model.contributions = {{kNorth, blob(1), 640, 0.1 + 0.2, 20}, {kSouth, blob(2), 1, 0.7, 5}};
   }
   model.evaluate_metrics = {{"accuracy", 1e300}};
   return model;
@@ -147,9 +150,13 @@ class BrokerStoreTest : public testing::Test {
 
 TEST_F(BrokerStoreTest, ReadsBackEveryRowAfterTheProcessHasEnded) {
   auto store = open();
-  const PartRow part{kJob, kNorth, Enrolment::accepted, "none", 3, 1ULL << 40, 4, 640, true};
-  const auto round = round_row(0, RoundState::done, blob(100));
-  const auto task = task_row(kNorth, TaskState::done, blob(1));
+  PartRow part{kJob, kNorth, Enrolment::accepted, "none", 3, 1ULL << 40, 4, 640, true};
+  part.last_round = 7;
+  part.steps_per_second = 0.1 + 0.2;
+  auto round = round_row(0, RoundState::done, blob(100));
+  round.model_removed = true;
+  auto task = task_row(kNorth, TaskState::done, blob(1));
+  task.steps = 20;
   write(store, {site_row(kNorth), site_row(kSouth), job_row(), part, round,
                 round_row(1, RoundState::training), task, task_row(kSouth, TaskState::failed),
                 task_row(kSouth, TaskState::pending, {}, 2)});
@@ -191,6 +198,21 @@ TEST_F(BrokerStoreTest, ALaterRowOfTheSameKeyReplacesTheEarlier) {
   EXPECT_EQ(fields(snapshot.parts.at(0)), fields(part));
   EXPECT_EQ(fields(snapshot.rounds.at(0)), fields(round));
   EXPECT_EQ(fields(snapshot.tasks.at(0)), fields(task));
+}
+
+TEST_F(BrokerStoreTest, OfAModelThatIsNoLongerKeptOnlyTheReceiptStays) {
+  auto store = open();
+  write_job(store);
+  auto round = round_row(1, RoundState::done, blob(101));
+  write(store, {round_row(0, RoundState::done, blob(100)), round, ModelRow{model(0, blob(100))},
+                ModelRow{model(1, blob(101))}});
+  round.model_removed = true;
+  write(store, {round});
+  EXPECT_THAT(store.named_blobs(), ElementsAre(blob(100)));
+  EXPECT_EQ(store.described_blobs().size(), 1U);
+  auto expected = model(1, blob(101));
+  expected.removed = true;
+  EXPECT_THAT(store.models(kJob, 1, ""), ElementsAre(expected));
 }
 
 TEST_F(BrokerStoreTest, StatesOfTheLiveProcessComeBackAsPending) {

@@ -124,6 +124,8 @@ TEST(Contract, OtherCommandsSurviveTheLine) {
   EXPECT_EQ(train.seed, 4U);
   EXPECT_EQ(train.model, "/m");
   EXPECT_EQ(train.output, "/u");
+  EXPECT_EQ(train.steps, 0U);
+  EXPECT_EQ(round_trip(Train{3, 4, "/m", "/u", 250}).steps, 250U);
   EXPECT_EQ(round_trip(Evaluate{"/m"}).model, "/m");
   round_trip(Stop{});
 }

@@ -180,6 +180,27 @@ TEST_F(BuiltInTrainer, OneStepOfSoftmaxRegressionIsTheTextbooksStep) {
   }
 }
 
+TEST_F(BuiltInTrainer, TakesAsManyStepsAsItIsAskedForAndCountsTheExamplesItUsed) {
+  done(job());
+  done(Initialize{1, path("model")});
+  const auto some = done(Train{1, 7, path("model"), path("some"), 3});
+  EXPECT_EQ(some.steps, 3U);
+  EXPECT_EQ(some.examples, 48U) << "three batches of 16";
+  const auto more = done(Train{1, 7, path("model"), path("more"), 14});
+  EXPECT_EQ(more.steps, 14U);
+  EXPECT_EQ(more.examples, 200U) << "all of them, one batch twice";
+}
+
+TEST_F(BuiltInTrainer, TheStepsOfItsEpochsAreItsEpochs) {
+  done(job());
+  done(Initialize{1, path("model")});
+  const auto epochs = done(Train{1, 7, path("model"), path("epochs")});
+  const auto steps = done(Train{1, 7, path("model"), path("steps"), epochs.steps});
+  EXPECT_EQ(epochs.steps, 26U) << "two epochs of 13 batches";
+  EXPECT_EQ(steps.metrics, epochs.metrics);
+  EXPECT_EQ(bytes_of(path("steps")), bytes_of(path("epochs")));
+}
+
 TEST_F(BuiltInTrainer, ReportsProgressFromTheStart) {
   done(job());
   done(Initialize{1, path("model")});

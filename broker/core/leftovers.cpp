@@ -1,0 +1,95 @@
+#include "broker/core/leftovers.h"
+
+#include <algorithm>
+
+#include "broker/core/early_stop.h"
+#include "broker/core/rounds.h"
+
+namespace entente::broker {
+namespace {
+
+// Whether some job keeps these bytes as a model.
+bool is_kept(const State& state, const BlobId& model) {
+  return std::any_of(state.jobs.begin(), state.jobs.end(), [&model](const auto& entry) {
+    const auto& rounds = entry.second.rounds;
+    return std::any_of(rounds.begin(), rounds.end(), [&model](const auto& round) {
+      return round.second.model == model && !round.second.model_removed;
+    });
+  });
+}
+
+}  // namespace
+
+void drop_updates(Step& step, const Job& merged, Round round) {
+  for (const auto& [key, task] : merged.tasks) {
+    if (key.round != round || key.kind != TaskKind::train || !task.row.result.blob ||
+        task.row.state != TaskState::done) {
+      continue;
+    }
+    const auto& blob = *task.row.result.blob;
+    const bool named_elsewhere =
+        std::any_of(step.state.jobs.begin(), step.state.jobs.end(), [&](const auto& entry) {
+          const Job& job = entry.second;
+          const bool is_model = std::any_of(job.rounds.begin(), job.rounds.end(),
+                                            [&](const auto& r) { return r.second.model == blob; });
+          return is_model ||
+                 std::any_of(job.tasks.begin(), job.tasks.end(), [&](const auto& other) {
+                   return &other.second != &task &&
+                          (other.second.row.result.blob == blob ||
+                           (other.second.announced && other.second.announced->blob == blob));
+                 });
+        });
+    if (!named_elsewhere) {
+      step.act(DropBlob{blob});
+    }
+  }
+}
+
+// Another job of the same spec may come to the same bytes at any moment: then it is left to the
+// next start's clean-up.
+void drop_server_state(Step& step, const Job& of, const RoundRow& round) {
+  if (!round.server_state) {
+    return;
+  }
+  const auto& jobs = step.state.jobs;
+  const bool has_twin = std::any_of(jobs.begin(), jobs.end(), [&](const auto& entry) {
+    const Job& job = entry.second;
+    return &job != &of && !job.ended() && job.row.spec_digest == of.row.spec_digest;
+  });
+  if (!has_twin) {
+    step.act(DropBlob{*round.server_state});
+  }
+}
+
+void drop_last_server_state(Step& step, const Job& job) {
+  for (auto round = job.rounds.rbegin(); round != job.rounds.rend(); ++round) {
+    if (round->second.server_state) {
+      drop_server_state(step, job, round->second);
+      return;
+    }
+  }
+}
+
+void drop_models(Step& step, Job& job) {
+  if (job.spec().keep == Keep::all) {
+    return;
+  }
+  const auto best = best_round(job);
+  const RoundRow* newest = nullptr;
+  for (const auto& [number, round] : job.rounds) {
+    newest = round.model ? &round : newest;
+  }
+  for (auto& [number, round] : job.rounds) {
+    if (!round.model || round.model_removed || &round == newest || number == best ||
+        awaits_evaluation(job, round)) {
+      continue;
+    }
+    round.model_removed = true;
+    step.save(round);
+    if (!is_kept(step.state, *round.model)) {
+      step.act(DropBlob{*round.model});
+    }
+  }
+}
+
+}  // namespace entente::broker

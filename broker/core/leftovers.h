@@ -1,0 +1,29 @@
+// Blobs of a job that are of no more use: named by no row that still matters, they are dropped.
+//
+//  - An update, once its round is merged.
+//  - The state of the server's optimiser, once a later one has taken its place or the job has
+//  ended.
+//  - Of a job that keeps its best and its last model only, each other version: as soon as no round
+//    goes on from it and its evaluation is done, since until then it may be the best. The row says
+//    so in the same transaction; its receipt stays.
+//  - What another job names too is left alone: jobs of one spec come to the same bytes.
+//
+// A blob that is forgotten here, because the process has ended in between, goes at the next start.
+#pragma once
+
+#include "broker/core/step.h"
+
+namespace entente::broker {
+
+// Of a round that was merged.
+void drop_updates(Step& step, const Job& merged, Round round);
+
+// Of the last round before one that has left a state of its own.
+void drop_server_state(Step& step, const Job& of, const RoundRow& round);
+// Of a job that has ended.
+void drop_last_server_state(Step& step, const Job& job);
+
+// Versions that the job does not keep. A job that has ended awaits no evaluation.
+void drop_models(Step& step, Job& job);
+
+}  // namespace entente::broker

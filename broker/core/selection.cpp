@@ -1,0 +1,102 @@
+#include "broker/core/selection.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "broker/core/cohort.h"
+#include "broker/core/draw.h"
+#include "broker/core/names.h"
+#include "common/domain/seeds.h"
+
+namespace entente::broker {
+namespace {
+
+// What an event's sentence names.
+constexpr std::size_t kNamedMax = 20;
+
+double weight_of(const State& state, const JobSpec& spec, const SiteId& id) {
+  const auto& advert = state.sites.at(id).row.advert;
+  switch (spec.sites.sample->by) {
+    case SampleBy::uniform:
+      return 1;
+    case SampleBy::samples: {
+      const auto* dataset = advert.find(spec.train.dataset);
+      return dataset == nullptr ? 0 : static_cast<double>(dataset->examples);
+    }
+    case SampleBy::preference:
+      return state.evaluator->rank(spec.sites.prefer, id, advert);
+  }
+  return 1;
+}
+
+}  // namespace
+
+std::size_t updates_wanted(const Job& job) {
+  const auto& sample = job.spec().sites.sample;
+  return sample ? entente::updates_wanted(*sample, places(job)) : places(job);
+}
+
+std::size_t quorum(const Job& job) { return job.spec().sites.quorum_among(places(job)); }
+
+std::size_t sites_asked(const Job& job) {
+  const auto& sample = job.spec().sites.sample;
+  return sample ? entente::sites_asked(*sample, places(job)) : places(job);
+}
+
+bool rests(const Job& job, const Part& part, Round round) {
+  const auto& sample = job.spec().sites.sample;
+  const auto last = part.row.last_round;
+  return sample && last != 0 && last < round && round - last <= sample->separation;
+}
+
+std::vector<SiteId> in_turn(const State& state, const Job& job, Round round) {
+  auto sites = sites_at_work(state, job, Among::holding_places);
+  if (!job.spec().sites.sample) {
+    return sites;
+  }
+  std::vector<Lot> lots;
+  for (const auto& site : sites) {
+    if (!rests(job, job.parts.at(site), round)) {
+      lots.push_back({site, weight_of(state, job.spec(), site)});
+    }
+  }
+  return draw_order(job_seed(job.spec(), job.row.spec_digest), round, lots);
+}
+
+std::vector<SiteId> first_in_turn(const State& state, const Job& job, Round round) {
+  const auto asked = sites_asked(job);
+  std::vector<SiteId> first;
+  std::size_t awaited = 0;
+  for (auto& site : in_turn(state, job, round)) {
+    if (awaited == asked) {
+      break;
+    }
+    awaited += job.parts.at(site).row.silent ? 0 : 1;
+    first.push_back(std::move(site));
+  }
+  return first;
+}
+
+bool sits_out(const Job& job, const SiteId& site) {
+  if (job.row.state != JobState::running || job.rounds.empty() || !job.spec().sites.sample ||
+      !job.parts.at(site).row.has_place) {
+    return false;
+  }
+  const auto& [number, round] = *job.rounds.rbegin();
+  const auto task = job.tasks.lower_bound({job.id(), number, TaskKind::train, site, 1});
+  return number > 0 && round.state == RoundState::training &&
+         (task == job.tasks.end() || task->first.round != number ||
+          task->first.kind != TaskKind::train || task->first.site != site);
+}
+
+std::string describe_start(const Job& job, Round round, const std::vector<SiteId>& sites) {
+  const auto begin =
+      fmt::format("round {} of {}: training at {}", round, job.spec().rounds, sites.size());
+  if (!job.spec().sites.sample) {
+    return begin + " sites";
+  }
+  return fmt::format("{} of {} sites, {}", begin, places(job), names(sites, kNamedMax));
+}
+
+}  // namespace entente::broker
