@@ -37,6 +37,10 @@ constexpr std::array kJobTransitions{
     JobTransition{JobState::matching, JobTrigger::abort_requested, JobState::aborted},
     JobTransition{JobState::running, JobTrigger::rounds_finished, JobState::completed},
     JobTransition{JobState::running, JobTrigger::stopped_early, JobState::completed},
+    // An evaluation may come in while the job rests.
+    JobTransition{JobState::paused, JobTrigger::stopped_early, JobState::completed},
+    JobTransition{JobState::queued, JobTrigger::stopped_early, JobState::completed},
+    JobTransition{JobState::matching, JobTrigger::stopped_early, JobState::completed},
     JobTransition{JobState::running, JobTrigger::cannot_go_on, JobState::failed},
     JobTransition{JobState::running, JobTrigger::abort_requested, JobState::aborted},
     JobTransition{JobState::running, JobTrigger::gave_way, JobState::queued},

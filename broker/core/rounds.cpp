@@ -301,9 +301,8 @@ void start_rounds(Step& step, Job& job) {
 bool is_finished(const Job& job) {
   return std::all_of(job.rounds.begin(), job.rounds.end(),
                      [&job](const auto& entry) {
-                       const auto& [number, round] = entry;
-                       return round.state == RoundState::done &&
-                              (!is_evaluated_after(job, number) || !round.evaluate_metrics.empty());
+                       const auto& round = entry.second;
+                       return round.state == RoundState::done && !awaits_evaluation(job, round);
                      }) &&
          job.rounds.contains(job.spec().rounds);
 }
