@@ -80,8 +80,8 @@ class ModelCommand : public testing::Test {
 TEST_F(ModelCommand, DescribeShowsEachLayerWithItsShapeAndParameters) {
   const auto file = job("input = [3, 32, 32]\narchitecture = \"resnet8\"\n");
   ASSERT_EQ(run({"describe", file}), ExitCode::done) << err_;
-  EXPECT_THAT(out_, HasSubstr("block2         residual         [32, 16, 16]  14,528\n"));
-  EXPECT_THAT(out_, HasSubstr("    conv       conv2d           [32, 16, 16]  512\n"));
+  EXPECT_THAT(out_, HasSubstr("block2      residual         [32, 16, 16]  14,528\n"));
+  EXPECT_THAT(out_, HasSubstr("    conv    conv2d           [32, 16, 16]  512\n"));
   EXPECT_THAT(out_, HasSubstr("block1.norm2.running_var [16]\n"));
   EXPECT_THAT(out_, HasSubstr("78,042"));
 }
