@@ -116,7 +116,7 @@ nlohmann::json measure(const std::string& name) {
   for (int turn = -1; turn < kTurns; ++turn) {
     const auto direct_seconds = seconds_of([&] { train_directly(other, features, labels); });
     const auto our_seconds = seconds_of([&] {
-      if (!train_locally(model, examples, spec(), 1, 7, [](const contract::Progress&) {})) {
+      if (!train_locally(model, examples, spec(), 1, 7, 0, [](const contract::Progress&) {})) {
         std::exit(1);
       }
     });

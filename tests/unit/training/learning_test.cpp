@@ -153,7 +153,7 @@ TrainSpec regression() {
 TEST(LocalTraining, LinearRegressionFindsThePlane) {
   const Examples examples(plane(), torch::kCPU);
   auto model = linear_model();
-  const auto result = train_locally(model, examples, regression(), 1, 7, ignore);
+  const auto result = train_locally(model, examples, regression(), 1, 7, 0, ignore);
   ASSERT_TRUE(result.has_value()) << result.error().message;
   EXPECT_NEAR(model.tensors()[0][0][0].item<double>(), 3, 1e-3);
   EXPECT_NEAR(model.tensors()[0][0][1].item<double>(), -1, 1e-3);
@@ -172,7 +172,7 @@ TEST(LocalTraining, ClippingBoundsEveryStep) {
   spec.optimizer.lr = 1;
   const auto moved = [&] {
     auto model = linear_model();
-    EXPECT_TRUE(train_locally(model, examples, spec, 1, 7, ignore).has_value());
+    EXPECT_TRUE(train_locally(model, examples, spec, 1, 7, 0, ignore).has_value());
     return torch::cat({model.tensors()[0].flatten(), model.tensors()[1]});
   };
   const auto free = moved();
@@ -187,7 +187,7 @@ TEST(LocalTraining, ClippingBoundsEveryStep) {
 TEST(LocalTraining, WhatIsFrozenStaysAndItsUpdateIsZero) {
   const Examples examples(plane(), torch::kCPU);
   auto model = linear_model({"*.weight"});
-  ASSERT_TRUE(train_locally(model, examples, regression(), 1, 7, ignore).has_value());
+  ASSERT_TRUE(train_locally(model, examples, regression(), 1, 7, 0, ignore).has_value());
   EXPECT_TRUE(torch::equal(model.tensors()[0], torch::zeros({1, 2})));
   EXPECT_NE(model.tensors()[1].item<double>(), 0);
 }
@@ -203,7 +203,7 @@ TEST(LocalTraining, ALastBatchOfOneExampleIsLeftOutWhereExamplesAreCompared) {
   auto spec = regression();
   spec.local_epochs = 1;
   spec.optimizer.lr = 0.001;
-  const auto result = train_locally(model, examples, spec, 1, 7, ignore);
+  const auto result = train_locally(model, examples, spec, 1, 7, 0, ignore);
   ASSERT_TRUE(result.has_value()) << result.error().message;
   EXPECT_EQ(result->steps, 1U) << "eight examples, then one";
   EXPECT_TRUE(model.is_finite());
@@ -228,7 +228,7 @@ TEST(LocalTraining, ALinearSvmAndLogisticRegressionTellTwoSidesApart) {
     spec.loss = loss;
     spec.optimizer.lr = 0.5;
     auto model = linear_model();
-    ASSERT_TRUE(train_locally(model, examples, spec, 1, 7, ignore).has_value());
+    ASSERT_TRUE(train_locally(model, examples, spec, 1, 7, 0, ignore).has_value());
     const auto measured = evaluate_model(model, examples, Objective(spec, torch::kCPU), ignore);
     ASSERT_TRUE(measured.has_value());
     EXPECT_THAT(measured->metrics, ElementsAre(Key("accuracy"), Key("auroc"), Key("f1"),
