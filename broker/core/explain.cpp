@@ -18,7 +18,6 @@ namespace {
 constexpr std::size_t kAheadMax = 100;
 constexpr std::size_t kReservedMax = 1000;
 constexpr std::size_t kHoldersMax = 10;
-constexpr std::size_t kNamesMax = 20;
 constexpr std::size_t kChangesMax = 100;
 // Of its sites' names and sentences; the rest of the message is for the bounds above.
 constexpr std::size_t kSitesBytesMax = limits::kControlMessageBytesMax / 2;
@@ -227,11 +226,10 @@ std::string sentence_of(const Job& job, const Explanation& explained) {
                          with_standing(explained, SiteStanding::asked).size(),
                          sites_needed(job.spec()));
     case JobState::running:
-      return fmt::format(
-          "runs at {}{}{}", names(taking_part, kNamesMax), sample_text(job, taking_part),
-          job.gives_way_to
-              ? fmt::format("; gives way to {} after this round", job.gives_way_to->str())
-              : "");
+      return fmt::format("runs at {}{}{}", names(taking_part), sample_text(job, taking_part),
+                         job.gives_way_to ? fmt::format("; gives way to {} after this round",
+                                                        job.gives_way_to->str())
+                                          : "");
     case JobState::paused:
       return "is paused " + job.row.reason;
     case JobState::completed:

@@ -128,7 +128,7 @@ TEST_P(LanguageExample, IsLearntThoughEachSiteHasWordsOfOne) {
 }
 
 INSTANTIATE_TEST_SUITE_P(By, LanguageExample, testing::Values("lstm", "gru", "transformer"),
-                         [](const auto& info) { return std::string(info.param); });
+                         [](const auto& with) { return std::string(with.param); });
 
 class BreastCancer : public Example {
  protected:

@@ -82,7 +82,9 @@ TEST_F(ChoosingJob, NamesTheSitesOfTheRoundAndThoseThatSitOut) {
   std::string drawn;
   while (drawn.empty()) {
     for (const auto& site : consortium_.ask({"job", "show", job})["sites"]) {
-      drawn = site["task"].is_object() && site["task"]["kind"] == "train" ? site["site"] : drawn;
+      if (site["task"].is_object() && site["task"]["kind"] == "train") {
+        drawn = site["site"];
+      }
     }
   }
   (void)consortium_.wait_until_held(drawn, "train-1");

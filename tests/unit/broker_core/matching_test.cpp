@@ -416,7 +416,7 @@ TEST(Waiting, IsToldOnceAMinuteHoweverOftenTheReasonChanges) {
   for (int i = 0; i < 10; ++i) {
     it.hear(it.south, msg::JobWaits{id, Scenario::kSpecDigest, std::to_string(i)});
   }
-  EXPECT_EQ(events(), before + 1);
+  EXPECT_EQ(events(), before + 2) << "that it waits, and that the job is back in the queue";
 }
 
 TEST(Paused, ASiteIsLikeOneThatIsAwayUntilItSaysOtherwise) {

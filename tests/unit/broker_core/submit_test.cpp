@@ -96,11 +96,33 @@ TEST(Submit, TheModelHasAnOutputForEachNumberToPredict) {
   auto stays = advert("scans", {4}, 0);
   stays.datasets[0].targets = 1;
   it.connect("east", stays);
-  const auto refusal =
-      it.refusal(it.connect(Role::coordinator, "alice"), msg::SubmitJob{small_spec(), {}});
+  auto spec = small_spec();
+  spec.train.loss = Loss::mse;
+  const auto refusal = it.refusal(it.connect(Role::coordinator, "alice"), msg::SubmitJob{spec, {}});
   EXPECT_EQ(refusal.code, "no_site_fits");
   EXPECT_THAT(refusal.message,
               HasSubstr("needs 2 numbers to predict (the model's outputs), has 1"));
+}
+
+TEST(Submit, TheLossLearnsWhatTheDatasetHas) {
+  Scenario it;
+  auto stays = advert("scans", {4}, 0);
+  stays.datasets[0].targets = 2;
+  it.connect("east", stays);
+  const auto refusal =
+      it.refusal(it.connect(Role::coordinator, "alice"), msg::SubmitJob{small_spec(), {}});
+  EXPECT_THAT(refusal.message,
+              HasSubstr("has numbers for scans, which the loss cross_entropy does not learn"));
+}
+
+TEST(Submit, AModelWithOneScoreTellsTwoClassesApartByHinge) {
+  Scenario it;
+  it.connect("east", advert("scans", {4}, 2));
+  auto spec = small_spec();
+  spec.model.layers.back().attributes["out_features"] = std::int64_t{1};
+  spec.train.loss = Loss::hinge;
+  const auto id = it.submit(spec);
+  EXPECT_EQ(it.state(id), JobState::matching);
 }
 
 TEST(Submit, AMandatorySiteThatDoesNotFitIsNamed) {

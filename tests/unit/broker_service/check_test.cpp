@@ -165,7 +165,8 @@ TEST_F(Check, FindsImpossibleStates) {
   write({pending, job});
   const auto found = report();
   EXPECT_THAT(found.problems, Contains("job/lung-1: it has ended and still has an open task"));
-  EXPECT_THAT(found.problems, Contains("job/lung-1: it is completed and still has an open round"));
+  EXPECT_THAT(found.problems,
+              Contains("job/lung-1: it has run all of its rounds and still has an open one"));
 }
 
 TEST_F(Check, PrintsOneJsonObjectAndOneLinePerProblem) {
