@@ -72,6 +72,12 @@ void resume(Step& step, Job& job, const std::string& actor) {
     return;
   }
   step.move(job, JobTrigger::resume_requested, "");
+  // Who had not answered when it was paused, and has come back meanwhile, was not asked again.
+  for (const auto& [id, part] : job.parts) {
+    if (part.row.enrolment == Enrolment::offered && !step.state.sites.at(id).row.draining) {
+      repeat_offer(step, job, id);
+    }
+  }
   step.state.queue.is_stale = true;
 }
 
