@@ -6,7 +6,6 @@
 #include "broker/core/following.h"
 #include "broker/core/jobs.h"
 #include "broker/core/rounds.h"
-#include "common/base/check.h"
 
 namespace entente::broker {
 namespace {
