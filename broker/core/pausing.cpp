@@ -6,7 +6,6 @@
 #include "broker/core/following.h"
 #include "broker/core/jobs.h"
 #include "broker/core/rounds.h"
-#include "common/base/check.h"
 
 namespace entente::broker {
 namespace {
@@ -72,6 +71,12 @@ void resume(Step& step, Job& job, const std::string& actor) {
     return;
   }
   step.move(job, JobTrigger::resume_requested, "");
+  // Who had not answered when it was paused, and has come back meanwhile, was not asked again.
+  for (const auto& [id, part] : job.parts) {
+    if (part.row.enrolment == Enrolment::offered && !step.state.sites.at(id).row.draining) {
+      repeat_offer(step, job, id);
+    }
+  }
   step.state.queue.is_stale = true;
 }
 

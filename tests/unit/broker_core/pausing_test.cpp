@@ -206,6 +206,22 @@ TEST(Pausing, TakesAQueuedJobOutOfTheCompetition) {
   EXPECT_EQ(it.state(first), JobState::queued);
 }
 
+TEST(Pausing, ASiteThatHadNotAnsweredIsAskedAgainWhenTheJobIsResumed) {
+  Scenario it;
+  const auto alice = it.connect(Role::coordinator, "alice");
+  auto north = it.connect("north");
+  const auto id = it.submit(small_spec());
+  it.ask(alice, msg::PauseJob{id, ""});
+  it.on(SessionClosed{north});
+  north = it.open(Role::site, "north");
+  it.hello(north);
+  EXPECT_TRUE(sent<msg::JobOffer>(it.hear(north, msg::Advert{advert()}), north).empty())
+      << "not while it is paused";
+  EXPECT_EQ(sent<msg::JobOffer>(it.ask(alice, msg::ResumeJob{id}), north).size(), 1U);
+  it.accept(north, id);
+  EXPECT_EQ(it.state(id), JobState::running);
+}
+
 TEST(Pausing, GoesOnAtOtherSitesWhenItsOwnAreGone) {
   auto spec = small_spec();
   spec.sites.min = 2;
