@@ -6,6 +6,7 @@
 #include <map>
 
 #include "tests/support/consortium.h"
+#include "tests/support/wait.h"
 
 namespace entente::integration {
 namespace {
@@ -80,13 +81,14 @@ TEST_F(ChoosingJob, NamesTheSitesOfTheRoundAndThoseThatSitOut) {
   file.extra = "seed = 7";
   const auto job = submit(file, {"sites.sample.count=1"});
   std::string drawn;
-  while (drawn.empty()) {
+  wait_until("a site to be drawn", [&] {
     for (const auto& site : consortium_.ask({"job", "show", job})["sites"]) {
       if (site["task"].is_object() && site["task"]["kind"] == "train") {
-        drawn = site["site"];
+        drawn = site["site"].get<std::string>();
       }
     }
-  }
+    return !drawn.empty();
+  });
   (void)consortium_.wait_until_held(drawn, "train-1");
   const std::string other = drawn == "east" ? "north" : "east";
   EXPECT_THAT(consortium_.entente({"job", "show", job}).out, HasSubstr("sits out"));
