@@ -6,6 +6,8 @@
 #include <iterator>
 #include <limits>
 #include <numeric>
+#include <set>
+#include <string_view>
 
 #include "common/base/limits.h"
 #include "common/base/quote.h"
@@ -69,6 +71,17 @@ Expected<Selection> select(const DatasetConfig& config, Source& source) {
   return selection;
 }
 
+// An advert takes so many names, each short and none twice ("a=b" of one column and "a" with a
+// category "b" of another are the same). Other datasets are described by their shape alone.
+bool can_be_told(const std::vector<std::string>& names) {
+  constexpr std::size_t kBytesMax = 255;
+  const std::set<std::string_view> different(names.begin(), names.end());
+  return names.size() <= limits::kFeatureNamesMax && different.size() == names.size() &&
+         std::all_of(names.begin(), names.end(), [](const std::string& name) {
+           return !name.empty() && name.size() <= kBytesMax;
+         });
+}
+
 }  // namespace
 
 std::vector<std::uint64_t> Dataset::class_counts() const {
@@ -109,7 +122,7 @@ Expected<DatasetAdvert> describe_dataset(const DatasetConfig& config) {
   advert.classes = schema.classes;
   advert.class_names = config.class_names;
   advert.tags = config.tags;
-  if (schema.feature_names.size() <= limits::kFeatureNamesMax) {
+  if (can_be_told(schema.feature_names)) {
     advert.features = schema.feature_names;
   }
   advert.targets = schema.targets;

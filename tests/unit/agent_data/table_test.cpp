@@ -42,6 +42,20 @@ TEST_F(Table, IsDescribedAsItIsLoaded) {
   EXPECT_EQ(load(config).shape, advert->example_shape);
 }
 
+TEST_F(Table, IsDescribedByItsShapeAloneWhereNamesCannotBeTold) {
+  auto config = patients("age,age=30,outcome\n30,1,ill\n");
+  config.table.features = {"age", "age=30"};
+  config.table.columns["age"].categories = {"30", "40"};
+  auto advert = describe_dataset(config);
+  ASSERT_TRUE(advert) << advert.error().message;
+  EXPECT_THAT(advert->example_shape, ElementsAre(3));
+  EXPECT_THAT(advert->features, testing::IsEmpty());
+  config.table.columns["age"].categories = {"30", std::string(255, 'x')};
+  advert = describe_dataset(config);
+  ASSERT_TRUE(advert);
+  EXPECT_THAT(advert->features, testing::IsEmpty());
+}
+
 TEST_F(Table, LabelsMayBeNumbers) {
   auto config = patients("age,weight,outcome\n1,2,0\n1,2, 3 \n");
   config.class_names.clear();

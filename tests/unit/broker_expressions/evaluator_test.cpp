@@ -104,9 +104,9 @@ TEST_F(Expressions, SayWhatTheyHaveSeen) {
   EXPECT_EQ(evaluator_.seen("label('network') = 'x'", kSite, hospital()),
             "label('network') = 'university'");
   EXPECT_EQ(evaluator_.seen("(SELECT max(examples) FROM dataset) > 999", kSite, hospital()),
-            "scans with examples = 640, labs with examples = 50");
+            "scans with examples = 640, labs with examples = 50, stays with examples = 0");
   EXPECT_EQ(evaluator_.seen("EXISTS (SELECT 1 FROM dataset WHERE name = 'x')", kSite, hospital()),
-            "scans, labs");
+            "scans, labs, stays");
   EXPECT_EQ(evaluator_.seen("1 = 2", kSite, hospital()), "");
 }
 
