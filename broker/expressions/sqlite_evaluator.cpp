@@ -245,9 +245,10 @@ std::string SqliteEvaluator::Engine::reason_of_failure() {
     auto known = site_columns();
     const auto of_dataset = dataset_columns();
     if (std::find(of_dataset.begin(), of_dataset.end(), name) != of_dataset.end()) {
-      return fmt::format("asks the site for {}, which is a column of its datasets: write EXISTS "
-                         "(SELECT 1 FROM dataset WHERE ...)",
-                         quote(name));
+      return fmt::format(
+          "asks the site for {}, which is a column of its datasets: write EXISTS "
+          "(SELECT 1 FROM dataset WHERE ...)",
+          quote(name));
     }
     known.insert(known.end(), of_dataset.begin(), of_dataset.end());
     return fmt::format("names the unknown column {}{}", quote(name), suggestion(name, known));
