@@ -37,8 +37,9 @@ class ChoosingJob : public testing::Test {
   }
   // What each site has done for that version of the model.
   std::map<std::string, int> steps(const std::string& job, int round) {
+    const auto model = receipt(job, round);
     std::map<std::string, int> steps;
-    for (const auto& part : receipt(job, round)["contributions"]) {
+    for (const auto& part : model["contributions"]) {
       steps[part["site"]] = part["steps"];
     }
     return steps;
@@ -82,7 +83,8 @@ TEST_F(ChoosingJob, NamesTheSitesOfTheRoundAndThoseThatSitOut) {
   const auto job = submit(file, {"sites.sample.count=1"});
   std::string drawn;
   wait_until("a site to be drawn", [&] {
-    for (const auto& site : consortium_.ask({"job", "show", job})["sites"]) {
+    const auto shown = consortium_.ask({"job", "show", job});
+    for (const auto& site : shown["sites"]) {
       if (site["task"].is_object() && site["task"]["kind"] == "train") {
         drawn = site["site"].get<std::string>();
       }
