@@ -88,7 +88,7 @@ class Example : public testing::Test {
 };
 
 double last_evaluation(const nlohmann::json& job, const char* metric) {
-  return job["rounds"].back()["evaluate_metrics"][metric];
+  return job["rounds_done"].back()["evaluate_metrics"][metric];
 }
 
 TEST_F(Example, DigitsAreReadByDenseLayers) {
@@ -124,7 +124,7 @@ TEST_P(LanguageExample, IsLearntThoughEachSiteHasWordsOfOne) {
             {{"of = 100", "of = 500"}});
   const auto job = run(kExamples / "languages" / (std::string(GetParam()) + ".toml"),
                        {"rounds=40", "evaluate.every=40"});
-  EXPECT_GT(job["rounds"].back()["train_metrics"]["accuracy"], 0.5);
+  EXPECT_GT(job["rounds_done"].back()["train_metrics"]["accuracy"], 0.5);
 }
 
 INSTANTIATE_TEST_SUITE_P(By, LanguageExample, testing::Values("lstm", "gru", "transformer"),
