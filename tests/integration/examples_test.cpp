@@ -97,7 +97,8 @@ TEST_F(Example, DigitsAreReadByDenseLayers) {
 }
 
 TEST_F(Example, ClothesAreToldApartByLeNet) {
-  add_sites(kExamples / "fashion-mnist/site.toml", {"north", "east", "south"}, {{"{sites}", "30"}});
+  add_sites(kExamples / "fashion-mnist/site.toml", {"north", "east", "south"},
+            {{"{sites}", "30"}, {"alpha = 0.1", "alpha = 100"}});
   const auto job = run(kExamples / "fashion-mnist/lenet.toml", {"rounds=4"});
   EXPECT_GT(last_evaluation(job, "accuracy"), 0.4);
 }
