@@ -313,7 +313,9 @@ void add_model_command(CLI::App& app, const Options& options, Action& chosen) {
   prune_command
       ->add_option("MODEL", arguments->model, "model file, or job id, job@round or job@best")
       ->required();
-  prune_command->add_option("--sparsity", arguments->sparsity, "share of the weights, 0 to 1")
+  prune_command
+      ->add_option("--sparsity", arguments->sparsity,
+                   "share of the weights to remove, from 0 to below 1")
       ->required();
   prune_command->add_option("-o,--output", arguments->output, "the file to write")->required();
   prune_command->callback([&options, &chosen, arguments] {

@@ -133,7 +133,7 @@ struct TaskResult {
   # At most 64.
 
   sums @5 :List(NamedSums);
-  # Of an evaluation; at most 16.
+  # Of an evaluation; at most 16. Sites of today send none: of few examples they tell too much.
 }
 
 struct ResultAnnounce {

@@ -108,6 +108,7 @@ void hand_over(Step& step, Job& job, Part& from, Part& to, const std::string& wh
   from.row.has_place = false;
   to.row.has_place = true;
   release(step, job, from);
+  step.save(from);
   step.save(to);
   JobEvent event;
   event.kind = JobEventKind::site_replaced;

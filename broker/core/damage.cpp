@@ -21,7 +21,12 @@ void reopen(JobRow& job, RoundRow& round, TaskRow& task, Snapshot& snapshot, Uni
             TakenBack& result) {
   const auto site = task.key.site.str();
   const auto blob = *task.result.blob;
-  task.state = TaskState::pending;
+  const bool takes_part =
+      std::any_of(snapshot.parts.begin(), snapshot.parts.end(), [&](const PartRow& part) {
+        return part.job == job.job && part.site == task.key.site && part.claimed &&
+               part.enrolment == Enrolment::accepted;
+      });
+  task.state = takes_part ? TaskState::pending : TaskState::lost;
   task.result = {};
   round.state = RoundState::training;
   round.updates = 0;

@@ -37,7 +37,9 @@ constexpr std::array kJobTransitions{
     JobTransition{JobState::matching, JobTrigger::abort_requested, JobState::aborted},
     JobTransition{JobState::running, JobTrigger::rounds_finished, JobState::completed},
     JobTransition{JobState::running, JobTrigger::stopped_early, JobState::completed},
-    // An evaluation may come in while the job rests.
+    // The last evaluation may come in while the job rests.
+    JobTransition{JobState::queued, JobTrigger::rounds_finished, JobState::completed},
+    JobTransition{JobState::matching, JobTrigger::rounds_finished, JobState::completed},
     JobTransition{JobState::paused, JobTrigger::stopped_early, JobState::completed},
     JobTransition{JobState::queued, JobTrigger::stopped_early, JobState::completed},
     JobTransition{JobState::matching, JobTrigger::stopped_early, JobState::completed},
@@ -74,7 +76,5 @@ static_assert(
     }(),
     "terminal states have no exits");
 static_assert(next(JobState::matching, JobTrigger::sites_found) == JobState::running);
-static_assert(!next(JobState::matching, JobTrigger::rounds_finished),
-              "no job completes without having run");
 
 }  // namespace entente::broker

@@ -116,6 +116,7 @@ void withdraw(Step& step, Job& job, Part& part, const Refusal& why) {
   event.text = fmt::format("{} takes part no longer: {}", site.str(), why.message);
   step.tell(job, std::move(event));
   fail_tasks_of(step, job, site, why.message);
+  step.state.queue.is_stale = true;
   advance(step, job);
 }
 

@@ -8,6 +8,15 @@
 namespace entente::broker {
 namespace {
 
+// Whether another job of the same spec may come to the same bytes at any moment. What it names then
+// must not be dropped in between: such blobs are left to the next start's clean-up.
+bool has_twin(const State& state, const Job& of) {
+  return std::any_of(state.jobs.begin(), state.jobs.end(), [&of](const auto& entry) {
+    const Job& job = entry.second;
+    return &job != &of && !job.ended() && job.row.spec_digest == of.row.spec_digest;
+  });
+}
+
 // Whether some job keeps these bytes as a model.
 bool is_kept(const State& state, const BlobId& model) {
   return std::any_of(state.jobs.begin(), state.jobs.end(), [&model](const auto& entry) {
@@ -45,18 +54,8 @@ void drop_updates(Step& step, const Job& merged, Round round) {
   }
 }
 
-// Another job of the same spec may come to the same bytes at any moment: then it is left to the
-// next start's clean-up.
 void drop_server_state(Step& step, const Job& of, const RoundRow& round) {
-  if (!round.server_state) {
-    return;
-  }
-  const auto& jobs = step.state.jobs;
-  const bool has_twin = std::any_of(jobs.begin(), jobs.end(), [&](const auto& entry) {
-    const Job& job = entry.second;
-    return &job != &of && !job.ended() && job.row.spec_digest == of.row.spec_digest;
-  });
-  if (!has_twin) {
+  if (round.server_state && !has_twin(step.state, of)) {
     step.act(DropBlob{*round.server_state});
   }
 }
@@ -86,7 +85,7 @@ void drop_models(Step& step, Job& job) {
     }
     round.model_removed = true;
     step.save(round);
-    if (!is_kept(step.state, *round.model)) {
+    if (!is_kept(step.state, *round.model) && !has_twin(step.state, job)) {
       step.act(DropBlob{*round.model});
     }
   }

@@ -23,6 +23,7 @@ void lay_down(Step& step, Job& job) {
   for (auto& [key, task] : job.tasks) {
     if (is_open(task) && !task.announced) {
       task.running = false;
+      task.training.reset();
       task.progress = {};
     }
   }

@@ -105,7 +105,14 @@ class Question {
     push(job, std::move(applicant));
   }
 
+  // A job that could not start again, because sites have left it since, keeps what it has.
   void add_tenant(const Job& job) {
+    const bool has_lost_one = std::any_of(
+        job.parts.begin(), job.parts.end(),
+        [](const auto& entry) { return entry.second.row.enrolment == Enrolment::declined; });
+    if (has_lost_one && job.claims < sites_needed(job.spec())) {
+      return;
+    }
     Tenant tenant{job.id(), job.spec().priority, job.row.number, {}};
     for (const auto& [id, part] : job.parts) {
       if (part.row.claimed) {

@@ -348,6 +348,7 @@ void on_merge_finished(Step& step, const MergeFinished& merge) {
   event.text = fmt::format("round {} merged from {} updates, model {}; in training", round.round,
                            round.updates, round.model->short_hex());
   step.tell(job, std::move(event));
+  drop_models(step, job);
   if (!job.runs()) {
     return;
   }
@@ -357,7 +358,6 @@ void on_merge_finished(Step& step, const MergeFinished& merge) {
     }
     start_next_round(step, job);
   }
-  drop_models(step, job);
   advance(step, job);
 }
 
@@ -374,6 +374,8 @@ void on_evaluated(Step& step, Job& job) {
   const bool is_last = newest.round == job.spec().rounds && newest.state == RoundState::done;
   if (auto reason = reason_to_stop(job); reason && !is_last) {
     stop_early(step, job, std::move(*reason));
+  } else if (!job.runs() && job.row.state != JobState::paused && is_finished(job)) {
+    complete(step, job);  // it waits for slots that it has no use for
   }
 }
 

@@ -28,7 +28,8 @@ void on_job_waits(Step& step, const SiteId& site, const msg::JobWaits& waits) {
   }
   part.row.reason = waits.reason;
   step.save(part);
-  if (!waits.reason.empty() && is_thinking(part)) {
+  // Whoever was asked anew keeps its place in a running job, and the slot with it.
+  if (!waits.reason.empty() && is_thinking(part) && !(job.runs() && part.row.has_place)) {
     release(step, job, part);
   }
   const bool is_due = !part.wait_told_at || step.now.monotonic - *part.wait_told_at >= kTellEvery;

@@ -85,6 +85,8 @@ constexpr std::size_t kClassWeightsMax = 1 << 14;
 // Patterns of tensors that are frozen: a few name whole parts of a model.
 constexpr std::size_t kFreezePatternsMax = 64;
 constexpr std::size_t kSitesPerJobMax = 10'000;
+// A tensor costs its name and shape wherever a job is known, however few values it has.
+constexpr std::size_t kModelTensorsMax = 1 << 14;
 constexpr std::uint64_t kModelParametersMax = std::uint64_t{1} << 36;
 constexpr std::uint64_t kBatchSizeMax = 1 << 20;
 constexpr std::uint32_t kLocalEpochsMax = 10'000;

@@ -209,6 +209,11 @@ class Resolver {
                         to_string(tensor.shape), limits::kModelParametersMax),
             "make the layer smaller"};
       }
+      if (layout_.tensors.size() == limits::kModelTensorsMax) {
+        return LayerFault{
+            fmt::format("the model has more than {} tensors", limits::kModelTensorsMax),
+            "take fewer layers"};
+      }
       elements_ += *elements;
       layout_.tensors.push_back(tensor);
     }

@@ -150,7 +150,9 @@ void measure_numbers(const Sums& sums, double count, Gathered& metrics) {
   Mean determined;
   for (std::size_t output = 0; output < outputs; ++output) {
     const double variance = target_squared[output] - target[output] * target[output] / count;
-    determined.add(variance > 0 ? std::optional(1 - squared[output] / variance) : std::nullopt);
+    // What rounding leaves of numbers that are all the same is no variance.
+    const bool varies = variance > 1e-12 * target_squared[output];
+    determined.add(varies ? std::optional(1 - squared[output] / variance) : std::nullopt);
   }
   metrics.set("r2", determined.value());
 }

@@ -15,8 +15,7 @@
 //    before it, also when it is trained again, and waits with its update until there is no doubt
 //    which that is.
 //  - A job that the broker pauses is halted: its trainer and its tasks end, what was promised and
-//  what
-//    is finished stays. It goes on with its next task.
+//    what is finished stays. It goes on with its next task.
 //  - Training goes on while the session is down. After Welcome everything open is said again;
 //    every message is idempotent by its key.
 //  - Nothing sent while the session is down is queued: the broker repeats its offers.

@@ -201,7 +201,6 @@ void AgentCore::on(const event::TrainerFinished& event) {
   task->result.examples = event.examples;
   task->result.steps = event.steps;
   task->result.metrics = event.metrics;
-  task->result.sums = event.sums;
   if (task->order.key.kind == TaskKind::evaluate) {
     finish(task);
     return;

@@ -40,7 +40,6 @@ std::optional<OutboxEntry> outbox_row(SQLite::Statement& row) {
   entry.order.key = {*job, row.getColumn("round").getUInt(), *kind, *site,
                      row.getColumn("attempt").getUInt()};
   entry.order.seed = loaded(row.getColumn("seed"));
-  entry.order.steps = loaded(row.getColumn("asked_steps"));
   entry.order.model = blob_of(row.getColumn("model"));
   entry.order.model_bytes = loaded(row.getColumn("model_bytes"));
   entry.order.steps = loaded(row.getColumn("asked_steps"));

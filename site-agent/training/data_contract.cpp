@@ -16,6 +16,7 @@ struct Subject {
   const ModelSpec& model;
   const ResolvedModel& resolved;
   Loss loss;
+  Use use;
 
   [[nodiscard]] bool has_numbers() const { return dataset.targets != 0; }
   [[nodiscard]] std::int64_t outputs() const { return resolved.output[0]; }
@@ -109,7 +110,9 @@ constexpr std::array kRules{
               largest(s.dataset.labels), s.outputs(), s.classes() - 1);
         },
         "give the last linear layer one output for each class"},
-    Rule{[](const Subject& s) { return s.dataset.size() > 1 || !s.resolved.needs_pairs(); },
+    Rule{[](const Subject& s) {
+           return s.use == Use::evaluation || s.dataset.size() > 1 || !s.resolved.needs_pairs();
+         },
          [](const Subject&) -> std::string {
            return "has one example at this site, and batch_norm compares examples";
          },
@@ -119,9 +122,9 @@ constexpr std::array kRules{
 }  // namespace
 
 Expected<void> check_data_contract(std::string_view name, const Dataset& dataset,
-                                   const ModelSpec& model, const ResolvedModel& resolved,
-                                   Loss loss) {
-  const Subject subject{dataset, model, resolved, loss};
+                                   const ModelSpec& model, const ResolvedModel& resolved, Loss loss,
+                                   Use use) {
+  const Subject subject{dataset, model, resolved, loss, use};
   for (const Rule& rule : kRules) {
     if (!rule.holds(subject)) {
       return refuse("data_contract_violated",

@@ -2,6 +2,7 @@
 // Only pass, or fail with the reason, leaves the site.
 #pragma once
 
+#include <cstdint>
 #include <string_view>
 
 #include "common/base/refusal.h"
@@ -11,10 +12,13 @@
 
 namespace entente::agent {
 
+// What the job uses a dataset for.
+enum class Use : std::uint8_t { training, evaluation };
+
 // Refuses with "data_contract_violated" and a sentence for people at the site and at the
 // coordinator: `dataset "digits" has examples of shape [1, 28, 28], the model takes [3, 32, 32]`.
 [[nodiscard]] Expected<void> check_data_contract(std::string_view name, const Dataset& dataset,
                                                  const ModelSpec& model,
-                                                 const ResolvedModel& resolved, Loss loss);
+                                                 const ResolvedModel& resolved, Loss loss, Use use);
 
 }  // namespace entente::agent

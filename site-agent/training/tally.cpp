@@ -1,5 +1,6 @@
 #include "site-agent/training/tally.h"
 
+#include <cmath>
 #include <string>
 #include <vector>
 
@@ -31,6 +32,9 @@ void Tally::add(double mean_loss, const Tensor& outputs, const Tensor& labels) {
   const auto count = static_cast<double>(outputs.size(0));
   add(sums::kCount, count);
   add(sums::kLoss, mean_loss * count);
+  if (!std::isfinite(mean_loss)) {
+    return;  // nothing else can be said of outputs that are no numbers
+  }
   if (!labels.is_floating_point()) {
     count_classes(outputs, labels);
   } else if (loss_ == Loss::bce) {

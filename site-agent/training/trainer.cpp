@@ -63,12 +63,13 @@ tl::unexpected<Refusal> not_prepared() {
 }
 
 Expected<Examples> load_examples(const DatasetConfig& config, const JobSpec& spec,
-                                 const ResolvedModel& resolved, torch::Device device) {
+                                 const ResolvedModel& resolved, Use use, torch::Device device) {
   auto dataset = load_dataset(config);
   if (!dataset) {
     return tl::unexpected(dataset.error());
   }
-  if (auto fits = check_data_contract(config.name, *dataset, spec.model, resolved, spec.train.loss);
+  if (auto fits =
+          check_data_contract(config.name, *dataset, spec.model, resolved, spec.train.loss, use);
       !fits) {
     return tl::unexpected(fits.error());
   }
@@ -116,24 +117,27 @@ Expected<Result> Trainer::Session::run(const contract::Prepare& command) {
   if (!frozen) {
     return tl::unexpected(frozen.error());
   }
+  // The data first: only a model that it fits is built.
+  auto train =
+      load_examples(command.train_dataset, command.spec, *resolved, Use::training, *device);
+  if (!train) {
+    return tl::unexpected(train.error());
+  }
+  std::optional<Examples> evaluate;
+  if (command.evaluate_dataset) {
+    auto loaded =
+        load_examples(*command.evaluate_dataset, command.spec, *resolved, Use::evaluation, *device);
+    if (!loaded) {
+      return tl::unexpected(loaded.error());
+    }
+    evaluate.emplace(std::move(*loaded));
+  }
   auto model = Model::build(std::move(*resolved), *device, std::move(*frozen));
   if (!model) {
     return tl::unexpected(model.error());
   }
   if (auto optimizer = make_optimizer(training, 1, model->trained()); !optimizer) {
     return tl::unexpected(optimizer.error());
-  }
-  auto train = load_examples(command.train_dataset, command.spec, model->spec(), *device);
-  if (!train) {
-    return tl::unexpected(train.error());
-  }
-  std::optional<Examples> evaluate;
-  if (command.evaluate_dataset) {
-    auto loaded = load_examples(*command.evaluate_dataset, command.spec, model->spec(), *device);
-    if (!loaded) {
-      return tl::unexpected(loaded.error());
-    }
-    evaluate.emplace(std::move(*loaded));
   }
   Result result;
   result.examples = static_cast<std::uint64_t>(train->size());

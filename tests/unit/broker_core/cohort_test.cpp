@@ -302,6 +302,15 @@ TEST(ALostPromise, IsNotAskedForWithoutEndInOneRound) {
   EXPECT_EQ(it.job(it.id).tasks.at(last).row.state, TaskState::failed);
 }
 
+TEST(ALostPromise, OfASiteThatAsksItsPeopleFirstKeepsItsPlaceAndSlot) {
+  WithoutReplacement it;
+  it.hear(it.south, msg::TaskFailed{it.train("south"), kNoPromise});
+  it.hear(it.south, msg::JobWaits{it.id, Scenario::kSpecDigest, "waits for approval"});
+  const auto again = sent<msg::TaskOffer>(it.accept(it.south, it.id), it.south);
+  ASSERT_EQ(again.size(), 1U);
+  EXPECT_EQ(again[0].order.key, it.train("south", 1, 2));
+}
+
 TEST(APromiseTakenBack, FailsTheTasksAndMakesThePlaceVacant) {
   WithAFourth it;
   it.decline(it.south, it.id, "consent withdrawn");
@@ -310,6 +319,9 @@ TEST(APromiseTakenBack, FailsTheTasksAndMakesThePlaceVacant) {
   EXPECT_EQ(it.job(it.id).tasks.at(it.train("south")).row.reason, "consent withdrawn");
   it.accept(it.west, it.id);
   EXPECT_TRUE(it.has_place("west"));
+  it.restart();
+  EXPECT_TRUE(it.has_place("west"));
+  EXPECT_FALSE(it.has_place("south")) << "a place that was taken is nobody else's after a restart";
 }
 
 TEST(APromiseTakenBack, LeavesWhatWasAcceptedAndEndsTheSitesPartInLaterRounds) {

@@ -19,10 +19,11 @@ Dataset dataset(Shape shape, std::vector<std::int64_t> labels) {
   return data;
 }
 
-std::string verdict(const Dataset& data, const ModelSpec& model, Loss loss = Loss::cross_entropy) {
+std::string verdict(const Dataset& data, const ModelSpec& model, Loss loss = Loss::cross_entropy,
+                    Use use = Use::training) {
   const auto resolved = resolve_model(model);
   EXPECT_TRUE(resolved.has_value());
-  const auto checked = check_data_contract("digits", data, model, *resolved, loss);
+  const auto checked = check_data_contract("digits", data, model, *resolved, loss, use);
   EXPECT_EQ(checked ? "data_contract_violated" : checked.error().code, "data_contract_violated");
   return checked ? "fits" : checked.error().message;
 }
@@ -102,6 +103,7 @@ TEST(DataContract, BatchNormNeedsTwoExamples) {
   EXPECT_EQ(verdict(dataset({1, 2, 2}, {0, 1}), model), "fits");
   EXPECT_EQ(verdict(dataset({1, 2, 2}, {0}), model),
             "dataset \"digits\" has one example at this site, and batch_norm compares examples");
+  EXPECT_EQ(verdict(dataset({1, 2, 2}, {0}), model, Loss::cross_entropy, Use::evaluation), "fits");
 }
 
 TEST(DataContract, TokensNeedAModelOfTokens) {
