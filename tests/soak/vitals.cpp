@@ -10,8 +10,9 @@ namespace {
 // What a heap that has been used for a while keeps for the next time, and a job's rows in memory.
 constexpr std::uint64_t kHeapBytes = 12 << 20;
 constexpr std::uint64_t kJobBytes = 64 << 10;
-// A session of each plane.
-constexpr std::size_t kDescriptors = 16;
+// Data sessions are kept for a while: at the broker two of each of five sites, of three descriptors
+// each, and some for who comes and goes meanwhile. What leaks goes on growing.
+constexpr std::size_t kDescriptors = 40;
 
 }  // namespace
 
