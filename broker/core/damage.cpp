@@ -21,12 +21,12 @@ void reopen(JobRow& job, RoundRow& round, TaskRow& task, Snapshot& snapshot, Uni
             TakenBack& result) {
   const auto site = task.key.site.str();
   const auto blob = *task.result.blob;
-  const bool takes_part =
+  const bool has_left =
       std::any_of(snapshot.parts.begin(), snapshot.parts.end(), [&](const PartRow& part) {
-        return part.job == job.job && part.site == task.key.site && part.claimed &&
-               part.enrolment == Enrolment::accepted;
+        return part.job == job.job && part.site == task.key.site &&
+               part.enrolment == Enrolment::declined;
       });
-  task.state = takes_part ? TaskState::pending : TaskState::lost;
+  task.state = has_left ? TaskState::lost : TaskState::pending;
   task.result = {};
   round.state = RoundState::training;
   round.updates = 0;

@@ -71,9 +71,9 @@ Expected<OptimizerSpec> resolve_optimizer(const OptimizerSpec& spec) {
                                nearest(spec.kind, known).value_or(known.front())));
   }
   // Each condition is written so that a NaN fails it.
-  if (!(spec.lr >= kLearningRateMin && spec.lr <= kLearningRateMax)) {
-    return invalid(fmt::format("train.optimizer.lr is {}, must be from {} to {}", spec.lr,
-                               kLearningRateMin, kLearningRateMax),
+  if (!(spec.lr >= kLearningRateMin && std::isfinite(spec.lr))) {
+    return invalid(fmt::format("train.optimizer.lr is {}, must be a number from {}", spec.lr,
+                               kLearningRateMin),
                    "0.01 is a common start");
   }
   if (!(spec.momentum >= 0 && spec.momentum < 1)) {

@@ -13,10 +13,8 @@
 
 namespace entente {
 
-// So that a rate times the factor of a schedule is neither 0 nor infinite, and what a rule divides
-// by it is finite.
+// So that a rate times the factor of a schedule is not 0, and what a rule divides by it is finite.
 constexpr double kLearningRateMin = 1e-12;
-constexpr double kLearningRateMax = 1e6;
 
 struct OptimizerSpec {
   std::string kind = "sgd";

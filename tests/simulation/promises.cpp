@@ -101,10 +101,10 @@ struct Promises::RowCheck {
     }
   }
 
-  // Of a job that rests the merge may still end; its round was checked when it closed.
+  // A job may go on with fewer places after a rest; what was accepted before stays accepted.
   void check_sample(const broker::RoundRow& row, std::size_t done) const {
     const auto& sample = disk.jobs.at(row.job).spec.sites.sample;
-    const auto* places = find(self.places_, row.job);
+    const auto* places = find(self.most_places_, row.job);
     if (sample && places != nullptr &&
         done > updates_wanted(*sample, static_cast<std::size_t>(*places))) {
       broken("P3 {} round {} takes {} updates, more than its sample", row.job.str(), row.round,
@@ -238,6 +238,7 @@ void Promises::check_places(const JobId& job) {
     return;
   }
   const auto at_first = places_.emplace(job, now).first->second;
+  most_places_[job] = std::max(most_places_[job], now);
   if (now != at_first || (max > 0 && now > max)) {
     broken("P5 {} started with {} places of {} at most, and has {}", job.str(), at_first, max, now);
   }

@@ -77,6 +77,7 @@ class Promises {
   std::set<JobId> acknowledged_;
   std::map<SiteId, std::set<Work>> finished_;
   std::map<JobId, std::ptrdiff_t> places_;
+  std::map<JobId, std::ptrdiff_t> most_places_;  // over all that it has gone on with after a rest
   std::set<BlobId> quarantined_;
   std::set<TaskKey> damaged_;                     // accepted updates that are to be lost
   std::set<std::pair<JobId, Round>> incomplete_;  // rounds that have lost one since they closed
