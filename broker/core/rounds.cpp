@@ -238,7 +238,7 @@ void try_close_round(Step& step, Job& job, RoundRow& round) {
     if (is_stalled(step, job, *task)) {
       lose_task(step, job, *task, stalled_for(job));
     } else {
-      give_up_task(step, job, *task, "not needed, the round has the updates that it takes");
+      give_up_task(step, job, *task);
     }
   }
   close_round(step, job, round, done);

@@ -263,8 +263,24 @@ void tell_accepted(Step& step, Job& job, const Task& task) {
   step.tell(job, std::move(event));
 }
 
+// While a job rests no round of it closes, also when it has the updates that it takes.
+bool is_surplus(const Job& job, const TaskKey& key) {
+  if (key.kind != TaskKind::train || job.runs() || !job.spec().sites.sample) {
+    return false;
+  }
+  const auto done = std::count_if(job.tasks.begin(), job.tasks.end(), [&key](const auto& entry) {
+    return entry.first.round == key.round && entry.first.kind == TaskKind::train &&
+           entry.second.row.state == TaskState::done;
+  });
+  return static_cast<std::size_t>(done) >= updates_wanted(job);
+}
+
 void accept_result(Step& step, Job& job, Task& task, const TaskResult& result) {
   const auto key = task.row.key;
+  if (is_surplus(job, key)) {
+    give_up_task(step, job, task);
+    return;
+  }
   task.row.result = result;
   end_task(step, job, task, TaskState::done, "");
   auto& part = job.parts.at(key.site);
@@ -365,9 +381,9 @@ void fail_tasks_of(Step& step, Job& job, const SiteId& site, const std::string& 
   }
 }
 
-void give_up_task(Step& step, Job& job, Task& task, std::string reason) {
+void give_up_task(Step& step, Job& job, Task& task) {
   const auto key = task.row.key;
-  lose_task(step, job, task, std::move(reason));
+  lose_task(step, job, task, "not needed, the round has the updates that it takes");
   step.send(key.site, msg::ResultVerdict{key, stale(task.row.reason)});
 }
 

@@ -107,8 +107,8 @@ struct Promises::RowCheck {
     const auto* places = find(self.most_places_, row.job);
     if (sample && places != nullptr &&
         done > updates_wanted(*sample, static_cast<std::size_t>(*places))) {
-      broken("P3 {} round {} takes {} updates, more than its sample", row.job.str(), row.round,
-             done);
+      broken("P3 {} round {} takes {} updates, its sample of at most {} places is smaller",
+             row.job.str(), row.round, done, *places);
     }
   }
 

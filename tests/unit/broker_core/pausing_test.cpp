@@ -81,6 +81,25 @@ TEST(Pausing, AcceptsAResultThatWasFinishedBefore) {
   EXPECT_EQ(all<StartMerge>(it.resume()).size(), 1U);
 }
 
+TEST(Pausing, AcceptsNoMoreThanTheRoundTakes) {
+  auto spec = Paused::three_site_spec();
+  spec.sites.sample = SampleSpec{SampleBy::uniform, 2, 0, 1.5, 0};
+  Paused it(spec);
+  it.announce(it.east, it.train("east"), blob(1));
+  it.announce(it.north, it.train("north"), blob(2));
+  it.announce(it.south, it.train("south"), blob(3));
+  it.pause();
+  it.arrive(it.train("east"), blob(1));
+  it.arrive(it.train("north"), blob(2));
+  const auto verdicts = sent<msg::ResultVerdict>(it.arrive(it.train("south"), blob(3)), it.south);
+  ASSERT_EQ(verdicts.size(), 1U);
+  ASSERT_TRUE(verdicts[0].refusal);
+  EXPECT_EQ(verdicts[0].refusal->code, "stale");
+  const auto merges = all<StartMerge>(it.resume());
+  ASSERT_EQ(merges.size(), 1U);
+  EXPECT_EQ(merges[0].updates.size(), 2U);
+}
+
 TEST(Pausing, LetsAMergeEndAndBeginsNoRound) {
   Paused it;
   it.deliver(it.east, it.train("east"), blob(1));
