@@ -189,8 +189,10 @@ Metrics metrics_from(const Sums& sums) {
   if (count.size() != 1 || !(count[0] > 0)) {
     return {};
   }
-  if (const auto& loss = values_of(sums, sums::kLoss); loss.size() == 1) {
-    metrics.set("loss", loss[0] / count[0]);
+  const auto& loss = values_of(sums, sums::kLoss);
+  const auto& weight = values_of(sums, sums::kLossWeight);
+  if (loss.size() == 1 && weight.size() == 1 && weight[0] > 0) {
+    metrics.set("loss", loss[0] / weight[0]);
   }
   measure_classes(sums, count[0], metrics);
   measure_numbers(sums, count[0], metrics);

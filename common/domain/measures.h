@@ -22,9 +22,10 @@
 namespace entente {
 
 namespace sums {
-// Of everything: examples, and the sum of their losses.
+// Of everything: examples, the sum of their losses, each by its weight, and that of the weights.
 constexpr std::string_view kCount = "count";
 constexpr std::string_view kLoss = "loss";
+constexpr std::string_view kLossWeight = "loss_weight";
 // Of classes: how many were right; or [classes, classes], a row for each true class and a column
 // for each class that the model said; or, of too many classes for that, three vectors [classes].
 constexpr std::string_view kCorrect = "correct";

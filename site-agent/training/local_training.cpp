@@ -99,11 +99,12 @@ Expected<contract::Result> train_locally(Model& model, const Examples& examples,
     clip(trained, spec);
     (*optimizer)->step();
     if (++result.steps + work.steps_per_epoch > work.steps) {
-      tally.add(loss_value, outputs.detach(), batch.labels);
+      tally.add(loss_value, objective.weight(batch.labels), outputs.detach(), batch.labels);
     }
     progress.add(static_cast<std::uint64_t>(count));
   }
-  result.metrics = metrics_from(tally.sums());
+  result.sums = tally.sums();
+  result.metrics = metrics_from(result.sums);
   if (!model.is_finite()) {
     return diverged(result.steps);
   }
@@ -121,13 +122,13 @@ Expected<contract::Result> evaluate_model(Model& model, const Examples& examples
     const auto count = std::min(kEvaluationBatch, examples.size() - first);
     const auto batch = examples.slice(first, count);
     const auto outputs = model.forward(batch.features);
-    tally.add(objective.mean(outputs, batch.labels).item<double>(), outputs, batch.labels);
+    tally.add(objective.mean(outputs, batch.labels).item<double>(), objective.weight(batch.labels),
+              outputs, batch.labels);
     progress.add(static_cast<std::uint64_t>(count));
   }
   contract::Result result;
   result.examples = static_cast<std::uint64_t>(examples.size());
-  result.sums = tally.sums();
-  result.metrics = metrics_from(result.sums);
+  result.metrics = metrics_from(tally.sums());
   if (!result.metrics.contains("loss")) {
     return refuse("evaluation_not_finite", "the model's loss is not a finite number",
                   "the model has diverged in an earlier round: lower train.optimizer.lr",

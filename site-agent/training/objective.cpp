@@ -24,6 +24,14 @@ Tensor Objective::weights_of(const Tensor& labels) const {
   return class_weights_.defined() ? class_weights_.index_select(0, labels) : Tensor();
 }
 
+// Only this loss divides by the weights of the classes; the others divide by the examples, as torch
+// does.
+double Objective::weight(const Tensor& labels) const {
+  return loss_ == Loss::cross_entropy && class_weights_.defined()
+             ? weights_of(labels).sum().item<double>()
+             : static_cast<double>(labels.size(0));
+}
+
 Tensor Objective::mean(const Tensor& outputs, const Tensor& labels) const {
   switch (loss_) {
     case Loss::cross_entropy:

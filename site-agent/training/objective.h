@@ -16,6 +16,8 @@ class Objective {
   // The mean over a batch. Outputs are {count, outputs}; labels are {count}, int64, or {count,
   // outputs}, float32.
   [[nodiscard]] torch::Tensor mean(const torch::Tensor& outputs, const torch::Tensor& labels) const;
+  // What that mean divides by: so means of batches can be put together.
+  [[nodiscard]] double weight(const torch::Tensor& labels) const;
 
  private:
   // What each example counts by, {count}; undefined without class weights.

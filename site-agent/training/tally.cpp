@@ -28,10 +28,10 @@ Tensor bins_of(const Tensor& scores) {
 
 }  // namespace
 
-void Tally::add(double mean_loss, const Tensor& outputs, const Tensor& labels) {
-  const auto count = static_cast<double>(outputs.size(0));
-  add(sums::kCount, count);
-  add(sums::kLoss, mean_loss * count);
+void Tally::add(double mean_loss, double weight, const Tensor& outputs, const Tensor& labels) {
+  add(sums::kCount, static_cast<double>(outputs.size(0)));
+  add(sums::kLoss, mean_loss * weight);
+  add(sums::kLossWeight, weight);
   if (!std::isfinite(mean_loss)) {
     return;  // nothing else can be said of outputs that are no numbers
   }

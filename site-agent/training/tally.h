@@ -20,8 +20,9 @@ class Tally {
 
   Tally(Loss loss, Detail detail) : loss_(loss), detail_(detail) {}
 
-  // Shapes as of Objective::mean; `mean_loss` is that of the batch.
-  void add(double mean_loss, const torch::Tensor& outputs, const torch::Tensor& labels);
+  // A batch: its mean loss, what that mean divides by, and shapes as of Objective::mean.
+  void add(double mean_loss, double weight, const torch::Tensor& outputs,
+           const torch::Tensor& labels);
   [[nodiscard]] const Sums& sums() const { return sums_; }
 
  private:

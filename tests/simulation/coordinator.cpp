@@ -119,7 +119,11 @@ void Coordinator::take(const msg::Reply& reply) {
   const auto number = found->second;
   if (const auto* summary = std::get_if<JobSummary>(&reply.body)) {
     acknowledged(errands_[number], *summary);
-  } else if (std::holds_alternative<Refusal>(reply.body)) {
+  } else if (const auto* refusal = std::get_if<Refusal>(&reply.body)) {
+    if (refusal->code == "job_ended") {
+      errands_[number].has_ended = true;  // the job that it was to follow has failed before
+      return;
+    }
     // No site has told what it has yet.
     errands_[number].is_asked = false;
     world_.timeline.after(std::chrono::seconds(20), [this, number] { submit(number); });

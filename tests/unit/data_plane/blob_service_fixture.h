@@ -15,7 +15,7 @@
 
 #include "broker/data_plane/blob_service.h"
 #include "common/crypto/digest.h"
-#include "common/crypto/random.h"
+#include "tests/support/temp_folder.h"
 
 namespace entente::broker {
 
@@ -34,16 +34,7 @@ struct Sent {
 
 class BlobServiceTest : public testing::Test {
  protected:
-  BlobServiceTest()
-      : folder_(fs::temp_directory_path() / ("entente-service-" + random_hex(8))),
-        store_(folder_),
-        service_(make_service()) {
-    greet(1, kNorth);
-  }
-  ~BlobServiceTest() override {
-    service_.reset();
-    fs::remove_all(folder_);
-  }
+  BlobServiceTest() { greet(1, kNorth); }
 
   std::unique_ptr<BlobService> make_service() {
     return std::make_unique<BlobService>(
@@ -135,8 +126,9 @@ class BlobServiceTest : public testing::Test {
     return store_.adopt(file);
   }
 
-  fs::path folder_;
-  BlobStore store_;
+  const integration::TempFolder temp_;  // outlives the store, which removes blobs on a thread
+  const fs::path folder_ = temp_.path();
+  BlobStore store_{folder_};
   GrantBook grants_;
   Monotonic now_{};
   bool queues_are_full_ = false;
@@ -144,7 +136,7 @@ class BlobServiceTest : public testing::Test {
   std::vector<SessionId> closed_;
   std::vector<BlobArrived> arrived_;
   std::vector<BlobMoved> moved_;
-  std::unique_ptr<BlobService> service_;
+  std::unique_ptr<BlobService> service_ = make_service();
 };
 
 }  // namespace entente::broker

@@ -17,10 +17,10 @@
 #include "common/blob/transfer.h"
 #include "common/crypto/digest.h"
 #include "common/crypto/kit.h"
-#include "common/crypto/random.h"
 #include "common/net/client_session.h"
 #include "common/net/tls_front.h"
 #include "common/runtime/system_clock.h"
+#include "tests/support/temp_folder.h"
 #include "tests/unit/data_plane/tensors.h"
 
 namespace entente::broker {
@@ -88,10 +88,7 @@ class Link {
 
 class DataPlaneTest : public testing::Test {
  protected:
-  DataPlaneTest()
-      : folder_(fs::temp_directory_path() / ("entente-data-" + random_hex(8))),
-        broker_store_(folder_ / "broker"),
-        site_store_(folder_ / "site") {
+  DataPlaneTest() {
     make_kits();
     plane_ = std::make_unique<DataPlane>(broker_store_, msg::Welcome{1, 0, "hub", "0.1", {}},
                                          plane_handlers());
@@ -104,7 +101,6 @@ class DataPlaneTest : public testing::Test {
     link_.connect(nullptr, nullptr);
     plane_.reset();
     front_.reset();
-    fs::remove_all(folder_);
   }
 
   void make_kits() {
@@ -198,9 +194,10 @@ class DataPlaneTest : public testing::Test {
 
   zmq::context_t zmq_;  // of the clients
   const ConsortiumId consortium_ = ConsortiumId::literal("lungs");
-  fs::path folder_;
-  BlobStore broker_store_;
-  BlobStore site_store_;
+  const integration::TempFolder temp_;  // outlives the stores, which remove blobs on threads
+  const fs::path folder_ = temp_.path();
+  BlobStore broker_store_{folder_ / "broker"};
+  BlobStore site_store_{folder_ / "site"};
   Expected<Kit> broker_kit_ = refuse("kit_missing", "");
   Expected<Kit> site_kit_ = refuse("kit_missing", "");
   Reports reports_;

@@ -25,8 +25,10 @@ Sums of(std::map<std::string_view, std::vector<double>> values) {
 // sklearn.metrics.f1_score of y_true = [0]*4 + [1]*3 + [2]*3, y_pred = 0,0,1,2, 1,1,0, 2,2,2:
 // classes 2/3, 2/3, 6/7; macro 0.7302.
 TEST(Measures, ClassesHaveAccuracyAndMacroF1) {
-  const auto metrics = metrics_from(of(
-      {{sums::kCount, {10}}, {sums::kLoss, {5}}, {sums::kConfusion, {2, 1, 1, 1, 2, 0, 0, 0, 3}}}));
+  const auto metrics = metrics_from(of({{sums::kCount, {10}},
+                                        {sums::kLoss, {5}},
+                                        {sums::kLossWeight, {10}},
+                                        {sums::kConfusion, {2, 1, 1, 1, 2, 0, 0, 0, 3}}}));
   EXPECT_EQ(metrics.at("loss"), 0.5);
   EXPECT_EQ(metrics.at("accuracy"), 0.7);
   EXPECT_NEAR(metrics.at("f1_macro"), (4.0 / 7 + 4.0 / 6 + 6.0 / 7) / 3, kNearly);
@@ -142,9 +144,10 @@ TEST(Measures, WhateverASiteClaimsTheMetricsAreFinite) {
   for (const double value : {kHuge, -kHuge, 0.0, -1.0}) {
     for (const auto size : {0, 1, 2, 3, 4, 5, 9}) {
       Sums hostile;
-      for (const auto name : {sums::kLoss, sums::kCorrect, sums::kConfusion, sums::kHits,
-                              sums::kSaid, sums::kTrue, sums::kAbsoluteError, sums::kSquaredError,
-                              sums::kTarget, sums::kTargetSquared, sums::kAnswers}) {
+      for (const auto name :
+           {sums::kLoss, sums::kLossWeight, sums::kCorrect, sums::kConfusion, sums::kHits,
+            sums::kSaid, sums::kTrue, sums::kAbsoluteError, sums::kSquaredError, sums::kTarget,
+            sums::kTargetSquared, sums::kAnswers}) {
         hostile[std::string(name)].assign(static_cast<std::size_t>(size), value);
       }
       hostile["scores"].assign(2 * kScoreBins, value);

@@ -266,5 +266,30 @@ TEST(Evaluation, OfTwoSitesAddsUpToThatOfAllExamples) {
   EXPECT_NEAR(added.at("loss"), together.at("loss"), 1e-7) << "each batch's mean is float32";
 }
 
+// 320 equal examples are two batches of an evaluation, the second one smaller and with all of the
+// rare class. By hand: log(1 + e^-2) of weight 1 for 300 examples, log(1 + e^2) of weight 9 for 20.
+TEST(Evaluation, WeighsClassesOverAllExamplesAndNotByBatch) {
+  Dataset data;
+  data.shape = {1};
+  data.classes = 2;
+  data.features.assign(320, 1);
+  data.labels.assign(320, 0);
+  std::fill(data.labels.end() - 20, data.labels.end(), 1);
+  auto resolved =
+      *resolve_model({{1}, {{"linear", "output", {{"out_features", std::int64_t{2}}}}}});
+  auto model = *Model::build(std::move(resolved), torch::kCPU, {});
+  {
+    torch::NoGradGuard no_grad;
+    model.tensors()[0].copy_(torch::tensor({{2.0F}, {0.0F}}));
+    model.tensors()[1].zero_();
+  }
+  const Objective objective(spec_of(Loss::cross_entropy, {1, 9}), torch::kCPU);
+  const auto measured =
+      evaluate_model(model, Examples(std::move(data), torch::kCPU), objective, ignore);
+  const double often = std::log1p(std::exp(-2.0));
+  const double rare = std::log1p(std::exp(2.0));
+  EXPECT_NEAR(measured->metrics.at("loss"), (300 * often + 9 * 20 * rare) / (300 + 9 * 20), 1e-6);
+}
+
 }  // namespace
 }  // namespace entente::agent
