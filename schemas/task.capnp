@@ -96,6 +96,12 @@ struct TaskOrder {
   steps @5 :UInt64;
   # Of `train`: optimiser steps to take, exactly; at most 2^56. 0: as many as the job's local epochs
   # come to.
+
+  control @6 :Data;
+  # Of `train` with "scaffold": the server's control variate, 32 bytes. Null: it is 0 still.
+
+  controlBytes @7 :UInt64;
+  # Size of that blob in bytes, at most 2^40.
 }
 
 struct TaskOffer {

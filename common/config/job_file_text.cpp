@@ -118,8 +118,16 @@ toml::table train_table(const TrainSpec& train) {
                     {"clip_norm", train.clip_norm},
                     {"clip_value", train.clip_value},
                     {"freeze", list_of(train.freeze)},
+                    {"prox_mu", train.prox_mu},
+                    {"exclude", list_of(train.exclude)},
+                    {"private", list_of(train.private_tensors)},
+                    {"private_epochs", train.private_epochs},
                     {"optimizer", std::move(optimizer_table)},
                     {"schedule", std::move(schedule_table)}};
+  if (train.personal) {
+    table.insert("personal", toml::table{{"lambda", train.personal->lambda},
+                                         {"local_epochs", train.personal->local_epochs}});
+  }
   if (train.balanced) {
     table.insert("local_steps", "balanced");
   }
@@ -220,8 +228,9 @@ std::string job_file_text(const JobSpec& spec) {
     root.insert("seed", static_cast<std::int64_t>(*spec.seed));
   }
   if (spec.evaluate) {
-    root.insert("evaluate",
-                toml::table{{"dataset", spec.evaluate->dataset}, {"every", spec.evaluate->every}});
+    root.insert("evaluate", toml::table{{"dataset", spec.evaluate->dataset},
+                                        {"every", spec.evaluate->every},
+                                        {"personal", spec.evaluate->personal}});
   }
   if (spec.stop) {
     root.insert("stop", toml::table{{"metric", spec.stop->metric},

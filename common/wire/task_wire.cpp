@@ -40,6 +40,10 @@ static void write(const TaskOrder& order, schema::TaskOrder::Builder to) {
   to.setModelBytes(order.model_bytes);
   to.setCohort(order.cohort);
   to.setSteps(order.steps);
+  if (order.control) {
+    to.setControl(data(*order.control));
+  }
+  to.setControlBytes(order.control_bytes);
 }
 
 static TaskOrder read(schema::TaskOrder::Reader from) {
@@ -50,6 +54,8 @@ static TaskOrder read(schema::TaskOrder::Reader from) {
       .model_bytes = at_most(from.getModelBytes(), limits::kBlobBytesMax, "task.modelBytes"),
       .cohort = at_most_32(from.getCohort(), limits::kSitesPerJobMax, "task.cohort"),
       .steps = at_most(from.getSteps(), limits::kStepsMax, "task.steps"),
+      .control = read_optional_digest(from.getControl(), "task.control"),
+      .control_bytes = at_most(from.getControlBytes(), limits::kBlobBytesMax, "task.controlBytes"),
   };
 }
 

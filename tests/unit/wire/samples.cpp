@@ -101,8 +101,13 @@ JobSpec job_spec() {
                 .clip_norm = 5,
                 .clip_value = 0.5,
                 .freeze = {"conv1.*"},
-                .balanced = true};
-  spec.evaluate = EvaluateSpec{.dataset = "fashion-mnist-test", .every = 2};
+                .balanced = true,
+                .prox_mu = 0.01,
+                .exclude = {"norm.*"},
+                .private_tensors = {"head.*"},
+                .private_epochs = 3,
+                .personal = PersonalSpec{.lambda = 0.5, .local_epochs = 2}};
+  spec.evaluate = EvaluateSpec{.dataset = "fashion-mnist-test", .every = 2, .personal = true};
   spec.strategy = {.kind = "multi_krum",
                    .parameters = {{"byzantine", 2}, {"clip_norm", 0.5}},
                    .weights = Weighting::given,
