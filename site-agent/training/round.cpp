@@ -78,7 +78,7 @@ void put(Model& model, const Tensors& values) {
 
 // The site's own tensors, where it has some already.
 void put_own(Model& model, const std::vector<bool>& stays, const std::optional<TensorFile>& own) {
-  if (!own) {
+  if (!own || std::find(stays.begin(), stays.end(), true) == stays.end()) {
     return;
   }
   auto values = named_tensors(own, model.spec().layout, {}, model.tensors());
@@ -97,10 +97,10 @@ Tensors zeros_like(const Tensors& tensors) {
 }
 
 // The round under way. Every list has one tensor for each of the model's.
-class Round {
+class SiteRound {
  public:
-  Round(Model& model, const Examples& examples, const RoundSettings& settings,
-        const contract::Train& command, const ReportProgress& report)
+  SiteRound(Model& model, const Examples& examples, const RoundSettings& settings,
+            const contract::Train& command, const ReportProgress& report)
       : model_(model),
         examples_(examples),
         settings_(settings),
@@ -157,9 +157,14 @@ class Round {
     if (auto loaded = model_.load(*global); !loaded) {
       return loaded;
     }
-    global_ = copies_of(model_.tensors());
-    global_as_sent_ = named_tensors(std::optional(std::move(*global)), layout_, {}, global_);
-    personal_ = named_tensors(*own, layout_, kPersonalSuffix, global_);
+    global_file_.emplace(std::move(*global));
+    const TrainSpec& spec = settings_.train;
+    if (settings_.control || spec.personal || spec.prox_mu > 0) {
+      global_ = copies_of(model_.tensors());
+    }
+    if (spec.personal) {
+      personal_ = named_tensors(*own, layout_, kPersonalSuffix, global_);
+    }
     if (settings_.control) {
       server_control_ = named_tensors(*control, layout_, kControlSuffix, zeros_like(global_));
       site_control_ = named_tensors(*own, layout_, kControlSuffix, zeros_like(global_));
@@ -225,6 +230,7 @@ class Round {
     Tensors update;
     Tensors control;
     Tensors own_control;
+    const NamedTensors global(*global_file_);
     const double rate = settings_.train.learning_rate(command_.round);
     for (std::size_t i = 0; i < layout_.tensors.size(); ++i) {
       const auto& tensor = model_.tensors()[i];
@@ -232,9 +238,10 @@ class Round {
         own_.push_back(tensor.detach().clone());
         continue;
       }
-      const bool is_moved = !model_.is_frozen(i);
-      update.push_back(is_moved ? on_host(tensor).sub(on_host(global_as_sent_[i]))
-                                : torch::zeros_like(on_host(tensor)));
+      const TensorInfo& info = layout_.tensors[i];
+      update.push_back(model_.is_frozen(i)
+                           ? torch::zeros(info.shape)
+                           : on_host(tensor).sub(*global.find(info.name, info.shape)));
       if (settings_.control) {
         auto change = torch::zeros_like(global_[i]);
         if (tensor.requires_grad()) {
@@ -272,8 +279,8 @@ class Round {
   const ReportProgress& report_;
   const TensorLayout& layout_;
   const std::vector<bool> stays_;
-  Tensors global_;          // as the model has taken it
-  Tensors global_as_sent_;  // what an update is the difference to
+  std::optional<TensorFile> global_file_;  // what an update is the difference to
+  Tensors global_;                         // the same; where a course or a control needs it
   Tensors personal_;
   Tensors server_control_;  // SCAFFOLD's c
   Tensors site_control_;    // and c_i
@@ -286,7 +293,7 @@ Expected<contract::Result> train_round(Model& model, const Examples& examples,
                                        const RoundSettings& settings,
                                        const contract::Train& command,
                                        const ReportProgress& report) {
-  return Round(model, examples, settings, command, report).run();
+  return SiteRound(model, examples, settings, command, report).run();
 }
 
 Expected<void> load_for_site(Model& model, const TrainSpec& train, const std::string& global,

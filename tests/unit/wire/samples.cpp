@@ -276,7 +276,7 @@ std::vector<msg::Control> control_messages() {
       msg::JobClosed{job, "the job has completed"},
       msg::JobWaits{job, blob(1), "waits for approval at the site"},
       msg::JobPaused{job, "by coordinator/alice"},
-      msg::TaskOffer{{task_key(), 99, blob(2), 4'000'000, 3, 250}},
+      msg::TaskOffer{{task_key(), 99, blob(2), 4'000'000, 3, 250, blob(14), 5000}},
       msg::TaskReport{task_key(), progress()},
       msg::ResultAnnounce{task_key(),
                           {blob(3),
