@@ -321,16 +321,19 @@ TEST(OwnTensors, OfItsRoundAreWhatAnEvaluationUses) {
   EXPECT_FALSE(run.keeps_own);
 }
 
-// It waits for the slot while two more rounds are trained.
+// Its model is long in coming, while two more rounds are trained.
 TEST(OwnTensors, StayAsLongAsAnEvaluationOfTheirRoundIsOpen) {
   Private s;
   s.enrol();
   s.run(1);
-  s.begin(Scenario::train(2));
-  s.hear(msg::TaskOffer{Private::evaluate(1)});
-  s.hear(msg::TaskOffer{Scenario::train(3)});
-  EXPECT_THAT(removed(s.finish(2)), testing::IsEmpty());
-  EXPECT_THAT(removed(s.accept(2)), testing::Not(testing::Contains(Private::own(1))));
+  auto late = Private::evaluate(1);
+  late.model = blob(77);
+  s.hear(msg::TaskOffer{late});
+  s.run(2);
+  s.begin(Scenario::train(3));
+  s.finish(3);
+  EXPECT_THAT(removed(s.accept(3)), testing::Not(testing::Contains(Private::own(1))));
+  EXPECT_EQ(run_of(s.on(event::DownloadEnded{blob(77), std::nullopt})).own, Private::own(1));
 }
 
 // The institution's part of the model: also when the process dies before it has been handed out.
