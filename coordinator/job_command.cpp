@@ -31,14 +31,6 @@ struct JobArguments {
   bool mine = false;
 };
 
-Expected<JobId> parse_job(const std::string& text) {
-  if (const auto id = JobId::parse(text)) {
-    return *id;
-  }
-  return refuse("job_unknown", fmt::format("\"{}\" is no job id", text),
-                "list your jobs with: entente job list");
-}
-
 // Runs what a command does with the broker and the job that it was given.
 template <class Run>
 ExitCode with_job(const Options& options, const JobArguments& arguments, Run run) {

@@ -106,12 +106,11 @@ void print_models(const std::vector<ModelView>& models) {
 ExitCode list(const Options& options, const ModelArguments& arguments) {
   msg::ListModels query;
   if (!arguments.job.empty()) {
-    query.job = JobId::parse(arguments.job);
-    if (!query.job) {
-      return print_refusal(options,
-                           Refusal{"job_unknown", fmt::format("\"{}\" is no job id", arguments.job),
-                                   "list your jobs with: entente job list"});
+    const auto job = parse_job(arguments.job);
+    if (!job) {
+      return print_refusal(options, job.error());
     }
+    query.job = *job;
   }
   return ask_and_print<std::vector<ModelView>>(options, query, print_models);
 }

@@ -306,7 +306,7 @@ struct InitialModel {
 
   version :union {
     last @1 :Void;
-    best @2 :Void;     # by its evaluation: highest accuracy, or lowest loss
+    best @2 :Void;     # by that job's stop.metric; without one by the highest accuracy or lowest loss
     round @3 :UInt32;  # at most 100,000
   }
 }
@@ -328,7 +328,8 @@ struct JobSpec {
   # Where all randomness of the job comes from.
 
   deadlineMs @4 :Int64;
-  # From submission to the end, in milliseconds: 0 to ten years.
+  # From submission to the end, in milliseconds: 0 to ten years. The clock stands while the job is
+  # paused or waits for the jobs of `after`.
 
   stallWindowMs @5 :Int64;
   # A task that makes no progress for this long is lost, in milliseconds: 0 to ten years.

@@ -13,7 +13,6 @@ namespace entente::broker {
 namespace {
 
 // What an event's sentence names.
-constexpr std::size_t kNamedMax = 20;
 
 double weight_of(const State& state, const JobSpec& spec, const SiteId& id) {
   const auto& advert = state.sites.at(id).row.advert;
@@ -79,7 +78,7 @@ std::vector<SiteId> first_in_turn(const State& state, const Job& job, Round roun
 }
 
 bool sits_out(const Job& job, const SiteId& site) {
-  if (job.row.state != JobState::running || job.rounds.empty() || !job.spec().sites.sample ||
+  if (!job.runs() || job.rounds.empty() || !job.spec().sites.sample ||
       !job.parts.at(site).row.has_place) {
     return false;
   }
@@ -96,7 +95,7 @@ std::string describe_start(const Job& job, Round round, const std::vector<SiteId
   if (!job.spec().sites.sample) {
     return begin + " sites";
   }
-  return fmt::format("{} of {} sites, {}", begin, places(job), names(sites, kNamedMax));
+  return fmt::format("{} of {} sites, {}", begin, places(job), names(sites));
 }
 
 }  // namespace entente::broker

@@ -36,7 +36,7 @@ std::vector<SiteId> read_site_names(TomlReader& table, std::string_view key) {
   return sites;
 }
 
-// One of the words that `parse` takes; the first enumerator is the default.
+// One of the words for `known`, whose first one is the default.
 template <class Enum, std::size_t N>
 Enum read_word(TomlReader& table, std::string_view key, std::string_view path,
                const std::array<Enum, N>& known) {
@@ -278,17 +278,9 @@ void read_weights(TomlReader& table, StrategySpec& strategy) {
     }
     return;
   }
-  const auto word = table.string("weights", std::string(to_string(strategy.weights)));
-  std::vector<std::string> known;
-  for (const auto weighting : {Weighting::examples, Weighting::steps, Weighting::uniform}) {
-    known.emplace_back(to_string(weighting));
-    if (word == known.back()) {
-      strategy.weights = weighting;
-      return;
-    }
-  }
-  table.problem("weights", fmt::format("strategy.weights is {}, which is unknown{}", quote(word),
-                                       suggestion(word, known)));
+  strategy.weights =
+      read_word(table, "weights", "strategy.weights",
+                std::array{Weighting::examples, Weighting::steps, Weighting::uniform});
 }
 
 StrategySpec read_strategy(TomlReader table) {

@@ -83,8 +83,8 @@ struct JobSpec {
   std::string name;  // a legal Name; the job id is this name and a number
   std::uint32_t rounds = 1;
   std::optional<std::uint64_t> seed;  // by default derived from the spec's digest
-  Millis deadline{};                  // from submission to the end
-  Millis stall_window{};              // a task without progress for this long is lost
+  Millis deadline{};      // from submission to the end; stands while paused or waiting for `after`
+  Millis stall_window{};  // a task without progress for this long is lost
   std::int32_t priority = 0;  // -100 to 100; the highest goes first (broker/core/scheduler.h)
   SiteSelection sites;
   ModelSpec model;
