@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 
 #include "broker/core/cohort.h"
 #include "broker/core/draining.h"
@@ -35,20 +36,20 @@ std::vector<Task*> tasks_of(Job& job, Round round, TaskKind kind) {
   return tasks;
 }
 
-// A task that any one site can do: the first candidate that has not failed at it yet. Who was only
-// silent may try to make the initial model again.
+// A task that any one site can do: the first candidate that has not failed at it yet. Whose latest
+// attempt was only lost may try to make the initial model again.
 std::optional<SiteId> next_candidate(Job& job, Round round, TaskKind kind,
                                      const std::vector<SiteId>& candidates) {
-  const auto tried = tasks_of(job, round, kind);
-  for (const auto& site : candidates) {
-    if (std::none_of(tried.begin(), tried.end(), [&](const Task* task) {
-          return task->row.key.site == site &&
-                 !(kind == TaskKind::initialize && task->row.state == TaskState::lost);
-        })) {
-      return site;
-    }
+  std::map<SiteId, TaskState> latest;
+  for (const auto* task : tasks_of(job, round, kind)) {  // of each site in the order of attempts
+    latest[task->row.key.site] = task->row.state;
   }
-  return std::nullopt;
+  const auto next = std::ranges::find_if(candidates, [&](const SiteId& site) {
+    const auto tried = latest.find(site);
+    return tried == latest.end() ||
+           (kind == TaskKind::initialize && tried->second == TaskState::lost);
+  });
+  return next == candidates.end() ? std::nullopt : std::optional(*next);
 }
 
 // Who may be given a task that nobody else does meanwhile.

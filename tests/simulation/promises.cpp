@@ -99,6 +99,19 @@ struct Promises::RowCheck {
       }
       check_sample(row, done);
     }
+    if (row.model_removed && (before == nullptr || !before->model_removed)) {
+      check_removal(row);
+    }
+  }
+
+  // Whatever is the best model, the newest one stays.
+  void check_removal(const broker::RoundRow& row) const {
+    const auto newer = disk.models.upper_bound({row.job, row.round});
+    if (disk.jobs.at(row.job).spec.keep == Keep::all || newer == disk.models.end() ||
+        newer->first.first != row.job) {
+      broken("P1 {}@{} is not kept, and is the newest or of a job that keeps all", row.job.str(),
+             row.round);
+    }
   }
 
   // A job may go on with fewer places after a rest; what was accepted before stays accepted.
@@ -210,12 +223,12 @@ void Promises::after_commit(std::span<const broker::Row> rows) {
       if (job->state != JobState::running) {
         places_.erase(job->job);
       }
-      check_rest(job->job);
+      check_released(job->job);
     }
   }
 }
 
-void Promises::check_rest(const JobId& job) const {
+void Promises::check_released(const JobId& job) const {
   const auto state = disk_.jobs.at(job).state;
   const bool holds_slots = std::any_of(
       disk_.parts.begin(), disk_.parts.end(),
