@@ -48,10 +48,10 @@ struct Policy {
   std::vector<std::string> datasets;      // what may be computed on
   std::vector<std::string> kinds;         // kinds of jobs, by its words (job_kind.h)
 
-  std::vector<std::string> layers{};                 // that a model may have; empty: any
-  std::optional<std::uint64_t> parameters_max{};     // of a model
-  std::optional<std::uint64_t> update_bytes_max{};   // of what leaves the house in one round
-  std::uint32_t cohort_min = 1;                      // sites in a round, this one among them
+  std::vector<std::string> layers{};                // that a model may have; empty: any
+  std::optional<std::uint64_t> parameters_max{};    // of a model
+  std::optional<std::uint64_t> update_bytes_max{};  // of what leaves the house in one round
+  std::uint32_t cohort_min = 1;                     // sites in a round, this one among them
   // Examples of an evaluation at the least: what is measured on fewer stays in the house.
   std::uint64_t evaluation_examples_min = kEvaluationExamplesMinDefault;
   std::optional<std::uint32_t> rounds_per_day{};     // of training, for all together
@@ -98,6 +98,9 @@ struct Wait {
 
 // The refusal of a task whose round has fewer sites than the policy asks for.
 [[nodiscard]] std::optional<Refusal> check_cohort(const Policy& policy, std::uint32_t cohort);
+
+// The refusal to tell how a model does on so few examples.
+[[nodiscard]] std::optional<Refusal> check_evaluation(const Policy& policy, std::uint64_t examples);
 
 // Days since 1970 at the site's clock: what rounds_per_day counts by.
 [[nodiscard]] std::int64_t day_of(const Policy& policy, UnixMillis now);
