@@ -11,8 +11,10 @@ const KindRules& rules_of(JobKind kind) {
     case JobKind::train:
       return kTrainKind;
     case JobKind::evaluate:
-    case JobKind::statistics:
+      return kEvaluateKind;
     case JobKind::cyclic:
+      return kCyclicKind;
+    case JobKind::statistics:
       break;  // refused by validate() as long as parts_of() says that they are not available
   }
   ENTENTE_CHECK(!"a kind of job without rules");

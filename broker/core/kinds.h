@@ -47,5 +47,7 @@ struct KindRules {
 
 // The kinds.
 extern const KindRules kTrainKind;
+extern const KindRules kEvaluateKind;
+extern const KindRules kCyclicKind;
 
 }  // namespace entente::broker
