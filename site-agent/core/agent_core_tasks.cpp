@@ -24,6 +24,13 @@ std::optional<Refusal> fault_of(const event::TrainerFinished& result) {
                    "the trainer reported more examples or metrics than allowed",
                    "see the trainer's log at the site", Scope::task};
   }
+  for (const auto& [name, values] : result.sums) {
+    if (!std::all_of(values.begin(), values.end(), [](double v) { return std::isfinite(v); })) {
+      return Refusal{"not_finite",
+                     fmt::format("the sums \"{}\" are not finite: the model has diverged", name),
+                     "try a lower learning rate", Scope::task};
+    }
+  }
   for (const auto& [name, value] : result.metrics) {
     if (!std::isfinite(value)) {
       return Refusal{
@@ -98,12 +105,22 @@ std::optional<Refusal> AgentCore::objection(const TaskOrder& order) const {
   if (auto refusal = check_cohort(settings_.policy, order.cohort)) {
     return refusal;
   }
-  if ((order.key.kind == TaskKind::initialize) == order.model.has_value()) {
+  if (!has_task(promise.spec.kind, order.key.kind)) {
     return Refusal{"task_invalid",
-                   order.model ? "an initialize task must not name a model"
-                               : "a task without a model to start from",
+                   fmt::format("a job of the kind \"{}\" has no task \"{}\"",
+                               to_string(promise.spec.kind), to_string(order.key.kind)),
                    {},
                    Scope::task};
+  }
+  const bool needs_model =
+      order.key.kind == TaskKind::train || order.key.kind == TaskKind::evaluate;
+  if (needs_model != order.model.has_value()) {
+    return Refusal{
+        "task_invalid",
+        order.model ? fmt::format("a task \"{}\" must not name a model", to_string(order.key.kind))
+                    : "a task without a model to start from",
+        {},
+        Scope::task};
   }
   if (order.key.kind == TaskKind::evaluate &&
       !(promise.spec.evaluate && has_dataset(promise.spec.evaluate->dataset))) {
@@ -202,6 +219,11 @@ void AgentCore::on(const event::TrainerFinished& event) {
   task->result.steps = event.steps;
   task->result.metrics = event.metrics;
   if (task->order.key.kind == TaskKind::evaluate) {
+    if (auto refusal = check_evaluation(settings_.policy, event.examples)) {
+      fail(task, {std::move(*refusal), false});
+      return;
+    }
+    task->result.sums = event.sums;
     finish(task);
     return;
   }
