@@ -189,6 +189,20 @@ struct ScheduleSpec {
   # Like OptimizerSpec.options.
 }
 
+struct AugmentSpec {
+  # How pictures are varied while they are trained on.
+
+  flipHorizontal @0 :Bool;
+  flipVertical @1 :Bool;
+  # With probability 1/2 each.
+
+  crop @2 :Float64;
+  # The least share of height and width that is kept, finite. 1: all.
+
+  shift @3 :UInt32;
+  # Pixels, either way.
+}
+
 struct TrainSpec {
   # One site's work in one round.
 
@@ -220,6 +234,12 @@ struct TrainSpec {
   freeze @10 :List(Text);
   # Names of tensors that are not trained, a * standing for any characters: at most 64, of 1 to 255
   # bytes each.
+
+  augment @11 :AugmentSpec;
+  # Null: pictures are taken as they are.
+
+  trainer @12 :Text;
+  # A trainer that sites list under this name, 1 to 63 bytes. Null: whichever a site uses.
 }
 
 struct EvaluateSpec {

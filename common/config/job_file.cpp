@@ -210,6 +210,22 @@ Loss read_loss(TomlReader& table, std::string_view path) {
   return loss.value_or(Loss::cross_entropy);
 }
 
+AugmentSpec read_augment(TomlReader table) {
+  AugmentSpec augment;
+  if (table.has("flip")) {
+    const auto word = table.string("flip");
+    augment.flip_horizontal = word == "horizontal" || word == "both";
+    augment.flip_vertical = word == "vertical" || word == "both";
+    if (!augment.flip_horizontal && !augment.flip_vertical) {
+      table.problem("flip", fmt::format("train.augment.flip is {}, which is unknown{}", quote(word),
+                                        suggestion(word, {"horizontal", "vertical", "both"})));
+    }
+  }
+  augment.crop = table.number("crop", augment.crop);
+  augment.shift = count(table, "shift", 0, std::numeric_limits<std::uint32_t>::max(), 0);
+  return augment;
+}
+
 TrainSpec read_train(TomlReader table, std::uint32_t rounds) {
   TrainSpec train;
   train.dataset = table.string("dataset");
@@ -223,6 +239,8 @@ TrainSpec read_train(TomlReader table, std::uint32_t rounds) {
   train.optimizer = read_optimizer(table.table("optimizer"));
   train.balanced = read_balanced(table);
   train.schedule = read_schedule(table.table("schedule"), rounds);
+  train.augment = read_augment(table.table("augment"));
+  train.trainer = table.string("trainer", {});
   return train;
 }
 

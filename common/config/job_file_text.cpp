@@ -101,6 +101,16 @@ toml::table model_table(const ModelSpec& model) {
   return toml::table{{"input", list_of(model.input)}, {"layers", layers_array(model.layers)}};
 }
 
+toml::table augment_table(const AugmentSpec& augment) {
+  toml::table table{{"crop", augment.crop}, {"shift", augment.shift}};
+  if (augment.flip_horizontal || augment.flip_vertical) {
+    table.insert("flip", !augment.flip_vertical     ? "horizontal"
+                         : !augment.flip_horizontal ? "vertical"
+                                                    : "both");
+  }
+  return table;
+}
+
 toml::table train_table(const TrainSpec& train) {
   const auto& optimizer = train.optimizer;
   toml::table optimizer_table{{"type", optimizer.kind},
@@ -122,6 +132,12 @@ toml::table train_table(const TrainSpec& train) {
                     {"schedule", std::move(schedule_table)}};
   if (train.balanced) {
     table.insert("local_steps", "balanced");
+  }
+  if (train.augment != AugmentSpec()) {
+    table.insert("augment", augment_table(train.augment));
+  }
+  if (!train.trainer.empty()) {
+    table.insert("trainer", train.trainer);
   }
   return table;
 }

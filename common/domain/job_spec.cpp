@@ -227,6 +227,11 @@ Problem check_train(const JobSpec& spec) {
                      "0 turns it off");
     }
   }
+  if (!train.trainer.empty() && !is_name(train.trainer)) {
+    return invalid(
+        fmt::format("train.trainer is {}, which is not a legal name", quote(train.trainer)),
+        kNameHint);
+  }
   if (auto optimizer = resolve_optimizer(train.optimizer); !optimizer) {
     return optimizer.error();
   }
@@ -280,6 +285,9 @@ Expected<void> check_learning(const TrainSpec& train, const ResolvedModel& model
   }
   if (auto frozen = frozen_tensors(train.freeze, model); !frozen) {
     return tl::unexpected(frozen.error());
+  }
+  if (auto suits = check_augment(train.augment, model.layers.front().input); !suits) {
+    return suits;
   }
   if (train.batch_size == 1 && model.needs_pairs()) {
     return refuse("job_invalid",

@@ -10,6 +10,7 @@
 #include "common/base/ids.h"
 #include "common/base/refusal.h"
 #include "common/base/time.h"
+#include "common/domain/augmentation.h"
 #include "common/domain/initial_model.h"
 #include "common/domain/job_kind.h"
 #include "common/domain/layers.h"
@@ -68,6 +69,8 @@ struct TrainSpec {
   double clip_value = 0;              // values of a gradient are kept within it; 0: none is
   std::vector<std::string> freeze{};  // patterns of tensors that are not trained (freezing.h)
   bool balanced = false;  // steps by each site's speed instead of epochs (broker/core/balance.h)
+  AugmentSpec augment{};  // of pictures
+  std::string trainer{};  // one that sites have under this name; empty: whichever a site uses
 
   [[nodiscard]] double learning_rate(Round round) const {
     return optimizer.lr * schedule_factor(schedule, round);

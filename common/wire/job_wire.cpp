@@ -234,6 +234,22 @@ static std::vector<std::string> read_patterns(capnp::List<capnp::Text>::Reader f
       [](capnp::Text::Reader pattern) { return label(view(pattern), "train.freeze"); });
 }
 
+static void write(const AugmentSpec& augment, schema::AugmentSpec::Builder to) {
+  to.setFlipHorizontal(augment.flip_horizontal);
+  to.setFlipVertical(augment.flip_vertical);
+  to.setCrop(unsigned_zero(augment.crop));
+  to.setShift(augment.shift);
+}
+
+static AugmentSpec read(schema::AugmentSpec::Reader from) {
+  return AugmentSpec{
+      .flip_horizontal = from.getFlipHorizontal(),
+      .flip_vertical = from.getFlipVertical(),
+      .crop = finite(from.getCrop(), "augment.crop"),
+      .shift = from.getShift(),
+  };
+}
+
 static void write(const TrainSpec& train, schema::TrainSpec::Builder to) {
   to.setDataset(text(train.dataset));
   to.setLocalEpochs(train.local_epochs);
@@ -255,6 +271,12 @@ static void write(const TrainSpec& train, schema::TrainSpec::Builder to) {
     write_texts(train.freeze, to.initFreeze(static_cast<unsigned>(train.freeze.size())));
   }
   to.setBalanced(train.balanced);
+  if (train.augment != AugmentSpec()) {
+    write(train.augment, to.initAugment());
+  }
+  if (!train.trainer.empty()) {
+    to.setTrainer(text(train.trainer));
+  }
 }
 
 static TrainSpec read(schema::TrainSpec::Reader from) {
@@ -271,6 +293,8 @@ static TrainSpec read(schema::TrainSpec::Reader from) {
       .clip_value = finite(from.getClipValue(), "train.clipValue"),
       .freeze = read_patterns(from.getFreeze()),
       .balanced = from.getBalanced(),
+      .augment = from.hasAugment() ? read(from.getAugment()) : AugmentSpec(),
+      .trainer = name_text_or_empty(view(from.getTrainer()), "train.trainer"),
   };
 }
 

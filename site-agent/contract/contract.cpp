@@ -23,7 +23,7 @@ constexpr std::uint32_t kThreadsMax = 1024;
 
 json to_json_object(const Prepare& prepare) {
   json object{{"type", "prepare"},
-              {"contract", kVersion},
+              {"contract", prepare.version},
               {"job", job_to_json(prepare.spec)},
               {"train_dataset", dataset_to_json(prepare.train_dataset)},
               {"threads", prepare.threads},
@@ -96,9 +96,7 @@ std::string encode_line(const Message& message) {
 
 Prepare parse_prepare(JsonFields& fields, Fault& fault) {
   Prepare prepare;
-  if (fields.natural("contract") != kVersion) {
-    fault.set(fmt::format("contract must be {}, the version that this trainer speaks", kVersion));
-  }
+  prepare.version = fields.natural32("contract");
   JsonFields job = fields.object("job");
   prepare.spec = job_from_json(job, fault);
   prepare.train_dataset = dataset_from_json(fields.object("train_dataset"), fault);
@@ -218,6 +216,23 @@ std::optional<ReplyBody> parse_reply_body(const std::string& type, JsonFields& f
   return std::nullopt;
 }
 
+// The rest of a line of another version is not for this one to judge.
+std::optional<Refusal> other_version(const json& object) {
+  const auto of = [&](const char* key) {
+    return object.is_object() ? object.value(key, json()) : json();
+  };
+  const json version = of("contract");
+  if (of("type") != "prepare" || !version.is_number_unsigned() || version == kVersion) {
+    return std::nullopt;
+  }
+  return Refusal{
+      "contract_version_unsupported",
+      fmt::format("this trainer speaks version {} of the trainer contract, and was asked "
+                  "for version {}",
+                  kVersion, version.get<std::uint64_t>()),
+      "install the trainer and the agent of one version", Scope::task};
+}
+
 template <class Message, class ParseBody>
 Expected<Message> parse_line(std::string_view line, ParseBody parse_body) {
   const auto violated = [](std::string message) {
@@ -230,6 +245,9 @@ Expected<Message> parse_line(std::string_view line, ParseBody parse_body) {
   const json object = json::parse(line, nullptr, /*allow_exceptions=*/false);
   if (object.is_discarded()) {
     return violated("a line is not JSON");
+  }
+  if (auto refusal = other_version(object)) {
+    return tl::unexpected(std::move(*refusal));
   }
   Fault fault;
   JsonFields fields(object, "", fault);

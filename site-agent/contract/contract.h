@@ -28,12 +28,15 @@
 
 namespace entente::agent::contract {
 
-constexpr int kVersion = 1;
+// Of the contract. A trainer that is asked for one that it does not speak says so with the code
+// "contract_version_unsupported", and which it speaks.
+constexpr std::uint32_t kVersion = 1;
 
 // One line without its newline: a job's spec fits, a flood does not.
 constexpr std::size_t kLineBytesMax = 1 << 20;
 
 struct Prepare {
+  std::uint32_t version = kVersion;
   JobSpec spec;  // model, train and evaluate are sent; the rest is the broker's business
   DatasetConfig train_dataset;
   std::optional<DatasetConfig> evaluate_dataset;  // when the job evaluates and the site has it
@@ -99,7 +102,8 @@ struct Reply {
 [[nodiscard]] std::string encode(const Command& command);
 [[nodiscard]] std::string encode(const Reply& reply);
 
-// A line without its newline. Refuses with "contract_violated". Never throws on any input.
+// A line without its newline. Refuses with "contract_violated", and a `prepare` of another version
+// with "contract_version_unsupported", whatever else it holds. Never throws on any input.
 [[nodiscard]] Expected<Command> parse_command(std::string_view line);
 [[nodiscard]] Expected<Reply> parse_reply(std::string_view line);
 

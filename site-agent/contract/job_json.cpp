@@ -71,6 +71,12 @@ json train_to_json(const TrainSpec& train) {
   if (!train.freeze.empty()) {
     object["freeze"] = train.freeze;
   }
+  if (train.augment != AugmentSpec()) {
+    object["augment"] = {{"flip_horizontal", train.augment.flip_horizontal},
+                         {"flip_vertical", train.augment.flip_vertical},
+                         {"crop", train.augment.crop},
+                         {"shift", train.augment.shift}};
+  }
   return object;
 }
 
@@ -183,6 +189,16 @@ std::vector<std::string> patterns_from_json(JsonFields& fields, Fault& fault) {
   return patterns;
 }
 
+AugmentSpec augment_from_json(JsonFields fields) {
+  AugmentSpec augment;
+  augment.flip_horizontal = fields.boolean("flip_horizontal");
+  augment.flip_vertical = fields.boolean("flip_vertical");
+  augment.crop = fields.number("crop");
+  augment.shift = fields.natural32("shift");
+  fields.finish();
+  return augment;
+}
+
 TrainSpec train_from_json(JsonFields fields, Fault& fault) {
   TrainSpec train;
   train.dataset = fields.text("dataset", kWordBytesMax);
@@ -211,6 +227,9 @@ TrainSpec train_from_json(JsonFields fields, Fault& fault) {
   train.clip_value = fields.has("clip_value") ? fields.number("clip_value") : 0;
   if (fields.has("freeze")) {
     train.freeze = patterns_from_json(fields, fault);
+  }
+  if (fields.has("augment")) {
+    train.augment = augment_from_json(fields.object("augment"));
   }
   fields.finish();
   return train;

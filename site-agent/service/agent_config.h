@@ -14,12 +14,17 @@
 
 namespace entente::agent {
 
-// The [trainer] table.
+// The [trainer] table, and the trainers of the site's own.
 struct TrainerConfig {
   std::uint32_t slots = 1;             // tasks that run at the same time
   std::uint32_t threads_per_slot = 1;  // fixed: a model's bits depend on it
   std::string device = "cpu";
-  std::filesystem::path program;
+  std::filesystem::path program;  // for jobs that ask for none by name
+  std::map<std::string, std::filesystem::path> named;
+
+  // The program for jobs that ask for a trainer of that name, empty: for none. Refuses with
+  // "trainer_unknown".
+  [[nodiscard]] Expected<std::filesystem::path> program_for(const std::string& name) const;
 };
 
 // The [site] table: what the site tells about itself beside its data.

@@ -94,9 +94,14 @@ contract::Prepare AgentLoop::prepare_command(const effect::StartTrainer& effect)
 }
 
 void AgentLoop::carry_out(const effect::StartTrainer& effect) {
+  const auto program = parts_.config.trainer.program_for(effect.spec.train.trainer);
+  if (!program) {
+    decide(event::TrainerGone{effect.trainer, {program.error(), false}});
+    return;
+  }
   try {
     TrainerLaunch launch;
-    launch.program = parts_.config.trainer.program;
+    launch.program = *program;
     launch.work_folder = work_folder(effect.job);
     launch.log_file = parts_.config.data_dir / "logs" / ("trainer-" + effect.job.str() + ".log");
     launch.threads = parts_.config.trainer.threads_per_slot;
@@ -109,7 +114,7 @@ void AgentLoop::carry_out(const effect::StartTrainer& effect) {
         effect.trainer,
         fault_at_site("trainer_not_started",
                       fmt::format("the site cannot start its trainer: {}", error.what()),
-                      "check [trainer] program in the site's agent.toml")});
+                      "check the trainers in the site's agent.toml")});
   }
 }
 

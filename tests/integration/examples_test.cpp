@@ -1,4 +1,5 @@
 // The examples that people are told to run, with real processes.
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 
 #include <algorithm>
@@ -10,6 +11,7 @@
 #include "site-agent/data/dataset.h"
 #include "site-agent/service/agent_config.h"
 #include "tests/support/consortium.h"
+#include "tests/support/postgres_server.h"
 
 namespace entente::integration {
 namespace {
@@ -108,6 +110,36 @@ TEST_F(Example, DiseaseIsPredictedByLinearRegression) {
   const auto job = run(kExamples / "diabetes/job.toml");
   EXPECT_GT(last_evaluation(job, "r2"), 0.25);
   EXPECT_LT(last_evaluation(job, "mae"), 60);
+}
+
+// What psql's \\copy does.
+std::string import_of(const fs::path& table) {
+  auto rows = read_text(table);
+  const auto names = rows.substr(0, rows.find('\n'));
+  rows = rows.substr(names.size() + 1);
+  rows.pop_back();  // the last line's end
+  return fmt::format("INSERT INTO import ({}) VALUES ({})", names,
+                     replace(std::move(rows), "\n", "), ("));
+}
+
+TEST_F(Example, TablesInDatabasesServeTheJobThatFilesServe) {
+  const PostgresServer server;
+  const std::vector<std::string> clinics{"north", "east", "south"};
+  for (const auto& clinic : clinics) {
+    server.run("CREATE DATABASE " + clinic);
+    server.run(read_text(kExamples / "postgres/tables.sql"), clinic);
+    server.run(import_of(kExamples / "diabetes" / (clinic + ".csv")), clinic);
+    server.run(read_text(kExamples / "postgres/fill.sql"), clinic);
+  }
+  add_sites(kExamples / "postgres/site.toml", clinics,
+            {{"dbname={site}", server.connection("{site}")}});
+  int patients = 0;
+  for (const auto& dataset : consortium_.ask({"dataset", "list"})) {
+    EXPECT_EQ(dataset["kind"], "postgres");
+    patients += dataset["examples"].get<int>();
+  }
+  EXPECT_EQ(patients, 198 + 126 + 74) << "a tenth has not consented";
+  EXPECT_GT(last_evaluation(run(kExamples / "diabetes/job.toml"), "r2"), 0.2);
 }
 
 TEST_F(Example, TumoursAreToldApartByASupportVectorMachine) {

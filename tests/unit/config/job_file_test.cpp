@@ -133,7 +133,9 @@ TEST(JobFile, TheDocumentedExampleUsesEveryKey) {
                        5,
                        0.5,
                        {"conv1.*"},
-                       true}));
+                       true,
+                       {true, false, 0.8, 2},
+                       "torch"}));
   EXPECT_EQ(spec->evaluate, (EvaluateSpec{"lung-nodules-test", 5}));
   EXPECT_EQ(spec->strategy.kind, "fedavg");
   EXPECT_EQ(spec->update, (UpdateSpec{"topk", 0.05}));
@@ -141,6 +143,13 @@ TEST(JobFile, TheDocumentedExampleUsesEveryKey) {
   EXPECT_EQ(spec->after, std::vector{JobId::literal("lung-pretraining-1")});
   EXPECT_EQ(spec->init,
             (InitialModel{JobId::literal("lung-pretraining-1"), InitialModel::Which::best, 0}));
+}
+
+TEST(JobFile, AFlipIsOneOfThreeWords) {
+  const auto flipped = parse_job_file(kMinimal, "job.toml", {"train.augment.flip=sideways"});
+  ASSERT_FALSE(flipped);
+  EXPECT_THAT(flipped.error().message,
+              testing::HasSubstr("train.augment.flip is \"sideways\", which is unknown"));
 }
 
 TEST(JobFile, NumbersAreWrittenAsShortAsTheyReadBackTheSame) {

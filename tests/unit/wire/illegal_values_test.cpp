@@ -224,6 +224,8 @@ TEST(IllegalValues, InAJobSpec) {
   expect("train.freeze", [](auto& s) { s.train.freeze[0] = ""; });
   expect("train.freeze",
          [](auto& s) { s.train.freeze.assign(limits::kFreezePatternsMax + 1, "*"); });
+  expect("augment.crop", [](auto& s) { s.train.augment.crop = kInfinity; });
+  expect("train.trainer", [](auto& s) { s.train.trainer = "no name"; });
   expect("layer.layers", [](auto& s) {
     for (std::size_t depth = 0; depth <= limits::kLayerDepthMax; ++depth) {
       const auto inner = s.model.layers;

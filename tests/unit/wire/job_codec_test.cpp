@@ -60,6 +60,8 @@ JobSpec without_later_fields(JobSpec spec) {
   spec.train.clip_norm = 0;
   spec.train.clip_value = 0;
   spec.train.freeze.clear();
+  spec.train.augment = {};
+  spec.train.trainer.clear();
   return spec;
 }
 
@@ -182,6 +184,13 @@ TEST(CanonicalSpec, EveryFieldChangesTheDigest) {
       {"train.clip_norm", [](JobSpec& s) { s.train.clip_norm = 1; }},
       {"train.clip_value", [](JobSpec& s) { s.train.clip_value = 1; }},
       {"train.freeze", [](JobSpec& s) { s.train.freeze[0] = "conv2.*"; }},
+      {"augment.flip", [](JobSpec& s) { s.train.augment.flip_horizontal = false; }},
+      {"augment.vertical flip", [](JobSpec& s) { s.train.augment.flip_vertical = true; }},
+      {"augment.crop", [](JobSpec& s) { s.train.augment.crop = 0.9; }},
+      {"augment.shift", [](JobSpec& s) { ++s.train.augment.shift; }},
+      {"no augment", [](JobSpec& s) { s.train.augment = {}; }},
+      {"trainer", [](JobSpec& s) { s.train.trainer = "jax"; }},
+      {"no trainer", [](JobSpec& s) { s.train.trainer.clear(); }},
       {"evaluate.dataset", [](JobSpec& s) { s.evaluate->dataset = "mnist"; }},
       {"evaluate.every", [](JobSpec& s) { ++s.evaluate->every; }},
       {"no evaluate", [](JobSpec& s) { s.evaluate.reset(); }},
