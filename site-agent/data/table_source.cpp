@@ -82,8 +82,8 @@ class TableSource final : public Source {
         Wanted{"targets", spec().targets, target_cells_},
         Wanted{"holdout_by", one(config_.holdout.value_or(Holdout{}).by), holdout_cell_},
     };
-    const bool is_header = std::any_of(wanted.begin(), wanted.end(), [&](const Wanted& one) {
-      return std::any_of(one.names.begin(), one.names.end(),
+    const bool is_header = std::any_of(wanted.begin(), wanted.end(), [&](const Wanted& columns) {
+      return std::any_of(columns.names.begin(), columns.names.end(),
                          [&](const std::string& name) { return header.has(name); });
     });
     for (const auto& [key, names, cells] : wanted) {
