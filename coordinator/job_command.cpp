@@ -133,9 +133,10 @@ void print_jobs(const std::vector<JobSummary>& jobs) {
     return;
   }
   std::vector<std::vector<std::string>> rows{
-      {"JOB", "STATE", "ROUNDS", "COORDINATOR", "SUBMITTED", "REASON"}};
+      {"JOB", "KIND", "STATE", "ROUNDS", "COORDINATOR", "SUBMITTED", "REASON"}};
   for (const auto& job : jobs) {
-    rows.push_back({job.id.str(), std::string(to_string(job.state)),
+    rows.push_back({job.id.str(), std::string(to_string(job.kind)),
+                    std::string(to_string(job.state)),
                     fmt::format("{} of {}", job.round, job.rounds), job.coordinator,
                     format_utc(job.submitted_unix_ms), job.reason});
   }
@@ -192,7 +193,8 @@ void print_rounds(const JobView& job) {
 void print_job(const JobView& job) {
   const auto& summary = job.summary;
   fmt::print("{}\n", summary.id.str());
-  print_fields({{"state", std::string(to_string(summary.state))},
+  print_fields({{"kind", std::string(to_string(summary.kind))},
+                {"state", std::string(to_string(summary.state))},
                 {"reason", summary.reason},
                 {"rounds", fmt::format("{} of {}", summary.round, summary.rounds)},
                 {"coordinator", summary.coordinator},

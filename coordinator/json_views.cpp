@@ -43,6 +43,7 @@ static nlohmann::json list_to_json(const std::vector<T>& list) {
 
 nlohmann::json to_json(const JobSummary& job) {
   return {{"job", job.id.str()},
+          {"kind", to_string(job.kind)},
           {"state", to_string(job.state)},
           {"coordinator", job.coordinator},
           {"round", job.round},

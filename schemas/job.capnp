@@ -311,6 +311,13 @@ struct InitialModel {
   }
 }
 
+enum JobKind {
+  train @0;       # rounds of training at many sites, merged into one model
+  evaluate @1;    # one model that there is already, judged on every site's examples
+  statistics @2;  # numbers about the sites' data; without a model
+  cyclic @3;      # the model travels from site to site and is trained at one after the other
+}
+
 struct JobSpec {
   # What a coordinator asks for. Immutable once submitted.
 
@@ -364,6 +371,10 @@ struct JobSpec {
 
   init @18 :InitialModel;
   # Null: a site draws the initial model from the seed.
+
+  kind @19 :JobKind;
+  # Says which of the parts above a job has. One that trains nothing says in `train` what its examples
+  # are and how a model is judged by them (dataset, loss, classWeights); the rest has its defaults.
 }
 
 struct JobOffer {

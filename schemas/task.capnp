@@ -40,6 +40,7 @@ enum TaskKind {
   initialize @0;  # make the initial model from the seed; result: a model
   train @1;       # local epochs on private data; result: an update (local - global)
   evaluate @2;    # metrics of a model on a dataset; result: no blob
+  statistics @3;  # sums over a dataset, without a model; result: no blob
 }
 
 struct TaskKey {
@@ -133,7 +134,8 @@ struct TaskResult {
   # At most 64.
 
   sums @5 :List(NamedSums);
-  # Of an evaluation; at most 16. Sites of today send none: of few examples they tell too much.
+  # Of an evaluation; at most 16. Of few examples a site sends neither these nor metrics: they would
+  # tell too much. A trainer of the site's own may know metrics only.
 }
 
 struct ResultAnnounce {

@@ -181,7 +181,7 @@ BrokerCore::BrokerCore(BrokerInfo info, Snapshot snapshot, Now now) {
   }
   for (auto& row : snapshot.jobs) {
     auto& job = state_.jobs[row.job];
-    auto model = resolve_model(row.spec.model);
+    auto model = model_of(row.spec);
     ENTENTE_CHECK(model.has_value());  // it was checked before the row was written
     job.layout = std::make_shared<const TensorLayout>(std::move(model->layout));
     job.saved_at = now.monotonic;

@@ -3,12 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
 
 #include "broker/core/cohort.h"
 #include "broker/core/draining.h"
 #include "broker/core/early_stop.h"
 #include "broker/core/jobs.h"
+#include "broker/core/kinds.h"
 #include "broker/core/leftovers.h"
 #include "broker/core/merges.h"
 #include "broker/core/pausing.h"
@@ -96,6 +96,11 @@ Relay relay(Step& step, Job& job, Round round, TaskKind kind,
   return Relay::busy;
 }
 
+// Of the round, under any attempt: what it waits for.
+std::vector<Task*> tasks_of(Job& job, const RoundRow& round) {
+  return tasks_of(job, round.round, rules_of(job).task);
+}
+
 void start_round(Step& step, Job& job, Round number) {
   auto& round = job.rounds[number];
   round.job = job.id();
@@ -115,42 +120,8 @@ void start_round(Step& step, Job& job, Round number) {
   event.text = describe_start(job, number, sites);
   step.tell(job, std::move(event));
   for (const auto& site : sites) {
-    open_train_task(step, job, number, site);
+    open_round_task(step, job, number, site);
   }
-}
-
-// Means over the sites' metrics, weighted by examples; only metrics that every update has.
-Metrics mean_metrics(const std::vector<Task*>& done) {
-  Metrics means;
-  if (done.empty()) {
-    return means;
-  }
-  for (const auto& [name, unused] : done.front()->row.result.metrics) {
-    double sum = 0;
-    double weight = 0;
-    bool everywhere = true;
-    for (const auto* task : done) {
-      const auto metric = task->row.result.metrics.find(name);
-      everywhere = everywhere && metric != task->row.result.metrics.end();
-      if (everywhere) {
-        sum += metric->second * static_cast<double>(task->row.result.examples);
-        weight += static_cast<double>(task->row.result.examples);
-      }
-    }
-    // Two huge values of hostile sites add up to infinity, which no row can hold.
-    if (everywhere && weight > 0 && std::isfinite(sum)) {
-      means[name] = sum / weight;
-    }
-  }
-  return means;
-}
-
-void close_round(Step& step, Job& job, RoundRow& round, const std::vector<Task*>& done) {
-  round.state = RoundState::merging;
-  round.updates = static_cast<std::uint32_t>(done.size());
-  round.train_metrics = mean_metrics(done);
-  step.save(round);
-  start_merge(step, job, round);
 }
 
 // What the sites said that failed at this, a line each.
@@ -191,7 +162,7 @@ void report_stall(Step& step, Job& job, Task& task) {
 // Below the quorum: says whom the round waits for, and ends the job when nobody is left.
 void wait_for_quorum(Step& step, Job& job, const RoundRow& round) {
   std::size_t done = 0;
-  for (const auto* task : tasks_of(job, round.round, TaskKind::train)) {
+  for (const auto* task : tasks_of(job, round)) {
     done += task->row.state == TaskState::done ? 1 : 0;
   }
   const auto needed = quorum(job);
@@ -202,11 +173,11 @@ void wait_for_quorum(Step& step, Job& job, const RoundRow& round) {
     fail(step, job,
          fmt::format("round {} has {} of the {} updates it needs, and nobody is left to send more"
                      "{}{}{}",
-                     round.round, done, needed, failures(job, round.round, TaskKind::train),
+                     round.round, done, needed, failures(job, round.round, rules_of(job).task),
                      declined_sites(job), resting_sites(job, round.round)));
     return;
   }
-  for (auto* task : tasks_of(job, round.round, TaskKind::train)) {
+  for (auto* task : tasks_of(job, round)) {
     if (is_open(*task) && is_stalled(step, job, *task)) {
       report_stall(step, job, *task);
     }
@@ -214,23 +185,23 @@ void wait_for_quorum(Step& step, Job& job, const RoundRow& round) {
 }
 
 void try_close_round(Step& step, Job& job, RoundRow& round) {
-  std::vector<Task*> done;
+  std::size_t done = 0;
   std::vector<Task*> open;
   bool all_open_stall = true;
-  for (auto* task : tasks_of(job, round.round, TaskKind::train)) {
+  for (auto* task : tasks_of(job, round)) {
     if (task->row.state == TaskState::done) {
-      done.push_back(task);
+      ++done;
     } else if (is_open(*task)) {
       open.push_back(task);
       all_open_stall = all_open_stall && is_stalled(step, job, *task);
     }
   }
-  if (done.size() < quorum(job)) {
+  if (done < quorum(job)) {
     return;
   }
-  const bool is_full = done.size() >= updates_wanted(job);
-  // Nobody is at work, but in a sample somebody may be asked instead of those who have failed.
-  const bool goes_on = job.spec().sites.sample && open.empty() && may_join(step, job);
+  const bool is_full = done >= updates_wanted(job);
+  // Nobody is at work, but somebody may be asked instead of those who have failed.
+  const bool goes_on = rules_of(job).draws(job) && open.empty() && may_join(step, job);
   if (!is_full && (!all_open_stall || goes_on)) {
     return;
   }
@@ -241,7 +212,8 @@ void try_close_round(Step& step, Job& job, RoundRow& round) {
       give_up_task(step, job, *task);
     }
   }
-  close_round(step, job, round, done);
+  round.updates = static_cast<std::uint32_t>(done);
+  rules_of(job).close(step, job, round);
 }
 
 // True while an evaluation of some round is under way.
@@ -266,9 +238,23 @@ void start_next_round(Step& step, Job& job) {
   start_round(step, job, current_round(job).round + 1);
 }
 
+// The newest round is done: the next one begins, unless the job gives way.
+void go_on(Step& step, Job& job) {
+  if (!job.runs()) {
+    return;
+  }
+  if (current_round(job).round < job.spec().rounds) {
+    if (give_way(step, job)) {
+      return;
+    }
+    start_next_round(step, job);
+  }
+  advance(step, job);
+}
+
 // The round lacks what was damaged: who sent it is asked again.
 void reopen(Step& step, Job& job, RoundRow& round, const std::vector<SiteId>& damaged) {
-  for (auto* task : tasks_of(job, round.round, TaskKind::train)) {
+  for (auto* task : tasks_of(job, round)) {
     if (task->row.state == TaskState::done &&
         std::find(damaged.begin(), damaged.end(), task->row.key.site) != damaged.end()) {
       lose_update(step, job, *task);
@@ -286,7 +272,7 @@ void reopen(Step& step, Job& job, RoundRow& round, const std::vector<SiteId>& da
 
 void start_rounds(Step& step, Job& job) {
   if (job.rounds.empty()) {
-    start_round(step, job, 0);
+    start_round(step, job, rules_of(job).makes_model ? 0 : 1);
     advance(step, job);
     return;
   }
@@ -349,16 +335,7 @@ void on_merge_finished(Step& step, const MergeFinished& merge) {
                            round.updates, round.model->short_hex());
   step.tell(job, std::move(event));
   drop_models(step, job);
-  if (!job.runs()) {
-    return;
-  }
-  if (merge.round < job.spec().rounds) {
-    if (give_way(step, job)) {
-      return;
-    }
-    start_next_round(step, job);
-  }
-  advance(step, job);
+  go_on(step, job);
 }
 
 bool awaits_evaluation(const Job& job, const RoundRow& round) {
@@ -399,6 +376,10 @@ void advance(Step& step, Job& job) {
   const bool evaluating = advance_evaluations(step, job);
   if (round.state == RoundState::training) {
     try_close_round(step, job, round);
+    if (round.state == RoundState::done && round.round < job.spec().rounds) {
+      go_on(step, job);
+      return;
+    }
   }
   fill_places(step, job);
   if (round.state == RoundState::training) {

@@ -8,6 +8,7 @@
 #include "broker/core/balance.h"
 #include "broker/core/cohort.h"
 #include "broker/core/jobs.h"
+#include "broker/core/kinds.h"
 #include "broker/core/requests.h"
 #include "broker/core/rounds.h"
 #include "broker/core/selection.h"
@@ -22,7 +23,7 @@ namespace {
 
 std::string peer_of(const SiteId& site) { return "site/" + site.str(); }
 
-// The model a task reads, with its size; nothing for the one that makes the first model.
+// The model a task reads, with its size; nothing for one that needs none.
 const RoundRow* model_round(const Job& job, const TaskKey& key) {
   switch (key.kind) {
     case TaskKind::initialize:
@@ -31,6 +32,8 @@ const RoundRow* model_round(const Job& job, const TaskKey& key) {
       return &job.rounds.at(key.round - 1);
     case TaskKind::evaluate:
       return &job.rounds.at(key.round);
+    case TaskKind::statistics:
+      return nullptr;
   }
   return nullptr;
 }
@@ -104,6 +107,8 @@ std::string describe(const TaskKey& key) {
       return fmt::format("training round {}", key.round);
     case TaskKind::evaluate:
       return fmt::format("evaluating round {}", key.round);
+    case TaskKind::statistics:
+      return fmt::format("counting for round {}", key.round);
   }
   return {};
 }
@@ -154,11 +159,12 @@ std::optional<Refusal> check_result(const Job& job, const TaskRow& task, const T
       return refusal;
     }
   }
-  const bool needs_blob = key.kind != TaskKind::evaluate;
+  const bool needs_blob = key.kind == TaskKind::initialize || key.kind == TaskKind::train;
   if (needs_blob != result.blob.has_value()) {
     return Refusal{"result_invalid",
-                   needs_blob ? "the result has no tensors" : "an evaluation has no tensors", "",
-                   Scope::task};
+                   needs_blob ? "the result has no tensors"
+                              : fmt::format("a task \"{}\" has no tensors", to_string(key.kind)),
+                   "", Scope::task};
   }
   if (key.kind == TaskKind::evaluate && result.metrics.empty()) {
     return Refusal{"result_invalid", "an evaluation without a single metric", "", Scope::task};
@@ -265,14 +271,9 @@ void tell_accepted(Step& step, Job& job, const Task& task) {
 
 // While a job rests no round of it closes, also when it has the updates that it takes.
 bool is_surplus(const Job& job, const TaskKey& key) {
-  if (key.kind != TaskKind::train || job.runs() || !job.spec().sites.sample) {
-    return false;
-  }
-  const auto done = std::count_if(job.tasks.begin(), job.tasks.end(), [&key](const auto& entry) {
-    return entry.first.round == key.round && entry.first.kind == TaskKind::train &&
-           entry.second.row.state == TaskState::done;
-  });
-  return static_cast<std::size_t>(done) >= updates_wanted(job);
+  const auto& rules = rules_of(job);
+  return key.kind == rules.task && !job.runs() && rules.draws(job) &&
+         round_answers(job, key.round).size() >= updates_wanted(job);
 }
 
 void accept_result(Step& step, Job& job, Task& task, const TaskResult& result) {

@@ -199,11 +199,12 @@ ScheduleSpec read_schedule(TomlReader table, std::uint32_t rounds) {
   return schedule;
 }
 
-Loss read_loss(TomlReader& table) {
+// `path` is that of the table.
+Loss read_loss(TomlReader& table, std::string_view path) {
   const auto word = table.string("loss", std::string(to_string(Loss::cross_entropy)));
   const auto loss = parse_loss(word);
   if (!loss) {
-    table.problem("loss", fmt::format("train.loss is {}, which is unknown{}", quote(word),
+    table.problem("loss", fmt::format("{}.loss is {}, which is unknown{}", path, quote(word),
                                       suggestion(word, loss_names())));
   }
   return loss.value_or(Loss::cross_entropy);
@@ -214,7 +215,7 @@ TrainSpec read_train(TomlReader table, std::uint32_t rounds) {
   train.dataset = table.string("dataset");
   train.local_epochs = count(table, "local_epochs", 1, limits::kLocalEpochsMax, train.local_epochs);
   train.batch_size = count(table, "batch_size", 1, limits::kBatchSizeMax, train.batch_size);
-  train.loss = read_loss(table);
+  train.loss = read_loss(table, "train");
   train.class_weights = table.numbers("class_weights");
   train.clip_norm = table.number("clip_norm", train.clip_norm);
   train.clip_value = table.number("clip_value", train.clip_value);
@@ -223,6 +224,33 @@ TrainSpec read_train(TomlReader table, std::uint32_t rounds) {
   train.balanced = read_balanced(table);
   train.schedule = read_schedule(table.table("schedule"), rounds);
   return train;
+}
+
+JobKind read_kind(TomlReader& root) {
+  const auto word = root.string("kind", std::string(to_string(JobKind::train)));
+  const auto kind = parse_job_kind(word);
+  if (!kind) {
+    root.problem("kind", fmt::format("kind is {}, which is unknown{}", quote(word),
+                                     suggestion(word, job_kind_names())));
+  }
+  return kind.value_or(JobKind::train);
+}
+
+// A job of the kind has one round and says nothing of it.
+std::uint32_t read_rounds(TomlReader& root, JobKind kind) {
+  if (parts_of(kind).rounds == Need::absent) {
+    return count(root, "rounds", 1, limits::kRoundsMax, 1);
+  }
+  return static_cast<std::uint32_t>(root.integer("rounds", 1, limits::kRoundsMax));
+}
+
+// The tables of a job that evaluates: what and by which loss. It trains nothing.
+void read_evaluation_alone(TomlReader& root, JobSpec& spec) {
+  TomlReader table = root.table("evaluate");
+  spec.evaluate = EvaluateSpec{table.string("dataset")};
+  spec.train.dataset = spec.evaluate->dataset;
+  spec.train.loss = read_loss(table, "evaluate");
+  spec.train.class_weights = table.numbers("class_weights");
 }
 
 std::optional<EvaluateSpec> read_evaluate(TomlReader& root) {
@@ -311,7 +339,8 @@ UpdateSpec read_update(TomlReader table) {
 JobSpec read_job(TomlReader root) {
   JobSpec spec;
   spec.name = root.string("name");
-  spec.rounds = static_cast<std::uint32_t>(root.integer("rounds", 1, limits::kRoundsMax));
+  spec.kind = read_kind(root);
+  spec.rounds = read_rounds(root, spec.kind);
   if (root.has("seed")) {
     spec.seed = static_cast<std::uint64_t>(
         root.integer("seed", 0, std::numeric_limits<std::int64_t>::max()));
@@ -326,11 +355,19 @@ JobSpec read_job(TomlReader root) {
   spec.init = read_init(root);
   spec.sites = read_sites(root.table("sites"));
   spec.resources = read_needs(root.table("resources"));
-  spec.model = read_model(root.table("model"));
-  spec.train = read_train(root.table("train"), spec.rounds);
+  if (has_model(spec.kind) || root.has("model")) {
+    spec.model = read_model(root.table("model"));
+  }
+  if (trains(spec.kind) || root.has("train")) {
+    spec.train = read_train(root.table("train"), spec.rounds);
+  }
   spec.strategy = read_strategy(root.table("strategy"));
   spec.update = read_update(root.table("update"));
-  spec.evaluate = read_evaluate(root);
+  if (spec.kind == JobKind::evaluate && root.has("evaluate")) {
+    read_evaluation_alone(root, spec);
+  } else {
+    spec.evaluate = read_evaluate(root);
+  }
   spec.stop = read_stop(root);
   spec.keep = read_word(root, "keep", "keep", std::array{Keep::all, Keep::best_and_last});
   return spec;

@@ -151,6 +151,39 @@ toml::table update_table(const UpdateSpec& update) {
   return table;
 }
 
+toml::table evaluate_table(const JobSpec& spec) {
+  const auto& evaluate = *spec.evaluate;
+  if (trains(spec.kind)) {
+    return toml::table{{"dataset", evaluate.dataset}, {"every", evaluate.every}};
+  }
+  return toml::table{{"dataset", evaluate.dataset},
+                     {"loss", std::string(to_string(spec.train.loss))},
+                     {"class_weights", list_of(spec.train.class_weights)}};
+}
+
+// What a job does, in the tables that its kind has.
+void insert_work(const JobSpec& spec, toml::table& root) {
+  const auto& parts = parts_of(spec.kind);
+  if (spec.kind != JobKind::train) {
+    root.insert("kind", std::string(to_string(spec.kind)));
+  }
+  if (has_model(spec.kind)) {
+    root.insert("model", model_table(spec.model));
+  }
+  if (trains(spec.kind)) {
+    root.insert("train", train_table(spec.train));
+  }
+  if (parts.strategy != Need::absent) {
+    root.insert("strategy", strategy_table(spec.strategy));
+  }
+  if (parts.update != Need::absent) {
+    root.insert("update", update_table(spec.update));
+  }
+  if (spec.evaluate) {
+    root.insert("evaluate", evaluate_table(spec));
+  }
+}
+
 // As short as it reads back the same: toml++ writes 0.05 as 0.050000000000000003.
 std::string shortest(const std::string& line) {
   const auto equals = line.find(" = ");
@@ -211,17 +244,10 @@ std::string job_file_text(const JobSpec& spec) {
                    {"stall_window", duration_text(spec.stall_window)},
                    {"priority", spec.priority},
                    {"sites", sites_table(spec.sites)},
-                   {"model", model_table(spec.model)},
-                   {"train", train_table(spec.train)},
-                   {"strategy", strategy_table(spec.strategy)},
-                   {"update", update_table(spec.update)},
                    {"resources", needs_table(spec.resources)}};
+  insert_work(spec, root);
   if (spec.seed) {
     root.insert("seed", static_cast<std::int64_t>(*spec.seed));
-  }
-  if (spec.evaluate) {
-    root.insert("evaluate",
-                toml::table{{"dataset", spec.evaluate->dataset}, {"every", spec.evaluate->every}});
   }
   if (spec.stop) {
     root.insert("stop", toml::table{{"metric", spec.stop->metric},

@@ -204,9 +204,13 @@ Problem check_needs(const TaskNeeds& needs) {
   return check_count("resources.gpus", needs.gpus, 0, limits::kGpusMax);
 }
 
-Problem check_train(const TrainSpec& train) {
-  if (auto wrong = check_dataset("train.dataset", train.dataset)) {
+Problem check_train(const JobSpec& spec) {
+  const auto& train = spec.train;
+  if (auto wrong = check_dataset(dataset_key(spec.kind), train.dataset)) {
     return wrong;
+  }
+  if (!trains(spec.kind)) {
+    return std::nullopt;
   }
   if (auto wrong =
           check_count("train.local_epochs", train.local_epochs, 1, limits::kLocalEpochsMax)) {
@@ -279,17 +283,31 @@ Expected<void> check_learning(const TrainSpec& train, const ResolvedModel& model
   return {};
 }
 
+std::uint32_t cohort_of(const JobSpec& spec) {
+  return parts_of(spec.kind).quorum == Need::absent ? 1 : spec.sites.effective_quorum();
+}
+
+std::string dataset_key(JobKind kind) {
+  return fmt::format("{}.dataset", trains(kind) ? "train" : to_string(kind));
+}
+
+Expected<ResolvedModel> model_of(const JobSpec& spec) {
+  return has_model(spec.kind) ? resolve_model(spec.model) : Expected<ResolvedModel>();
+}
+
 Expected<ResolvedModel> validate(const JobSpec& spec) {
-  for (const auto& problem :
-       {check_job(spec), check_after(spec), check_sites(spec.sites), check_train(spec.train),
-        check_merge(spec), check_evaluate(spec.evaluate), check_needs(spec.resources),
-        check_end(spec)}) {
+  if (auto fits = check_parts(spec); !fits) {
+    return tl::unexpected(fits.error());
+  }
+  for (const auto& problem : {check_job(spec), check_after(spec), check_sites(spec.sites),
+                              check_train(spec), check_merge(spec), check_evaluate(spec.evaluate),
+                              check_needs(spec.resources), check_end(spec)}) {
     if (problem) {
       return tl::unexpected(*problem);
     }
   }
-  auto model = resolve_model(spec.model);
-  if (model) {
+  auto model = model_of(spec);
+  if (model && has_model(spec.kind)) {
     if (auto fits = check_learning(spec.train, *model); !fits) {
       return tl::unexpected(fits.error());
     }

@@ -11,6 +11,7 @@
 #include "common/base/refusal.h"
 #include "common/base/time.h"
 #include "common/domain/initial_model.h"
+#include "common/domain/job_kind.h"
 #include "common/domain/layers.h"
 #include "common/domain/losses.h"
 #include "common/domain/model_spec.h"
@@ -53,9 +54,10 @@ struct TaskNeeds {
   bool operator==(const TaskNeeds&) const = default;
 };
 
-// One site's work in one round.
+// One site's work in one round. Of a job that trains nothing only what its examples are and how a
+// model is judged by them: dataset, loss, class_weights; the rest has its defaults.
 struct TrainSpec {
-  std::string dataset;
+  std::string dataset;  // that every site of the job has, whatever its kind
   std::uint32_t local_epochs = 1;
   std::uint32_t batch_size = 32;
   Loss loss = Loss::cross_entropy;
@@ -81,6 +83,7 @@ struct EvaluateSpec {
 
 struct JobSpec {
   std::string name;  // a legal Name; the job id is this name and a number
+  JobKind kind = JobKind::train;
   std::uint32_t rounds = 1;
   std::optional<std::uint64_t> seed;  // by default derived from the spec's digest
   Millis deadline{};                  // from submission to the end
@@ -101,6 +104,18 @@ struct JobSpec {
 
   bool operator==(const JobSpec&) const = default;
 };
+
+// Whether the spec has the parts of its kind, and no others (job_kind.h): a part of validate().
+[[nodiscard]] Expected<void> check_parts(const JobSpec& spec);
+
+// The job's model; an empty one of a kind that has none. Refuses with code "model_invalid".
+[[nodiscard]] Expected<ResolvedModel> model_of(const JobSpec& spec);
+
+// Answers of sites that a round puts together, at the least.
+[[nodiscard]] std::uint32_t cohort_of(const JobSpec& spec);
+
+// The key of the dataset that every site of the job has, by its place in a job file of the kind.
+[[nodiscard]] std::string dataset_key(JobKind kind);
 
 // What of the training can only be judged with the model's shapes: a part of validate().
 [[nodiscard]] Expected<void> check_learning(const TrainSpec& train, const ResolvedModel& model);

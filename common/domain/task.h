@@ -20,6 +20,7 @@ enum class TaskKind : std::uint8_t {
   initialize,  // make the initial model from the seed; result: a model
   train,       // local epochs on private data; result: an update (local - global)
   evaluate,    // metrics of a model on a dataset; result: no blob
+  statistics,  // sums over a dataset, without a model; result: no blob
 };
 
 [[nodiscard]] std::string_view to_string(TaskKind kind);

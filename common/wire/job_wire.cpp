@@ -453,11 +453,13 @@ void write(const JobSpec& spec, schema::JobSpec::Builder to) {
   if (spec.init) {
     write(*spec.init, to.initInit());
   }
+  to.setKind(write_enum(spec.kind));
 }
 
 JobSpec read(schema::JobSpec::Reader from) {
   JobSpec spec{
       .name = name_text(view(from.getName()), "job.name"),
+      .kind = read_enum<JobKind>(from.getKind(), "job.kind"),
       .rounds = at_most_32(from.getRounds(), limits::kRoundsMax, "job.rounds"),
       .seed = read(from.getSeed()),
       .deadline = Millis(duration_ms(from.getDeadlineMs(), "job.deadlineMs")),

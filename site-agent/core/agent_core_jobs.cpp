@@ -21,16 +21,17 @@ std::optional<Refusal> AgentCore::objection(const std::string& coordinator,
                                             const JobSpec& spec) const {
   OfferFacts facts;
   facts.coordinator = coordinator;
+  facts.kind = to_string(spec.kind);
   facts.datasets.push_back(spec.train.dataset);
   if (spec.evaluate && has_dataset(spec.evaluate->dataset)) {
     facts.datasets.push_back(spec.evaluate->dataset);
   }
   facts.layers = layer_kinds_of(spec.model);
-  if (const auto model = resolve_model(spec.model)) {
+  if (const auto model = model_of(spec)) {
     facts.parameters = model->layout.elements();
     facts.update_bytes = encoded_layout(model->layout, spec.update).bytes();
   }
-  facts.cohort = spec.sites.effective_quorum();
+  facts.cohort = cohort_of(spec);
   if (auto refusal = decide(settings_.policy, facts)) {
     return refusal;
   }

@@ -98,12 +98,22 @@ std::optional<Refusal> AgentCore::objection(const TaskOrder& order) const {
   if (auto refusal = check_cohort(settings_.policy, order.cohort)) {
     return refusal;
   }
-  if ((order.key.kind == TaskKind::initialize) == order.model.has_value()) {
+  if (!has_task(promise.spec.kind, order.key.kind)) {
     return Refusal{"task_invalid",
-                   order.model ? "an initialize task must not name a model"
-                               : "a task without a model to start from",
+                   fmt::format("a job of the kind \"{}\" has no task \"{}\"",
+                               to_string(promise.spec.kind), to_string(order.key.kind)),
                    {},
                    Scope::task};
+  }
+  const bool needs_model =
+      order.key.kind == TaskKind::train || order.key.kind == TaskKind::evaluate;
+  if (needs_model != order.model.has_value()) {
+    return Refusal{
+        "task_invalid",
+        order.model ? fmt::format("a task \"{}\" must not name a model", to_string(order.key.kind))
+                    : "a task without a model to start from",
+        {},
+        Scope::task};
   }
   if (order.key.kind == TaskKind::evaluate &&
       !(promise.spec.evaluate && has_dataset(promise.spec.evaluate->dataset))) {

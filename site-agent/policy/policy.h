@@ -36,6 +36,9 @@ struct Hours {
   bool operator==(const Hours&) const = default;
 };
 
+// Counts of fewer examples come close to telling about one of them.
+constexpr std::uint64_t kEvaluationExamplesMinDefault = 20;
+
 // Who has to agree to a job.
 enum class Approval : std::uint8_t { automatic, manual };
 
@@ -43,12 +46,14 @@ enum class Approval : std::uint8_t { automatic, manual };
 struct Policy {
   std::vector<std::string> coordinators;  // who may ask
   std::vector<std::string> datasets;      // what may be computed on
-  std::vector<std::string> kinds;         // kinds of jobs; so far "train"
+  std::vector<std::string> kinds;         // kinds of jobs, by its words (job_kind.h)
 
   std::vector<std::string> layers{};                 // that a model may have; empty: any
   std::optional<std::uint64_t> parameters_max{};     // of a model
   std::optional<std::uint64_t> update_bytes_max{};   // of what leaves the house in one round
   std::uint32_t cohort_min = 1;                      // sites in a round, this one among them
+  // Examples of an evaluation at the least: what is measured on fewer stays in the house.
+  std::uint64_t evaluation_examples_min = kEvaluationExamplesMinDefault;
   std::optional<std::uint32_t> rounds_per_day{};     // of training, for all together
   std::map<std::string, std::uint32_t> rounds_of{};  // likewise, for one coordinator
   std::optional<Hours> hours{};                      // of work on the data

@@ -135,6 +135,8 @@ void AgentLoop::carry_out(const effect::RunTask& effect) {
     case TaskKind::evaluate:
       process.command(contract::Evaluate{model});
       return;
+    case TaskKind::statistics:
+      break;  // the core refuses it (site-agent/core/agent_core_tasks.cpp)
   }
 }
 
