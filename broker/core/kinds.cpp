@@ -10,8 +10,9 @@ const KindRules& rules_of(JobKind kind) {
   switch (kind) {
     case JobKind::train:
       return kTrainKind;
-    case JobKind::evaluate:
     case JobKind::statistics:
+      return kStatisticsKind;
+    case JobKind::evaluate:
     case JobKind::cyclic:
       break;  // refused by validate() as long as parts_of() says that they are not available
   }

@@ -47,5 +47,6 @@ struct KindRules {
 
 // The kinds.
 extern const KindRules kTrainKind;
+extern const KindRules kStatisticsKind;
 
 }  // namespace entente::broker

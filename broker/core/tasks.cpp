@@ -12,6 +12,7 @@
 #include "broker/core/requests.h"
 #include "broker/core/rounds.h"
 #include "broker/core/selection.h"
+#include "broker/core/statistics.h"
 #include "common/base/limits.h"
 #include "common/domain/lost_promise.h"
 #include "common/domain/seeds.h"
@@ -50,6 +51,9 @@ TaskOrder order_of(const Job& job, const TaskRow& task) {
     order.model_bytes = round->model_bytes;
   }
   order.steps = task.steps;
+  if (key.kind == TaskKind::statistics) {
+    order.ranges = ranges_for(job, key.round);
+  }
   order.cohort = static_cast<std::uint32_t>(updates_wanted(job));
   return order;
 }
@@ -159,6 +163,11 @@ std::optional<Refusal> check_result(const Job& job, const TaskRow& task, const T
       return refusal;
     }
   }
+  if (key.kind == TaskKind::statistics) {
+    if (auto refusal = check_statistics(job, key.round, result)) {
+      return refusal;
+    }
+  }
   const bool needs_blob = key.kind == TaskKind::initialize || key.kind == TaskKind::train;
   if (needs_blob != result.blob.has_value()) {
     return Refusal{"result_invalid",
@@ -263,7 +272,8 @@ void tell_accepted(Step& step, Job& job, const Task& task) {
     event.kind = JobEventKind::update_accepted;
     event.text = key.kind == TaskKind::initialize
                      ? fmt::format("{} made the initial model", key.site.str())
-                     : fmt::format("{} sent its update for round {}: {} examples", key.site.str(),
+                     : fmt::format("{} sent its {} for round {}: {} examples", key.site.str(),
+                                   key.kind == TaskKind::statistics ? "statistics" : "update",
                                    key.round, result.examples);
   }
   step.tell(job, std::move(event));
@@ -288,7 +298,7 @@ void accept_result(Step& step, Job& job, Task& task, const TaskResult& result) {
   part.row.reason.clear();
   part.row.bytes_out += result.blob_bytes;
   part.row.tensors_out += result.blob ? job.layout->tensors.size() : 0;
-  if (key.kind == TaskKind::train) {
+  if (key.kind == rules_of(job).task) {
     part.accepted_key = key;
     part.accepted_update = result.blob;
     part.row.updates_accepted += 1;

@@ -101,6 +101,28 @@ toml::table model_table(const ModelSpec& model) {
   return toml::table{{"input", list_of(model.input)}, {"layers", layers_array(model.layers)}};
 }
 
+toml::table normalise_table(const Normalisation& normalise) {
+  toml::table table;
+  if (normalise.from) {
+    table.insert("from", statistics_job_text(*normalise.from));
+  }
+  toml::array columns;
+  for (const auto& scale : normalise.columns) {
+    columns.push_back(
+        toml::table{{"name", scale.column}, {"mean", scale.mean}, {"deviation", scale.deviation}});
+  }
+  table.insert("columns", std::move(columns));
+  return table;
+}
+
+toml::table statistics_table(const JobSpec& spec) {
+  const auto& statistics = *spec.statistics;
+  return toml::table{{"dataset", spec.train.dataset},
+                     {"columns", list_of(statistics.columns)},
+                     {"bins", statistics.bins},
+                     {"quantiles", list_of(statistics.quantiles)}};
+}
+
 toml::table train_table(const TrainSpec& train) {
   const auto& optimizer = train.optimizer;
   toml::table optimizer_table{{"type", optimizer.kind},
@@ -122,6 +144,9 @@ toml::table train_table(const TrainSpec& train) {
                     {"schedule", std::move(schedule_table)}};
   if (train.balanced) {
     table.insert("local_steps", "balanced");
+  }
+  if (train.normalise) {
+    table.insert("normalise", normalise_table(*train.normalise));
   }
   return table;
 }
@@ -181,6 +206,9 @@ void insert_work(const JobSpec& spec, toml::table& root) {
   }
   if (spec.evaluate) {
     root.insert("evaluate", evaluate_table(spec));
+  }
+  if (spec.statistics) {
+    root.insert("statistics", statistics_table(spec));
   }
 }
 

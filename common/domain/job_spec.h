@@ -18,6 +18,7 @@
 #include "common/domain/optimizer_kinds.h"
 #include "common/domain/sample_spec.h"
 #include "common/domain/schedules.h"
+#include "common/domain/statistics_spec.h"
 #include "common/domain/stop_spec.h"
 #include "common/domain/strategy_spec.h"
 #include "common/domain/update_spec.h"
@@ -67,6 +68,7 @@ struct TrainSpec {
   double clip_norm = 0;               // longer gradients are shortened to this L2 norm; 0: none is
   double clip_value = 0;              // values of a gradient are kept within it; 0: none is
   std::vector<std::string> freeze{};  // patterns of tensors that are not trained (freezing.h)
+  std::optional<Normalisation> normalise{};  // of the inputs; none: as the sites have them
   bool balanced = false;  // steps by each site's speed instead of epochs (broker/core/balance.h)
 
   [[nodiscard]] double learning_rate(Round round) const {
@@ -101,6 +103,7 @@ struct JobSpec {
   bool preemptible = false;            // gives way after a round (broker/core/scheduler.h)
   std::vector<JobId> after{};          // starts when these have completed
   std::optional<InitialModel> init{};  // none: drawn from the seed
+  std::optional<StatisticsSpec> statistics{};
 
   bool operator==(const JobSpec&) const = default;
 };

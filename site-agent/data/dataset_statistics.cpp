@@ -238,7 +238,7 @@ Expected<void> count_rows(const DatasetConfig& config, const std::vector<std::ui
     }
     count.take(row);
     if (++counted % kReportEvery == 0) {
-      report(counted);
+      report(kReportEvery);
     }
   }
   return {};
@@ -284,7 +284,7 @@ void count_examples(const Dataset& dataset, const DatasetConfig& config, Counter
       }
     }
     if ((example + 1) % kReportEvery == 0) {
-      report(example + 1);
+      report(kReportEvery);
     }
   }
 }
@@ -369,13 +369,11 @@ Expected<Statistics> DatasetStatistics::count(std::uint64_t cell_min,
       counters.emplace(column.name, ColumnCounter(column.role, values_min, range->second, bins_));
     }
   }
-  report(0);
   if (in_memory_) {
     count_examples(*in_memory_, config_, counters, report);
   } else if (auto counted = count_rows(config_, rows_, counters, report); !counted) {
     return tl::unexpected(counted.error());
   }
-  report(rows_.size());
   Statistics statistics;
   for (auto& [name, counter] : counters) {
     counter.finish(name, statistics);

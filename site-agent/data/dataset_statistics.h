@@ -46,7 +46,7 @@ struct InputColumns {
 
 class DatasetStatistics {
  public:
-  // How many of the rows have been counted.
+  // So many more rows have been counted.
   using Report = std::function<void(std::uint64_t rows)>;
 
   // The data contract: refuses with "data_contract_violated" a column that the dataset does not

@@ -186,6 +186,9 @@ Policy read_policy(TomlReader table) {
   }
   policy.cohort_min = static_cast<std::uint32_t>(
       table.integer("cohort_min", 1, static_cast<std::int64_t>(limits::kSitesPerJobMax), 1));
+  policy.statistics_cell_min = static_cast<std::uint64_t>(table.integer(
+      "statistics_cell_min", 1, static_cast<std::int64_t>(limits::kStatisticsCellMinMax),
+      static_cast<std::int64_t>(kStatisticsCellMinDefault)));
   policy.rounds_per_day = read_limit(table, "rounds_per_day", kRoundsPerDayMax);
   policy.rounds_of = read_rounds_of(table.table("rounds_per_day_of"));
   policy.hours = read_hours(table);

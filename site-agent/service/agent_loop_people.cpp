@@ -42,10 +42,14 @@ json to_json(const AgentCore::JobStanding& job) {
 json proposal(const AgentCore::JobStanding& job) {
   json shown = to_json(job);
   const JobSpec& spec = job.promise->spec;
-  shown["kind"] = "train";
+  shown["kind"] = to_string(spec.kind);
   shown["sites_min"] = spec.sites.min;
   shown["strategy"] = spec.strategy.kind;
   shown["encoding"] = spec.update.encoding;
+  if (spec.statistics) {
+    shown["columns"] = spec.statistics->columns;
+    shown["bins"] = spec.statistics->bins;
+  }
   if (const auto model = resolve_model(spec.model)) {
     shown["parameters"] = model->layout.elements();
     shown["update_bytes"] = encoded_layout(model->layout, spec.update).bytes();
