@@ -68,8 +68,8 @@ struct TrainSpec {
   double clip_norm = 0;               // longer gradients are shortened to this L2 norm; 0: none is
   double clip_value = 0;              // values of a gradient are kept within it; 0: none is
   std::vector<std::string> freeze{};  // patterns of tensors that are not trained (freezing.h)
-  std::optional<Normalisation> normalise{};  // of the inputs; none: as the sites have them
   bool balanced = false;  // steps by each site's speed instead of epochs (broker/core/balance.h)
+  std::optional<Normalisation> normalise{};  // of the inputs; none: as the sites have them
 
   [[nodiscard]] double learning_rate(Round round) const {
     return optimizer.lr * schedule_factor(schedule, round);

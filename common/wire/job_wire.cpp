@@ -326,8 +326,8 @@ static TrainSpec read(schema::TrainSpec::Reader from) {
       .clip_norm = finite(from.getClipNorm(), "train.clipNorm"),
       .clip_value = finite(from.getClipValue(), "train.clipValue"),
       .freeze = read_patterns(from.getFreeze()),
-      .normalise = from.hasNormalise() ? std::optional(read(from.getNormalise())) : std::nullopt,
       .balanced = from.getBalanced(),
+      .normalise = from.hasNormalise() ? std::optional(read(from.getNormalise())) : std::nullopt,
   };
 }
 
