@@ -10,6 +10,7 @@
 #include "common/runtime/system_clock.h"
 #include "coordinator/ask.h"
 #include "coordinator/explanation_text.h"
+#include "coordinator/statistics_command.h"
 #include "coordinator/text.h"
 #include "coordinator/watch_display.h"
 
@@ -44,10 +45,13 @@ ExitCode with_job(const Options& options, const JobArguments& arguments, Run run
 
 // What a coordinator does with a job that has completed.
 std::string next_step(const JobSummary& job) {
-  return trains(job.kind)
-             ? fmt::format("take the model with: entente model pull {0} -o {0}.safetensors",
-                           job.id.str())
-             : fmt::format("see what it found with: entente job show {}", job.id.str());
+  const auto id = job.id.str();
+  if (trains(job.kind)) {
+    return fmt::format("take the model with: entente model pull {0} -o {0}.safetensors", id);
+  }
+  return job.kind == JobKind::statistics
+             ? fmt::format("see what it has counted with: entente job statistics {}", id)
+             : fmt::format("see what it found with: entente job show {}", id);
 }
 
 ExitCode watch(const Options& options, BrokerClient& client, const JobId& job,
@@ -85,8 +89,11 @@ ExitCode explain(const Options& options, BrokerClient& client, const JobSpec& sp
   return ExitCode::done;
 }
 
-ExitCode submit(const Options& options, BrokerClient& client, const JobSpec& spec,
+ExitCode submit(const Options& options, BrokerClient& client, JobSpec spec,
                 const JobArguments& arguments) {
+  if (auto resolved = resolve_normalisation(client, spec); !resolved) {
+    return print_refusal(options, resolved.error());
+  }
   if (arguments.is_dry_run) {
     return explain(options, client, spec);
   }
@@ -270,6 +277,21 @@ ExitCode logs(const Options& options, const JobArguments& arguments) {
   });
 }
 
+ExitCode statistics(const Options& options, const JobArguments& arguments) {
+  return with_job(options, arguments, [&](BrokerClient& client, const JobId& id) {
+    const auto job = client.ask<JobView>(msg::ShowJob{id});
+    if (!job) {
+      return print_refusal(options, job.error());
+    }
+    if (options.json) {
+      print_json(statistics_json(*job));
+    } else {
+      print_statistics(*job);
+    }
+    return ExitCode::done;
+  });
+}
+
 ExitCode explain(const Options& options, const JobArguments& arguments) {
   const auto id = parse_job(arguments.job);
   return id ? ask_and_print<Explanation>(options, msg::ExplainJob{*id}, print_explanation)
@@ -373,6 +395,7 @@ void add_job_command(CLI::App& app, const Options& options, Action& chosen) {
   };
   add_one("show", "Show a job: its sites, rounds and models", show)
       ->add_flag("--file", arguments->as_file, "as a job file that can be submitted");
+  add_one("statistics", "Show what a job of the kind statistics has counted", statistics);
   add_one("explain", "Say why a job is where it is, site by site", explain);
   add_after(add_one("watch", "Follow a job until it has ended", watch));
   auto* logs_command = add_one("logs", "Show what has happened so far, and when", logs);

@@ -26,6 +26,7 @@ $Cxx.namespace("entente::schema");
 using JobKind = import "job.capnp".JobKind;
 using JobSpec = import "job.capnp".JobSpec;
 using Metric = import "task.capnp".Metric;
+using NamedSums = import "task.capnp".NamedSums;
 using Refusal = import "refusal.capnp".Refusal;
 using SiteAdvert = import "site.capnp".SiteAdvert;
 using TaskKind = import "task.capnp".TaskKind;
@@ -213,6 +214,9 @@ struct JobView {
 
   rounds @4 :List(RoundView);
   # From round 0 on.
+
+  statistics @5 :List(NamedSums);
+  # Of the kind `statistics`: what all sites have counted, together, as far as its rounds are done.
 }
 
 struct SiteView {

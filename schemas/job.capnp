@@ -240,6 +240,41 @@ struct TrainSpec {
 
   trainer @12 :Text;
   # A trainer that sites list under this name, 1 to 63 bytes. Null: whichever a site uses.
+
+  normalise @13 :Normalisation;
+  # Null: sites give the inputs as they have them.
+}
+
+struct Scale {
+  column @0 :Text;
+  # Of the inputs; 1 to 255 bytes, unique in its list.
+
+  mean @1 :Float64;
+  deviation @2 :Float64;
+  # Finite. The column becomes (x - mean) / deviation.
+}
+
+struct Normalisation {
+  # By which numbers inputs are normalised, the same at every site.
+
+  from @0 :Text;
+  # The job of kind `statistics` that the numbers are from, for people. May be empty.
+
+  columns @1 :List(Scale);
+  # At most 1024. A broker takes no job without them: whoever submits it looks them up.
+}
+
+struct StatisticsSpec {
+  # What sites count. The dataset is train.dataset.
+
+  columns @0 :List(Text);
+  # At most 1024, of 1 to 255 bytes each. Empty: all that a site's dataset is made from.
+
+  bins @1 :UInt32;
+  # Of the histogram of each number, at most 256.
+
+  quantiles @2 :List(Float64);
+  # For people, between 0 and 1; at most 32.
 }
 
 struct EvaluateSpec {
@@ -396,6 +431,9 @@ struct JobSpec {
   kind @19 :JobKind;
   # Says which of the parts above a job has. One that trains nothing says in `train` what its examples
   # are and how a model is judged by them (dataset, loss, classWeights); the rest has its defaults.
+
+  statistics @20 :StatisticsSpec;
+  # Of the kind `statistics`, otherwise null.
 }
 
 struct JobOffer {

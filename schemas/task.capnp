@@ -68,14 +68,15 @@ struct Metric {
 }
 
 struct NamedSums {
-  # Sums over the examples of an evaluation, from which its metrics follow and which add up over
-  # sites: "confusion", "squared_error". Which there are is not part of the protocol.
+  # Sums over the examples of a task that add up over sites. Of an evaluation its metrics follow
+  # from them: "confusion", "squared_error"; which there are is not part of the protocol. Of
+  # statistics common/domain/statistics.h lists them.
 
   name @0 :Text;
   # 1 to 255 bytes, unique in its list.
 
   values @1 :List(Float64);
-  # Finite. All lists of a result together have at most 8192.
+  # Finite. All lists of a message together have at most 32,768.
 }
 
 struct TaskOrder {
@@ -97,6 +98,10 @@ struct TaskOrder {
   steps @5 :UInt64;
   # Of `train`: optimiser steps to take, exactly; at most 2^56. 0: as many as the job's local epochs
   # come to.
+
+  ranges @6 :List(NamedSums);
+  # Of `statistics` in the second round: for each column of numbers the two ends of the range that
+  # the bins of its histogram divide. Empty in the first.
 }
 
 struct TaskOffer {
@@ -134,8 +139,7 @@ struct TaskResult {
   # At most 64.
 
   sums @5 :List(NamedSums);
-  # Of an evaluation; at most 16. Of few examples a site sends neither these nor metrics: they would
-  # tell too much. A trainer of the site's own may know metrics only.
+  # Of an evaluation or of statistics; at most 8192.
 }
 
 struct ResultAnnounce {

@@ -12,10 +12,10 @@ const KindRules& rules_of(JobKind kind) {
       return kTrainKind;
     case JobKind::evaluate:
       return kEvaluateKind;
+    case JobKind::statistics:
+      return kStatisticsKind;
     case JobKind::cyclic:
       return kCyclicKind;
-    case JobKind::statistics:
-      break;  // refused by validate() as long as parts_of() says that they are not available
   }
   ENTENTE_CHECK(!"a kind of job without rules");
   return kTrainKind;

@@ -49,5 +49,6 @@ struct KindRules {
 extern const KindRules kTrainKind;
 extern const KindRules kEvaluateKind;
 extern const KindRules kCyclicKind;
+extern const KindRules kStatisticsKind;
 
 }  // namespace entente::broker

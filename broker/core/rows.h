@@ -85,6 +85,7 @@ struct RoundRow {
   bool evaluated = false;
   std::uint32_t evaluated_at = 0;
   std::uint64_t evaluation_examples = 0;
+  Sums sums{};  // of a job that counts: what its sites have said, added up
 };
 
 struct TaskRow {

@@ -13,6 +13,7 @@
 #include "broker/core/requests.h"
 #include "broker/core/rounds.h"
 #include "broker/core/selection.h"
+#include "broker/core/statistics.h"
 #include "common/base/limits.h"
 #include "common/domain/lost_promise.h"
 #include "common/domain/measures.h"
@@ -46,6 +47,9 @@ TaskOrder order_of(const Job& job, const TaskRow& task) {
     order.model_bytes = round->model_bytes;
   }
   order.steps = task.steps;
+  if (key.kind == TaskKind::statistics) {
+    order.ranges = ranges_for(job, key.round);
+  }
   order.cohort = static_cast<std::uint32_t>(updates_wanted(job));
   return order;
 }
@@ -173,6 +177,11 @@ std::optional<Refusal> check_result(const Job& job, const TaskRow& task, const T
       return refusal;
     }
   }
+  if (key.kind == TaskKind::statistics) {
+    if (auto refusal = check_statistics(job, key.round, result)) {
+      return refusal;
+    }
+  }
   const bool needs_blob = key.kind == TaskKind::initialize || key.kind == TaskKind::train;
   if (needs_blob != result.blob.has_value()) {
     return Refusal{"result_invalid",
@@ -279,7 +288,8 @@ void tell_accepted(Step& step, Job& job, const Task& task) {
     event.kind = JobEventKind::update_accepted;
     event.text = key.kind == TaskKind::initialize
                      ? fmt::format("{} made the initial model", key.site.str())
-                     : fmt::format("{} sent its update for round {}: {} examples", key.site.str(),
+                     : fmt::format("{} sent its {} for round {}: {} examples", key.site.str(),
+                                   key.kind == TaskKind::statistics ? "statistics" : "update",
                                    key.round, result.examples);
   }
   step.tell(job, std::move(event));

@@ -4,6 +4,7 @@
 #include <iterator>
 
 #include "broker/core/selection.h"
+#include "broker/core/statistics.h"
 
 namespace entente::broker {
 namespace {
@@ -90,6 +91,7 @@ JobView view(const State& state, const Job& job) {
                            round.evaluate_metrics, round.model, round.model_removed,
                            round.evaluated_at, round.evaluation_examples});
   }
+  view.statistics = all_statistics(job);
   return view;
 }
 

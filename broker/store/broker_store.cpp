@@ -240,7 +240,7 @@ class BrokerStore::Impl {
 
   void save(const RoundRow& row) {
     auto& insert = statements_.prepare(
-        "INSERT OR REPLACE INTO rounds VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+        "INSERT OR REPLACE INTO rounds VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
     Binder(insert)
         .text(row.job.str())
         .integer(row.round)
@@ -255,7 +255,8 @@ class BrokerStore::Impl {
         .integer(row.model_removed ? 1 : 0)
         .integer(row.evaluated ? 1 : 0)
         .integer(row.evaluated_at)
-        .integer(row.evaluation_examples);
+        .integer(row.evaluation_examples)
+        .sums(row.sums);
     insert.exec();
   }
 
@@ -444,6 +445,7 @@ class BrokerStore::Impl {
       round.evaluated = row.integer() != 0;
       round.evaluated_at = static_cast<std::uint32_t>(row.integer());
       round.evaluation_examples = row.integer();
+      round.sums = row.sums();
       snapshot.rounds.push_back(std::move(round));
     }
   }

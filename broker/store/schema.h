@@ -11,7 +11,7 @@ namespace entente::broker {
 
 constexpr std::uint32_t kStoreApplicationId = 0x456e7462;  // "Entb"
 
-constexpr std::array<std::string_view, 8> kStoreMigrations{R"sql(
+constexpr std::array<std::string_view, 9> kStoreMigrations{R"sql(
 CREATE TABLE sites (
   site              TEXT PRIMARY KEY,
   instance          INTEGER NOT NULL,
@@ -288,6 +288,10 @@ CREATE VIEW kept_models AS
   SELECT m.job, m.version, m.blob, m.bytes
   FROM models m JOIN rounds r ON r.job = m.job AND r.round = m.version
   WHERE r.model_removed = 0;
+)sql",
+                                                           R"sql(
+-- What the sites of a job of the kind "statistics" have said in a round, added up.
+ALTER TABLE rounds ADD COLUMN sums TEXT NOT NULL DEFAULT '{}';
 )sql"};
 
 }  // namespace entente::broker

@@ -226,6 +226,40 @@ AugmentSpec read_augment(TomlReader table) {
   return augment;
 }
 
+// "stats:JOB", whose numbers are looked up when the job is submitted; or a table with the numbers.
+std::optional<Normalisation> read_normalisation(TomlReader& train) {
+  if (!train.has("normalise")) {
+    return std::nullopt;
+  }
+  Normalisation normalise;
+  const auto read_job = [&normalise](TomlReader& table, std::string_view key) {
+    const auto text = table.string(key);
+    normalise.from = parse_statistics_job(text);
+    if (!normalise.from) {
+      table.problem(key, fmt::format("{} is {}; write \"stats:JOB\", with a job of the kind "
+                                     "\"statistics\"",
+                                     key, quote(text)));
+    }
+  };
+  if (!train.has_table("normalise")) {
+    read_job(train, "normalise");
+    return normalise;
+  }
+  TomlReader table = train.table("normalise");
+  if (table.has("from")) {
+    read_job(table, "from");
+  }
+  for (auto& column : table.tables("columns")) {
+    const auto name = column.string("name");
+    const auto mean = column.number("mean");
+    normalise.columns.push_back({name, mean, column.number("deviation")});
+  }
+  if (!normalise.is_resolved() && !normalise.from) {
+    train.problem("normalise", "train.normalise names no column and no job");
+  }
+  return normalise;
+}
+
 TrainSpec read_train(TomlReader table, std::uint32_t rounds) {
   TrainSpec train;
   train.dataset = table.string("dataset");
@@ -238,6 +272,7 @@ TrainSpec read_train(TomlReader table, std::uint32_t rounds) {
   train.freeze = table.strings("freeze");
   train.optimizer = read_optimizer(table.table("optimizer"));
   train.balanced = read_balanced(table);
+  train.normalise = read_normalisation(table);
   train.schedule = read_schedule(table.table("schedule"), rounds);
   train.augment = read_augment(table.table("augment"));
   train.trainer = table.string("trainer", {});
@@ -254,10 +289,10 @@ JobKind read_kind(TomlReader& root) {
   return kind.value_or(JobKind::train);
 }
 
-// A job of the kind has one round and says nothing of it.
+// A job of a kind with rounds of its own says nothing of them.
 std::uint32_t read_rounds(TomlReader& root, JobKind kind) {
   if (parts_of(kind).rounds == Need::absent) {
-    return count(root, "rounds", 1, limits::kRoundsMax, 1);
+    return count(root, "rounds", 1, limits::kRoundsMax, parts_of(kind).own_rounds);
   }
   return static_cast<std::uint32_t>(root.integer("rounds", 1, limits::kRoundsMax));
 }
@@ -269,6 +304,22 @@ void read_evaluation_alone(TomlReader& root, JobSpec& spec) {
   spec.train.dataset = spec.evaluate->dataset;
   spec.train.loss = read_loss(table, "evaluate");
   spec.train.class_weights = table.numbers("class_weights");
+}
+
+// The table of a job that counts. It trains nothing.
+void read_statistics(TomlReader& root, JobSpec& spec) {
+  if (spec.kind != JobKind::statistics && !root.has("statistics")) {
+    return;
+  }
+  TomlReader table = root.table("statistics");
+  StatisticsSpec statistics;
+  spec.train.dataset = table.string("dataset");
+  statistics.columns = table.strings("columns");
+  statistics.bins = count(table, "bins", 2, limits::kStatisticsBinsMax, statistics.bins);
+  if (table.has("quantiles")) {
+    statistics.quantiles = table.numbers("quantiles");
+  }
+  spec.statistics = std::move(statistics);
 }
 
 std::optional<EvaluateSpec> read_evaluate(TomlReader& root) {
@@ -374,6 +425,7 @@ JobSpec read_job(TomlReader root) {
     root.problem("train",
                  fmt::format("a job of the kind \"{}\" has no [train]", to_string(spec.kind)));
   }
+  read_statistics(root, spec);
   spec.strategy = read_strategy(root.table("strategy"));
   spec.update = read_update(root.table("update"));
   if (spec.kind == JobKind::evaluate && root.has("evaluate")) {

@@ -111,6 +111,28 @@ toml::table augment_table(const AugmentSpec& augment) {
   return table;
 }
 
+toml::table normalise_table(const Normalisation& normalise) {
+  toml::table table;
+  if (normalise.from) {
+    table.insert("from", statistics_job_text(*normalise.from));
+  }
+  toml::array columns;
+  for (const auto& scale : normalise.columns) {
+    columns.push_back(
+        toml::table{{"name", scale.column}, {"mean", scale.mean}, {"deviation", scale.deviation}});
+  }
+  table.insert("columns", std::move(columns));
+  return table;
+}
+
+toml::table statistics_table(const JobSpec& spec) {
+  const auto& statistics = *spec.statistics;
+  return toml::table{{"dataset", spec.train.dataset},
+                     {"columns", list_of(statistics.columns)},
+                     {"bins", statistics.bins},
+                     {"quantiles", list_of(statistics.quantiles)}};
+}
+
 toml::table train_table(const TrainSpec& train) {
   const auto& optimizer = train.optimizer;
   toml::table optimizer_table{{"type", optimizer.kind},
@@ -138,6 +160,9 @@ toml::table train_table(const TrainSpec& train) {
   }
   if (!train.trainer.empty()) {
     table.insert("trainer", train.trainer);
+  }
+  if (train.normalise) {
+    table.insert("normalise", normalise_table(*train.normalise));
   }
   return table;
 }
@@ -197,6 +222,9 @@ void insert_work(const JobSpec& spec, toml::table& root) {
   }
   if (spec.evaluate) {
     root.insert("evaluate", evaluate_table(spec));
+  }
+  if (spec.statistics) {
+    root.insert("statistics", statistics_table(spec));
   }
 }
 

@@ -24,14 +24,14 @@ constexpr auto kMay = Need::optional;
 constexpr auto kMust = Need::required;
 
 // kind, available; model, rounds, train, strategy, update, quorum, sample, evaluate, stop, keep,
-// init
+// init, statistics; rounds of its own
 constexpr std::array kParts{
     KindParts{JobKind::train, true,  //
               kMust, kMust, kMust, kMay, kMay, kMay, kMay, kMay, kMay, kMay, kMay},
     KindParts{JobKind::evaluate, true,  //
               kMust, kNo, kNo, kNo, kNo, kMay, kNo, kMust, kNo, kNo, kMust},
-    KindParts{JobKind::statistics, false,  //
-              kNo, kNo, kNo, kNo, kNo, kMay, kNo, kNo, kNo, kNo, kNo},
+    KindParts{JobKind::statistics, true,  //
+              kNo, kNo, kNo, kNo, kNo, kMay, kNo, kNo, kNo, kNo, kNo, kMust, 2},
     KindParts{JobKind::cyclic, true,  //
               kMust, kMust, kMust, kNo, kMay, kNo, kNo, kMay, kMay, kMay, kMay},
 };
@@ -56,7 +56,8 @@ constexpr std::array kPartsOfFiles{
          [](const JobSpec& spec) {
            return !spec.model.input.empty() || !spec.model.layers.empty();
          }},
-    Part{"rounds", &KindParts::rounds, [](const JobSpec& spec) { return spec.rounds != 1; }},
+    Part{"rounds", &KindParts::rounds,
+         [](const JobSpec& spec) { return spec.rounds != parts_of(spec.kind).own_rounds; }},
     Part{"[train]", &KindParts::train,
          [](const JobSpec& spec) { return says_how_to_train(spec.train); }},
     Part{"[strategy]", &KindParts::strategy,
@@ -72,6 +73,8 @@ constexpr std::array kPartsOfFiles{
     Part{"[stop]", &KindParts::stop, [](const JobSpec& spec) { return spec.stop.has_value(); }},
     Part{"keep", &KindParts::keep, [](const JobSpec& spec) { return spec.keep != Keep::all; }},
     Part{"init", &KindParts::init, [](const JobSpec& spec) { return spec.init.has_value(); }},
+    Part{"[statistics]", &KindParts::statistics,
+         [](const JobSpec& spec) { return spec.statistics.has_value(); }},
 };
 
 }  // namespace

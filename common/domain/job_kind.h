@@ -32,7 +32,7 @@ struct KindParts {
   JobKind kind;
   bool is_available;  // false: refused, because this version cannot run it yet
   Need model;
-  Need rounds;    // absent: the job has one round
+  Need rounds;    // absent: the job has own_rounds
   Need train;     // how a site trains: epochs, optimizer, schedule
   Need strategy;  // how updates of one round are merged
   Need update;    // how they are written down
@@ -42,6 +42,8 @@ struct KindParts {
   Need stop;
   Need keep;
   Need init;
+  Need statistics = Need::absent;
+  std::uint32_t own_rounds = 1;  // of a kind that says nothing of them
 };
 
 [[nodiscard]] const KindParts& parts_of(JobKind kind);

@@ -241,6 +241,17 @@ Problem check_train(const JobSpec& spec) {
   return std::nullopt;
 }
 
+// What the numbers of inputs are asked for, or are normalised by.
+Problem check_numbers(const JobSpec& spec) {
+  Expected<void> sound;
+  if (spec.statistics) {
+    sound = check_statistics_spec(*spec.statistics);
+  } else if (spec.train.normalise) {
+    sound = check_normalisation(*spec.train.normalise);
+  }
+  return sound ? std::nullopt : Problem(sound.error());
+}
+
 Problem check_evaluate(const JobSpec& spec) {
   const auto& evaluate = spec.evaluate;
   if (!evaluate) {
@@ -313,9 +324,9 @@ Expected<ResolvedModel> validate(const JobSpec& spec) {
   if (auto fits = check_parts(spec); !fits) {
     return tl::unexpected(fits.error());
   }
-  for (const auto& problem :
-       {check_job(spec), check_after(spec), check_sites(spec.sites), check_train(spec),
-        check_merge(spec), check_evaluate(spec), check_needs(spec.resources), check_end(spec)}) {
+  for (const auto& problem : {check_job(spec), check_after(spec), check_sites(spec.sites),
+                              check_train(spec), check_numbers(spec), check_merge(spec),
+                              check_evaluate(spec), check_needs(spec.resources), check_end(spec)}) {
     if (problem) {
       return tl::unexpected(*problem);
     }

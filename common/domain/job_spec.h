@@ -19,6 +19,7 @@
 #include "common/domain/optimizer_kinds.h"
 #include "common/domain/sample_spec.h"
 #include "common/domain/schedules.h"
+#include "common/domain/statistics_spec.h"
 #include "common/domain/stop_spec.h"
 #include "common/domain/strategy_spec.h"
 #include "common/domain/update_spec.h"
@@ -71,6 +72,7 @@ struct TrainSpec {
   bool balanced = false;  // steps by each site's speed instead of epochs (broker/core/balance.h)
   AugmentSpec augment{};  // of pictures
   std::string trainer{};  // one that sites have under this name; empty: whichever a site uses
+  std::optional<Normalisation> normalise{};  // of the inputs; none: as the sites have them
 
   [[nodiscard]] double learning_rate(Round round) const {
     return optimizer.lr * schedule_factor(schedule, round);
@@ -104,6 +106,7 @@ struct JobSpec {
   bool preemptible = false;            // gives way after a round (broker/core/scheduler.h)
   std::vector<JobId> after{};          // starts when these have completed
   std::optional<InitialModel> init{};  // none: drawn from the seed
+  std::optional<StatisticsSpec> statistics{};
 
   bool operator==(const JobSpec&) const = default;
 };

@@ -117,6 +117,7 @@ struct JobView {
   Digest spec_digest;
   std::vector<JobSiteView> sites;  // by site id
   std::vector<RoundView> rounds;   // by round; of a long job the newest thousand
+  Sums statistics{};               // of all sites together, as far as they are (statistics.h)
 
   bool operator==(const JobView&) const = default;
 };

@@ -36,6 +36,10 @@ struct TaskKey {
   auto operator<=>(const TaskKey&) const = default;
 };
 
+// Numbers over a task's examples, by name, that add up over sites: what metrics follow from
+// (measures.h), or statistics (statistics.h).
+using Sums = std::map<std::string, std::vector<double>>;
+
 // What the site is asked to do. The job's spec travelled with the job offer.
 struct TaskOrder {
   TaskKey key;
@@ -44,6 +48,7 @@ struct TaskOrder {
   std::uint64_t model_bytes = 0;
   std::uint32_t cohort = 0;  // sites that a round merges, at most; 0: not said
   std::uint64_t steps = 0;   // optimiser steps to take; 0: those of the job's epochs
+  Sums ranges{};             // of statistics, in the second round: of each column (statistics.h)
 
   bool operator==(const TaskOrder&) const = default;
 };
@@ -51,16 +56,13 @@ struct TaskOrder {
 // "loss", "accuracy": averages over the task's examples.
 using Metrics = std::map<std::string, double>;
 
-// What metrics follow from, as sums over the task's examples that add up over sites (measures.h).
-using Sums = std::map<std::string, std::vector<double>>;
-
 struct TaskResult {
   std::optional<BlobId> blob;  // the update or the initial model
   std::uint64_t blob_bytes = 0;
   std::uint64_t examples = 0;
   std::uint64_t steps = 0;  // optimiser steps taken
   Metrics metrics;
-  Sums sums{};  // of an evaluation
+  Sums sums{};  // of an evaluation, and of statistics
 
   bool operator==(const TaskResult&) const = default;
 };

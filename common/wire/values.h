@@ -79,6 +79,9 @@ void write_shape(const Shape& shape, capnp::List<std::int64_t>::Builder to);
 void write(const Refusal& refusal, schema::Refusal::Builder to);
 [[nodiscard]] Refusal read(schema::Refusal::Reader from);
 
+void write_sums(const Sums& sums, capnp::List<schema::NamedSums>::Builder to);
+[[nodiscard]] Sums read_sums(capnp::List<schema::NamedSums>::Reader from, std::string_view what);
+
 void write_metrics(const Metrics& metrics, capnp::List<schema::Metric>::Builder to);
 [[nodiscard]] Metrics read_metrics(capnp::List<schema::Metric>::Reader from);
 

@@ -177,6 +177,9 @@ void write(const JobView& job, schema::JobView::Builder to) {
   write_list(
       job.rounds, [&](unsigned count) { return to.initRounds(count); },
       [](const auto& round, auto item) { write(round, item); });
+  if (!job.statistics.empty()) {
+    write_sums(job.statistics, to.initStatistics(static_cast<unsigned>(job.statistics.size())));
+  }
 }
 
 JobView read(schema::JobView::Reader from) {
@@ -188,6 +191,7 @@ JobView read(schema::JobView::Reader from) {
                                       [](auto item) { return read(item); }),
       .rounds = read_list<RoundView>(from.getRounds(), kRowsMax, "jobView.rounds",
                                      [](auto item) { return read(item); }),
+      .statistics = read_sums(from.getStatistics(), "jobView.statistics"),
   };
 }
 

@@ -17,6 +17,8 @@ using nlohmann::json;
 
 constexpr std::size_t kPathBytesMax = 4096;
 constexpr std::size_t kWordBytesMax = 64;
+// Of a column and a category together.
+constexpr std::size_t kSumNameBytesMax = 255;
 constexpr std::uint32_t kThreadsMax = 1024;
 
 // ---- to JSON: one overload for each command and reply ----
@@ -55,6 +57,14 @@ json to_json_object(const Train& train) {
 
 json to_json_object(const Evaluate& evaluate) {
   return {{"type", "evaluate"}, {"model", evaluate.model}};
+}
+
+json to_json_object(const Statistics& statistics) {
+  json object{{"type", "statistics"}, {"cell_min", statistics.cell_min}};
+  if (!statistics.ranges.empty()) {
+    object["ranges"] = statistics.ranges;
+  }
+  return object;
 }
 
 json to_json_object(const Stop&) { return {{"type", "stop"}}; }
@@ -112,6 +122,29 @@ Prepare parse_prepare(JsonFields& fields, Fault& fault) {
   return prepare;
 }
 
+Sums parse_sums(JsonFields fields, Fault& fault) {
+  Sums sums;
+  std::size_t values = 0;
+  const auto names = fields.rest();
+  if (names.size() > limits::kSumsPerResultMax) {
+    fault.set(fmt::format("sums has more than {} entries", limits::kSumsPerResultMax));
+    return sums;
+  }
+  for (const auto& name : names) {
+    if (name.empty() || name.size() > kSumNameBytesMax) {
+      fault.set(
+          fmt::format("sums has a name that is empty or longer than {} bytes", kSumNameBytesMax));
+      return sums;
+    }
+    sums[name] = fields.numbers(name.c_str(), limits::kSumValuesPerResultMax);
+    values += sums[name].size();
+  }
+  if (values > limits::kSumValuesPerResultMax) {
+    fault.set(fmt::format("sums has more than {} values", limits::kSumValuesPerResultMax));
+  }
+  return sums;
+}
+
 std::optional<CommandBody> parse_command_body(const std::string& type, JsonFields& fields,
                                               Fault& fault) {
   if (type == "prepare") {
@@ -128,33 +161,14 @@ std::optional<CommandBody> parse_command_body(const std::string& type, JsonField
   if (type == "evaluate") {
     return Evaluate{fields.text("model", kPathBytesMax)};
   }
+  if (type == "statistics") {
+    return Statistics{fields.natural("cell_min", limits::kStatisticsCellMinMax),
+                      fields.has("ranges") ? parse_sums(fields.object("ranges"), fault) : Sums()};
+  }
   if (type == "stop") {
     return Stop{};
   }
   return std::nullopt;
-}
-
-Sums parse_sums(JsonFields fields, Fault& fault) {
-  Sums sums;
-  std::size_t values = 0;
-  const auto names = fields.rest();
-  if (names.size() > limits::kSumsPerResultMax) {
-    fault.set(fmt::format("sums has more than {} entries", limits::kSumsPerResultMax));
-    return sums;
-  }
-  for (const auto& name : names) {
-    if (name.empty() || name.size() > kWordBytesMax) {
-      fault.set(
-          fmt::format("sums has a name that is empty or longer than {} bytes", kWordBytesMax));
-      return sums;
-    }
-    sums[name] = fields.numbers(name.c_str(), limits::kSumValuesPerResultMax);
-    values += sums[name].size();
-  }
-  if (values > limits::kSumValuesPerResultMax) {
-    fault.set(fmt::format("sums has more than {} values", limits::kSumValuesPerResultMax));
-  }
-  return sums;
 }
 
 Result parse_result(JsonFields& fields, Fault& fault) {

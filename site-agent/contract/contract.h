@@ -7,6 +7,7 @@
 //   initialize  makes the initial model from a seed          -> writes `output`
 //   train       local epochs from `model`                    -> writes the update to `output`
 //   evaluate    metrics of `model` on the evaluation dataset
+//   statistics  counts the dataset of a job of that kind
 //   stop        ends the trainer
 //
 // A trainer answers each command with any number of `progress` and then one `result` or `error`,
@@ -37,7 +38,8 @@ constexpr std::size_t kLineBytesMax = 1 << 20;
 
 struct Prepare {
   std::uint32_t version = kVersion;
-  JobSpec spec;  // model, train and evaluate are sent; the rest is the broker's business
+  // Of it the model, train and evaluate are sent, or statistics; the rest is the broker's business.
+  JobSpec spec;
   DatasetConfig train_dataset;
   std::optional<DatasetConfig> evaluate_dataset;  // when the job evaluates and the site has it
   std::uint32_t threads = 1;
@@ -62,9 +64,15 @@ struct Evaluate {
   std::string model;
 };
 
+// Of a job of the kind "statistics": the first round, or the second when there are ranges.
+struct Statistics {
+  std::uint64_t cell_min = 1;  // rows behind every number of the result, at the least
+  Sums ranges{};               // of each column of numbers
+};
+
 struct Stop {};
 
-using CommandBody = std::variant<Prepare, Initialize, Train, Evaluate, Stop>;
+using CommandBody = std::variant<Prepare, Initialize, Train, Evaluate, Statistics, Stop>;
 
 struct Command {
   std::uint64_t id = 0;  // returned in every reply
@@ -81,7 +89,7 @@ struct Result {
   std::uint64_t examples = 0;
   std::uint64_t steps = 0;
   Metrics metrics;
-  Sums sums{};  // of an evaluation, from which its metrics follow
+  Sums sums{};  // of an evaluation, from which its metrics follow; of statistics
 };
 
 // `transient`: the same command may succeed if tried again.

@@ -358,7 +358,8 @@ void AgentCore::schedule() {
       task.stage = Stage::running;
       ++running;
       spend_round(task.order);
-      effects_.push_back(effect::RunTask{*job.trainer, task.order});
+      effects_.push_back(
+          effect::RunTask{*job.trainer, task.order, settings_.policy.statistics_cell_min});
     }
   }
   tell_waits(waiting);

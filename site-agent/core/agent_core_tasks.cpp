@@ -6,6 +6,7 @@
 #include "common/base/check.h"
 #include "common/base/limits.h"
 #include "common/domain/lost_promise.h"
+#include "common/domain/small_cells.h"
 #include "site-agent/core/agent_core.h"
 #include "site-agent/core/peer_text.h"
 
@@ -40,6 +41,13 @@ std::optional<Refusal> fault_of(const event::TrainerFinished& result) {
     }
   }
   return std::nullopt;
+}
+
+// Whatever made them: statistics that say more than the policy lets out stay in the house.
+std::optional<Refusal> fault_of(const Sums& sums, const StatisticsSpec& spec,
+                                std::uint64_t cell_min) {
+  const auto statistics = site_statistics_from(sums, spec.bins);
+  return statistics ? check_withheld(*statistics, cell_min) : std::optional(statistics.error());
 }
 
 }  // namespace
@@ -221,6 +229,16 @@ void AgentCore::on(const event::TrainerFinished& event) {
   if (task->order.key.kind == TaskKind::evaluate) {
     if (auto refusal = check_evaluation(settings_.policy, event.examples)) {
       fail(task, {std::move(*refusal), false});
+      return;
+    }
+    task->result.sums = event.sums;
+    finish(task);
+    return;
+  }
+  if (task->order.key.kind == TaskKind::statistics) {
+    const auto& spec = jobs_.at(task->order.key.job).promise.spec;
+    if (auto fault = fault_of(event.sums, *spec.statistics, settings_.policy.statistics_cell_min)) {
+      fail(task, {std::move(*fault), false});
       return;
     }
     task->result.sums = event.sums;

@@ -258,6 +258,7 @@ struct StartTrainer {
 struct RunTask {
   TrainerId trainer = 0;
   TaskOrder order;
+  std::uint64_t cell_min = 0;  // of statistics: rows behind every number that is told
 };
 struct StopTrainer {
   TrainerId trainer = 0;

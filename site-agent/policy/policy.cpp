@@ -180,6 +180,9 @@ std::vector<std::string> narrower_clauses(const Policy& policy) {
   if (policy.evaluation_examples_min != kEvaluationExamplesMinDefault) {
     add("evaluation_examples_min", policy.evaluation_examples_min);
   }
+  if (policy.statistics_cell_min != kStatisticsCellMinDefault) {
+    add("statistics_cell_min", policy.statistics_cell_min);
+  }
   if (policy.rounds_per_day) {
     add("rounds_per_day", *policy.rounds_per_day);
   }

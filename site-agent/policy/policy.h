@@ -39,6 +39,9 @@ struct Hours {
 // Counts of fewer examples come close to telling about one of them.
 constexpr std::uint64_t kEvaluationExamplesMinDefault = 20;
 
+// Statistics say nothing of fewer rows, as it is usual for tables of patients.
+constexpr std::uint64_t kStatisticsCellMinDefault = 10;
+
 // Who has to agree to a job.
 enum class Approval : std::uint8_t { automatic, manual };
 
@@ -52,6 +55,7 @@ struct Policy {
   std::optional<std::uint64_t> parameters_max{};    // of a model
   std::optional<std::uint64_t> update_bytes_max{};  // of what leaves the house in one round
   std::uint32_t cohort_min = 1;                     // sites in a round, this one among them
+  std::uint64_t statistics_cell_min = kStatisticsCellMinDefault;  // rows behind a told number
   // Examples of an evaluation at the least: what is measured on fewer stays in the house.
   std::uint64_t evaluation_examples_min = kEvaluationExamplesMinDefault;
   std::optional<std::uint32_t> rounds_per_day{};     // of training, for all together

@@ -203,6 +203,9 @@ Policy read_policy(TomlReader table) {
   policy.evaluation_examples_min = static_cast<std::uint64_t>(
       table.integer("evaluation_examples_min", 1, static_cast<std::int64_t>(limits::kExamplesMax),
                     static_cast<std::int64_t>(kEvaluationExamplesMinDefault)));
+  policy.statistics_cell_min = static_cast<std::uint64_t>(table.integer(
+      "statistics_cell_min", 1, static_cast<std::int64_t>(limits::kStatisticsCellMinMax),
+      static_cast<std::int64_t>(kStatisticsCellMinDefault)));
   policy.rounds_per_day = read_limit(table, "rounds_per_day", kRoundsPerDayMax);
   policy.rounds_of = read_rounds_of(table.table("rounds_per_day_of"));
   policy.hours = read_hours(table);

@@ -141,7 +141,8 @@ void AgentLoop::carry_out(const effect::RunTask& effect) {
       process.command(contract::Evaluate{model});
       return;
     case TaskKind::statistics:
-      break;  // the core refuses it (site-agent/core/agent_core_tasks.cpp)
+      process.command(contract::Statistics{effect.cell_min, order.ranges});
+      return;
   }
 }
 

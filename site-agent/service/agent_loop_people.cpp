@@ -44,6 +44,10 @@ json proposal(const AgentCore::JobStanding& job) {
   const JobSpec& spec = job.promise->spec;
   shown["kind"] = to_string(spec.kind);
   shown["sites_min"] = spec.sites.min;
+  if (spec.statistics) {
+    shown["columns"] = spec.statistics->columns;
+    shown["bins"] = spec.statistics->bins;
+  }
   if (const auto model = model_of(spec); model && has_model(spec.kind)) {
     shown["parameters"] = model->layout.elements();
     if (trains(spec.kind)) {

@@ -12,6 +12,8 @@
 
 #include "common/domain/freezing.h"
 #include "common/domain/strategy_kinds.h"
+#include "site-agent/data/dataset_statistics.h"
+#include "site-agent/data/normalise.h"
 #include "site-agent/training/data_contract.h"
 #include "site-agent/training/device.h"
 #include "site-agent/training/examples.h"
@@ -65,7 +67,8 @@ tl::unexpected<Refusal> not_prepared() {
 
 Expected<Examples> load_examples(const DatasetConfig& config, const JobSpec& spec,
                                  const ResolvedModel& resolved, Use use, torch::Device device) {
-  auto dataset = load_dataset(config);
+  const auto& normalise = spec.train.normalise;
+  auto dataset = normalise ? load_normalised(config, normalise->columns) : load_dataset(config);
   if (!dataset) {
     return tl::unexpected(dataset.error());
   }
@@ -89,18 +92,26 @@ class Trainer::Session {
   Expected<Result> run(const contract::Initialize& command);
   Expected<Result> run(const contract::Train& command);
   Expected<Result> run(const contract::Evaluate& command);
+  Expected<Result> run(const contract::Statistics& command);
   Expected<Result> run(const contract::Stop&) { return Result{}; }
 
  private:
   // The prepared model with the values of the file at `path`, which is returned.
   Expected<TensorFile> load_model(const std::string& path);
 
+  Expected<Result> prepare_to_count(const contract::Prepare& command);
+
   ReportProgress report_;
-  std::optional<Prepared> prepared_;
+  std::optional<Prepared> prepared_;            // of a job with a model
+  std::optional<DatasetStatistics> countable_;  // of one that counts
 };
 
 Expected<Result> Trainer::Session::run(const contract::Prepare& command) {
   prepared_.reset();  // its memory, before that of the next
+  countable_.reset();
+  if (command.spec.statistics) {
+    return prepare_to_count(command);
+  }
   use_threads(command.threads);
   const auto device = choose_device(command.device);
   if (!device) {
@@ -147,6 +158,41 @@ Expected<Result> Trainer::Session::run(const contract::Prepare& command) {
   result.examples = static_cast<std::uint64_t>(training_examples->size());
   prepared_.emplace(Prepared{command.spec, std::move(*model), training_examples,
                              std::move(evaluate), command.loss_before});
+  return result;
+}
+
+Expected<Result> Trainer::Session::prepare_to_count(const contract::Prepare& command) {
+  auto countable = DatasetStatistics::open(command.train_dataset, *command.spec.statistics);
+  if (!countable) {
+    return tl::unexpected(countable.error());
+  }
+  Result result;
+  result.examples = countable->examples();
+  countable_ = *std::move(countable);
+  return result;
+}
+
+Expected<Result> Trainer::Session::run(const contract::Statistics& command) {
+  if (!countable_) {
+    return not_prepared();
+  }
+  std::optional<Ranges> ranges;
+  if (!command.ranges.empty()) {
+    auto read = ranges_from(command.ranges);
+    if (!read) {
+      return tl::unexpected(read.error());
+    }
+    ranges = *std::move(read);
+  }
+  ProgressMeter progress(report_, countable_->examples());
+  const auto statistics =
+      countable_->count(command.cell_min, ranges, [&](std::uint64_t rows) { progress.add(rows); });
+  if (!statistics) {
+    return tl::unexpected(statistics.error());
+  }
+  Result result;
+  result.examples = countable_->examples();
+  result.sums = to_sums(*statistics);
   return result;
 }
 

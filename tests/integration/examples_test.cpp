@@ -142,6 +142,19 @@ TEST_F(Example, TablesInDatabasesServeTheJobThatFilesServe) {
   EXPECT_GT(last_evaluation(run(kExamples / "diabetes/job.toml"), "r2"), 0.2);
 }
 
+// The mean age of all 442 patients is 48.5, of those that are trained on nearly that.
+TEST_F(Example, DiseaseIsPredictedFromInputsNormalisedByStatistics) {
+  add_sites(kExamples / "diabetes/site.toml", {"north", "east", "south"});
+  const std::string counted = run(kExamples / "diabetes/statistics.toml")["job"];
+  const auto columns = consortium_.ask({"job", "statistics", counted})["columns"];
+  EXPECT_EQ(columns["age"]["sites"], 3);
+  EXPECT_NEAR(columns["age"]["mean"].get<double>(), 48.5, 1);
+  EXPECT_NEAR(columns["bmi"]["deviation"].get<double>(), 4.41, 0.3);
+  const auto job =
+      run(kExamples / "diabetes/normalised.toml", {"train.normalise=stats:" + counted});
+  EXPECT_GT(last_evaluation(job, "r2"), 0.25);
+}
+
 TEST_F(Example, TumoursAreToldApartByASupportVectorMachine) {
   add_sites(kExamples / "breast-cancer/site.toml", {"north", "east", "south"});
   EXPECT_GT(last_evaluation(run(kExamples / "breast-cancer/svm.toml"), "accuracy"), 0.9);

@@ -214,6 +214,45 @@ TEST(JobFile, TheTextOfASpecReadsBackAsTheSame) {
   }
 }
 
+TEST(JobFile, AJobThatCountsHasItsOwnTable) {
+  constexpr auto kCounts = R"(
+name = "numbers"
+kind = "statistics"
+sites = { min = 3 }
+[statistics]
+dataset = "tumours"
+columns = ["mean radius", "diagnosis"]
+bins = 16
+quantiles = [0.05, 0.5]
+)";
+  const auto spec = parse_job_file(kCounts, "job.toml", {});
+  ASSERT_TRUE(spec) << spec.error().message;
+  EXPECT_EQ(spec->kind, JobKind::statistics);
+  EXPECT_EQ(spec->rounds, 2U);
+  EXPECT_EQ(spec->train.dataset, "tumours");
+  EXPECT_EQ(spec->statistics, (StatisticsSpec{{"mean radius", "diagnosis"}, 16, {0.05, 0.5}}));
+  const auto again = parse_job_file(job_file_text(*spec), "text", {});
+  ASSERT_TRUE(again) << again.error().message << job_file_text(*spec);
+  EXPECT_EQ(*again, *spec);
+  EXPECT_FALSE(parse_job_file(kCounts, "job.toml", {"rounds=3"}));
+  EXPECT_FALSE(parse_job_file(kCounts, "job.toml", {"strategy.kind=krum"}));
+  EXPECT_FALSE(parse_job_file(kMinimal, "job.toml", {"statistics.dataset=tumours"}));
+}
+
+TEST(JobFile, NormalisesByAJobOrByNumbers) {
+  auto spec = parse_job_file(kMinimal, "job.toml", {"train.normalise=stats:numbers-1"});
+  ASSERT_TRUE(spec) << spec.error().message;
+  EXPECT_EQ(spec->train.normalise, (Normalisation{JobId::literal("numbers-1"), {}}));
+  EXPECT_FALSE(parse_job_file(kMinimal, "job.toml", {"train.normalise=numbers-1"}));
+  spec->train.normalise->columns = {{"mean radius", 14.1, 3.5}, {"area", 0.1 + 0.2, 1}};
+  const auto text = job_file_text(*spec);
+  const auto again = parse_job_file(text, "text", {});
+  ASSERT_TRUE(again) << again.error().message << text;
+  EXPECT_EQ(*again, *spec) << text;
+  spec->train.normalise->columns[0].deviation = 0;
+  EXPECT_FALSE(parse_job_file(job_file_text(*spec), "text", {}));
+}
+
 std::string row_of(const std::string& page, const std::string& first_cell) {
   const auto row = page.find("\n| " + first_cell);
   EXPECT_NE(row, std::string::npos) << first_cell;

@@ -102,9 +102,24 @@ TEST(Contract, BlocksAndEverySettingOfTrainingSurviveTheLine) {
   sent.spec.train.clip_value = 0.5;
   sent.spec.train.freeze = {"conv1.*"};
   sent.spec.train.augment = {true, false, 0.75, 3};
+  sent.spec.train.normalise = Normalisation{std::nullopt, {{"age", 48.5, 13.1}}};
   const auto got = round_trip(sent);
   EXPECT_EQ(got.spec.model, sent.spec.model);
   EXPECT_EQ(got.spec.train, sent.spec.train);
+}
+
+TEST(Contract, AJobThatCountsSurvivesTheLine) {
+  auto sent = full_prepare();
+  sent.spec = {};
+  sent.spec.kind = JobKind::statistics;
+  sent.spec.train.dataset = "digits";
+  sent.spec.statistics = StatisticsSpec{{"age", "ward"}, 16};
+  const auto got = round_trip(sent);
+  EXPECT_EQ(got.spec, sent.spec);
+  const Statistics counts{12, {{"age", {20, 80}}}};
+  const auto again = round_trip(counts);
+  EXPECT_EQ(again.cell_min, counts.cell_min);
+  EXPECT_EQ(again.ranges, counts.ranges);
 }
 
 // A trainer of a site's own that is older refuses keys that it does not know.

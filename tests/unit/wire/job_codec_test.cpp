@@ -62,6 +62,8 @@ JobSpec without_later_fields(JobSpec spec) {
   spec.train.freeze.clear();
   spec.train.augment = {};
   spec.train.trainer.clear();
+  spec.train.normalise.reset();
+  spec.statistics.reset();
   return spec;
 }
 
@@ -202,6 +204,13 @@ TEST(CanonicalSpec, EveryFieldChangesTheDigest) {
       {"update.fraction", [](JobSpec& s) { s.update.fraction = 0.1; }},
       {"no update.fraction", [](JobSpec& s) { s.update.fraction.reset(); }},
       {"float32", [](JobSpec& s) { s.update = UpdateSpec(); }},
+      {"normalise.from", [](JobSpec& s) { s.train.normalise->from.reset(); }},
+      {"normalise.columns", [](JobSpec& s) { s.train.normalise->columns[0].mean = 48; }},
+      {"no normalise", [](JobSpec& s) { s.train.normalise.reset(); }},
+      {"statistics.columns", [](JobSpec& s) { s.statistics->columns.pop_back(); }},
+      {"statistics.bins", [](JobSpec& s) { ++s.statistics->bins; }},
+      {"statistics.quantiles", [](JobSpec& s) { s.statistics->quantiles.clear(); }},
+      {"no statistics", [](JobSpec& s) { s.statistics.reset(); }},
       {"a site's weight", [](JobSpec& s) { s.strategy.site_weights.begin()->second = 3; }},
   };
   std::map<Digest, std::string> digests;

@@ -104,7 +104,11 @@ JobSpec job_spec() {
       .freeze = {"conv1.*"},
       .balanced = true,
       .augment = {.flip_horizontal = true, .flip_vertical = false, .crop = 0.8, .shift = 2},
-      .trainer = "torch"};
+      .trainer = "torch",
+      .normalise = Normalisation{.from = JobId::literal("lung-numbers-1"),
+                                 .columns = {{"age", 48.5, 13.1}, {"Größe", -1, 0.5}}}};
+  spec.statistics =
+      StatisticsSpec{.columns = {"age", "Größe"}, .bins = 16, .quantiles = {0.25, 0.5}};
   spec.evaluate = EvaluateSpec{.dataset = "fashion-mnist-test", .every = 2};
   spec.strategy = {.kind = "multi_krum",
                    .parameters = {{"byzantine", 2}, {"clip_norm", 0.5}},
@@ -183,7 +187,8 @@ JobView job_view() {
           .spec = job_spec(),
           .spec_digest = blob(6),
           .sites = {job_site_view(), only(&JobSiteView::site, SiteId::literal("south"))},
-          .rounds = {RoundView{}, round_view()}};
+          .rounds = {RoundView{}, round_view()},
+          .statistics = {{"bins/age", {0, 0, 12, 40}}, {"cell/ward/A%2FB", {12}}}};
 }
 
 SiteView site_view() {
@@ -274,7 +279,8 @@ std::vector<msg::Control> control_messages() {
       msg::JobClosed{job, "the job has completed"},
       msg::JobWaits{job, blob(1), "waits for approval at the site"},
       msg::JobPaused{job, "by coordinator/alice"},
-      msg::TaskOffer{{task_key(), 99, blob(2), 4'000'000, 3, 250}},
+      msg::TaskOffer{
+          {task_key(), 99, blob(2), 4'000'000, 3, 250, {{"age", {20, 80}}, {"Größe", {-1, 0.5}}}}},
       msg::TaskReport{task_key(), progress()},
       msg::ResultAnnounce{task_key(),
                           {blob(3),
