@@ -51,6 +51,17 @@ ExitCode with_job(const Options& options, const JobArguments& arguments, Run run
   return client ? run(*client, *id) : print_refusal(options, client.error());
 }
 
+// What a coordinator does with a job that has completed.
+std::string next_step(const JobSummary& job) {
+  if (job.kind == JobKind::statistics) {
+    return fmt::format("see what it has counted with: entente job statistics {}", job.id.str());
+  }
+  return trains(job.kind)
+             ? fmt::format("take the model with: entente model pull {0} -o {0}.safetensors",
+                           job.id.str())
+             : fmt::format("see what it found with: entente job show {}", job.id.str());
+}
+
 ExitCode watch(const Options& options, BrokerClient& client, const JobId& job,
                std::uint64_t after_seq = 0) {
   Expected<JobSummary> ended = [&] {
@@ -66,12 +77,7 @@ ExitCode watch(const Options& options, BrokerClient& client, const JobId& job,
     return ExitCode::refused;
   }
   if (!options.json) {
-    const auto id = ended->id.str();
-    if (ended->kind == JobKind::statistics) {
-      fmt::print("see what it has counted with: entente job statistics {}\n", id);
-    } else {
-      fmt::print("take the model with: entente model pull {0} -o {0}.safetensors\n", id);
-    }
+    fmt::print("{}\n", next_step(*ended));
   }
   return ExitCode::done;
 }
@@ -188,15 +194,34 @@ void print_rounds(const JobView& job) {
       {"ROUND", "STATE", "UPDATES", "TRAINING", "EVALUATION", "MODEL"}};
   for (const auto& round : job.rounds) {
     const bool is_given_up = is_terminal(job.summary.state) && round.state != RoundState::done;
+    const auto counted = round.evaluated_at == 0
+                             ? std::string()
+                             : fmt::format(" ({} {})", round.evaluated_at,
+                                           round.evaluated_at == 1 ? "site" : "sites");
     rows.push_back({std::to_string(round.round),
                     is_given_up ? "given up" : std::string(to_string(round.state)),
                     std::to_string(round.updates), describe(round.train_metrics),
-                    describe(round.evaluate_metrics),
+                    describe(round.evaluate_metrics) + counted,
                     round.removed ? "removed"
                     : round.model ? round.model->short_hex()
                                   : ""});
   }
   print_table(rows);
+}
+
+// Each site's own part in the newest evaluation that has counted it.
+void print_evaluations(const JobView& job) {
+  std::vector<std::vector<std::string>> rows{{"SITE", "EVALUATED", "EXAMPLES", "METRICS THERE"}};
+  for (const auto& site : job.sites) {
+    if (site.evaluated_round > 0) {
+      rows.push_back({site.site.str(), fmt::format("round {}", site.evaluated_round),
+                      with_commas(site.evaluation_examples), describe(site.evaluate_metrics)});
+    }
+  }
+  if (rows.size() > 1) {
+    fmt::print("\n");
+    print_table(rows);
+  }
 }
 
 void print_job(const JobView& job) {
@@ -221,6 +246,7 @@ void print_job(const JobView& job) {
     fmt::print("\n");
     print_rounds(job);
   }
+  print_evaluations(job);
 }
 
 ExitCode show(const Options& options, const JobArguments& arguments) {

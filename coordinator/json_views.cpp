@@ -18,7 +18,9 @@ nlohmann::json to_json(const RoundView& round) {
           {"train_metrics", round.train_metrics},
           {"evaluate_metrics", round.evaluate_metrics},
           {"model", hex_or_null(round.model)},
-          {"removed", round.removed}};
+          {"removed", round.removed},
+          {"evaluated_at", round.evaluated_at},
+          {"evaluation_examples", round.evaluation_examples}};
 }
 
 nlohmann::json to_json(const DatasetAdvert& dataset) {
@@ -63,6 +65,9 @@ nlohmann::json to_json(const JobSiteView& site) {
                       {"examples", site.examples},
                       {"stands_by", site.stands_by},
                       {"sits_out", site.sits_out},
+                      {"evaluate_metrics", site.evaluate_metrics},
+                      {"evaluation_examples", site.evaluation_examples},
+                      {"evaluated_round", site.evaluated_round},
                       {"task", nullptr}};
   if (site.task) {
     json["task"] = {{"kind", to_string(*site.task)},

@@ -13,8 +13,9 @@ const KindRules& rules_of(JobKind kind) {
     case JobKind::statistics:
       return kStatisticsKind;
     case JobKind::evaluate:
+      return kEvaluateKind;
     case JobKind::cyclic:
-      break;  // refused by validate() as long as parts_of() says that they are not available
+      return kCyclicKind;
   }
   ENTENTE_CHECK(!"a kind of job without rules");
   return kTrainKind;

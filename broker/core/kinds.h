@@ -48,5 +48,7 @@ struct KindRules {
 // The kinds.
 extern const KindRules kTrainKind;
 extern const KindRules kStatisticsKind;
+extern const KindRules kEvaluateKind;
+extern const KindRules kCyclicKind;
 
 }  // namespace entente::broker

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "broker/core/early_stop.h"
-#include "broker/core/rounds.h"
+#include "broker/core/evaluations.h"
 
 namespace entente::broker {
 namespace {

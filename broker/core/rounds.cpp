@@ -7,6 +7,7 @@
 #include "broker/core/cohort.h"
 #include "broker/core/draining.h"
 #include "broker/core/early_stop.h"
+#include "broker/core/evaluations.h"
 #include "broker/core/jobs.h"
 #include "broker/core/kinds.h"
 #include "broker/core/leftovers.h"
@@ -35,15 +36,13 @@ std::vector<Task*> tasks_of(Job& job, Round round, TaskKind kind) {
   return tasks;
 }
 
-// A task that any one site can do: the first candidate that has not failed at it yet. Who was only
-// silent may try to make the initial model again.
-std::optional<SiteId> next_candidate(Job& job, Round round, TaskKind kind,
-                                     const std::vector<SiteId>& candidates) {
-  const auto tried = tasks_of(job, round, kind);
+// The first site that has not failed to make the initial model yet. Who was only silent may try
+// again.
+std::optional<SiteId> next_maker(Job& job, const std::vector<SiteId>& candidates) {
+  const auto tried = tasks_of(job, 0, TaskKind::initialize);
   for (const auto& site : candidates) {
     if (std::none_of(tried.begin(), tried.end(), [&](const Task* task) {
-          return task->row.key.site == site &&
-                 !(kind == TaskKind::initialize && task->row.state == TaskState::lost);
+          return task->row.key.site == site && task->row.state != TaskState::lost;
         })) {
       return site;
     }
@@ -52,48 +51,36 @@ std::optional<SiteId> next_candidate(Job& job, Round round, TaskKind kind,
 }
 
 // Who may be given a task that nobody else does meanwhile.
-std::vector<SiteId> responsive_sites(const State& state, const Job& job, Among among) {
-  auto sites = sites_at_work(state, job, among);
+std::vector<SiteId> responsive_sites(const State& state, const Job& job) {
+  auto sites = sites_at_work(state, job, Among::holding_places);
   std::erase_if(sites, [&job](const SiteId& site) { return job.parts.at(site).row.silent; });
   return sites;
 }
 
-std::vector<SiteId> sites_with_dataset(const State& state, const Job& job,
-                                       const std::string& dataset) {
-  auto sites = responsive_sites(state, job, Among::accepted);
-  std::erase_if(sites, [&](const SiteId& site) {
-    return state.sites.at(site).row.advert.find(dataset) == nullptr;
-  });
-  return sites;
-}
-
-enum class Relay : std::uint8_t { busy, done, exhausted };
-
-// Keeps a task that any one of `candidates` can do going: from a site that failed or stalled to the
-// next. While there is no next one, who stalls may still make the initial model.
-Relay relay(Step& step, Job& job, Round round, TaskKind kind,
-            const std::vector<SiteId>& candidates) {
+// Keeps the making of the initial model going: from a site that failed or stalled to the next.
+// While there is no next one, who stalls may still make it. False when nobody is left.
+bool make_initial_model(Step& step, Job& job) {
   Task* stalled = nullptr;
-  for (auto* task : tasks_of(job, round, kind)) {
+  for (auto* task : tasks_of(job, 0, TaskKind::initialize)) {
     if (task->row.state == TaskState::done) {
-      return Relay::done;
+      return true;
     }
     if (is_open(*task)) {
       if (!is_stalled(step, job, *task)) {
-        return Relay::busy;
+        return true;
       }
       stalled = task;
     }
   }
-  const auto site = next_candidate(job, round, kind, candidates);
-  if (stalled != nullptr && (site || kind == TaskKind::evaluate)) {
+  const auto site = next_maker(job, responsive_sites(step.state, job));
+  if (!site) {
+    return false;
+  }
+  if (stalled != nullptr) {
     lose_task(step, job, *stalled, stalled_for(job));
   }
-  if (!site) {
-    return Relay::exhausted;
-  }
-  open_task(step, job, round, kind, *site);
-  return Relay::busy;
+  open_task(step, job, 0, TaskKind::initialize, *site);
+  return true;
 }
 
 // Of the round, under any attempt: what it waits for.
@@ -216,26 +203,12 @@ void try_close_round(Step& step, Job& job, RoundRow& round) {
   rules_of(job).close(step, job, round);
 }
 
-// True while an evaluation of some round is under way.
-bool advance_evaluations(Step& step, Job& job) {
-  if (!job.spec().evaluate) {
-    return false;
-  }
-  const auto sites = sites_with_dataset(step.state, job, job.spec().evaluate->dataset);
-  bool busy = false;
-  for (auto& [number, round] : job.rounds) {
-    if (!awaits_evaluation(job, round)) {
-      continue;
-    }
-    busy = relay(step, job, number, TaskKind::evaluate, sites) == Relay::busy || busy;
-  }
-  return busy;
-}
-
 // The evaluation first: at a site with one slot it then runs before the next round's training.
 void start_next_round(Step& step, Job& job) {
   advance_evaluations(step, job);
-  start_round(step, job, current_round(job).round + 1);
+  if (job.runs()) {
+    start_round(step, job, current_round(job).round + 1);
+  }
 }
 
 // The newest round is done: the next one begins, unless the job gives way.
@@ -338,13 +311,6 @@ void on_merge_finished(Step& step, const MergeFinished& merge) {
   go_on(step, job);
 }
 
-bool awaits_evaluation(const Job& job, const RoundRow& round) {
-  const auto& evaluate = job.spec().evaluate;
-  return evaluate && !job.ended() && round.round > 0 && round.state == RoundState::done &&
-         round.evaluate_metrics.empty() &&
-         (round.round == job.spec().rounds || round.round % evaluate->every == 0);
-}
-
 void on_evaluated(Step& step, Job& job) {
   drop_models(step, job);
   const auto& newest = current_round(job);
@@ -364,9 +330,7 @@ void advance(Step& step, Job& job) {
   auto& round = current_round(job);
   if (round.round == 0 && round.state == RoundState::training) {
     fill_places(step, job);
-    const auto sites = responsive_sites(step.state, job, Among::holding_places);
-    if (relay(step, job, 0, TaskKind::initialize, sites) == Relay::exhausted &&
-        within_reach(step, job) == 0) {
+    if (!make_initial_model(step, job) && within_reach(step, job) == 0) {
       fail(step, job,
            "no site could make the initial model" + failures(job, 0, TaskKind::initialize) +
                declined_sites(job));
@@ -374,6 +338,9 @@ void advance(Step& step, Job& job) {
     return;
   }
   const bool evaluating = advance_evaluations(step, job);
+  if (!job.runs()) {
+    return;  // an evaluation has shown that it improves no longer
+  }
   if (round.state == RoundState::training) {
     try_close_round(step, job, round);
     if (round.state == RoundState::done && round.round < job.spec().rounds) {

@@ -7,6 +7,7 @@
 
 #include "broker/core/balance.h"
 #include "broker/core/cohort.h"
+#include "broker/core/evaluations.h"
 #include "broker/core/jobs.h"
 #include "broker/core/kinds.h"
 #include "broker/core/requests.h"
@@ -15,6 +16,7 @@
 #include "broker/core/statistics.h"
 #include "common/base/limits.h"
 #include "common/domain/lost_promise.h"
+#include "common/domain/measures.h"
 #include "common/domain/seeds.h"
 #include "common/domain/strategy_kinds.h"
 #include "common/domain/update_encodings.h"
@@ -26,17 +28,11 @@ std::string peer_of(const SiteId& site) { return "site/" + site.str(); }
 
 // The model a task reads, with its size; nothing for one that needs none.
 const RoundRow* model_round(const Job& job, const TaskKey& key) {
-  switch (key.kind) {
-    case TaskKind::initialize:
-      return nullptr;
-    case TaskKind::train:
-      return &job.rounds.at(key.round - 1);
-    case TaskKind::evaluate:
-      return &job.rounds.at(key.round);
-    case TaskKind::statistics:
-      return nullptr;
+  if (key.kind == TaskKind::initialize || !has_model(job.spec().kind)) {
+    return nullptr;
   }
-  return nullptr;
+  // A round goes on from the model of the one before; what evaluates a round reads its own.
+  return &job.rounds.at(key.kind == rules_of(job).task ? key.round - 1 : key.round);
 }
 
 TaskOrder order_of(const Job& job, const TaskRow& task) {
@@ -137,6 +133,24 @@ std::optional<Refusal> check_for_strategy(const StrategySpec& strategy, const Ta
   return std::nullopt;
 }
 
+std::optional<Refusal> check_evaluation(const TaskResult& result) {
+  if (result.metrics.empty()) {
+    return Refusal{"result_invalid", "an evaluation without a single metric", "", Scope::task};
+  }
+  if (result.sums.empty()) {
+    return std::nullopt;
+  }
+  const auto count = result.sums.find(std::string(sums::kCount));
+  if (count == result.sums.end() ||
+      count->second != std::vector<double>{static_cast<double>(result.examples)}) {
+    return Refusal{
+        "sums_invalid",
+        fmt::format("its sums are not over the {} examples that it claims", result.examples),
+        "docs/models.md says which sums there are", Scope::task};
+  }
+  return std::nullopt;
+}
+
 // An initial model is a model's file; only what training makes is encoded.
 UpdateSpec update_spec(const JobSpec& spec, TaskKind kind) {
   return kind == TaskKind::train ? spec.update : UpdateSpec();
@@ -175,8 +189,10 @@ std::optional<Refusal> check_result(const Job& job, const TaskRow& task, const T
                               : fmt::format("a task \"{}\" has no tensors", to_string(key.kind)),
                    "", Scope::task};
   }
-  if (key.kind == TaskKind::evaluate && result.metrics.empty()) {
-    return Refusal{"result_invalid", "an evaluation without a single metric", "", Scope::task};
+  if (key.kind == TaskKind::evaluate) {
+    if (auto refusal = check_evaluation(result)) {
+      return refusal;
+    }
   }
   const auto bytes_max = encoded_layout(*job.layout, update_spec(job.spec(), key.kind)).bytes() +
                          limits::kTensorHeaderBytesMax;
@@ -266,7 +282,7 @@ void tell_accepted(Step& step, Job& job, const Task& task) {
   event.bytes = result.blob_bytes;
   if (key.kind == TaskKind::evaluate) {
     event.kind = JobEventKind::evaluated;
-    event.text = fmt::format("round {} evaluated at {} on {} examples", key.round, key.site.str(),
+    event.text = fmt::format("{} evaluated round {} on {} examples", key.site.str(), key.round,
                              result.examples);
   } else {
     event.kind = JobEventKind::update_accepted;
@@ -293,17 +309,23 @@ void accept_result(Step& step, Job& job, Task& task, const TaskResult& result) {
     return;
   }
   task.row.result = result;
+  if (result.blob) {
+    task.row.result.sums.clear();  // of no use: what counts is in the tensors
+  }
   end_task(step, job, task, TaskState::done, "");
   auto& part = job.parts.at(key.site);
   part.row.reason.clear();
   part.row.bytes_out += result.blob_bytes;
   part.row.tensors_out += result.blob ? job.layout->tensors.size() : 0;
-  if (key.kind == rules_of(job).task) {
+  const bool is_of_round = key.kind == rules_of(job).task;
+  if (is_of_round) {
     part.accepted_key = key;
     part.accepted_update = result.blob;
     part.row.updates_accepted += 1;
     part.row.examples = result.examples;
     part.row.last_round = key.round;
+  }
+  if (key.kind == TaskKind::train) {
     note_speed(part.row, task);
   }
   step.save(part);
@@ -311,18 +333,11 @@ void accept_result(Step& step, Job& job, Task& task, const TaskResult& result) {
              fmt::format("site/{} {} {} examples {}", key.site.str(), to_string(key.kind),
                          result.examples, result.blob ? result.blob->hex() : ""));
   step.send(key.site, msg::ResultVerdict{key, std::nullopt});
-  if (key.kind == TaskKind::evaluate) {
-    auto& round = job.rounds.at(key.round);
-    round.evaluate_metrics = result.metrics;
-    step.save(round);
-  }
   tell_accepted(step, job, task);
   if (key.kind == TaskKind::initialize) {
     on_initial_model(step, job, task);
-  }
-  if (key.kind == TaskKind::evaluate) {
-    job.tasks.erase(key);
-    on_evaluated(step, job);
+  } else if (!is_of_round) {
+    on_evaluation_answered(step, job, key.round);
   }
   advance(step, job);
 }

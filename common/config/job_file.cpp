@@ -409,8 +409,11 @@ JobSpec read_job(TomlReader root) {
   if (has_model(spec.kind) || root.has("model")) {
     spec.model = read_model(root.table("model"));
   }
-  if (trains(spec.kind) || root.has("train")) {
+  if (trains(spec.kind)) {
     spec.train = read_train(root.table("train"), spec.rounds);
+  } else if (root.has("train")) {
+    root.problem("train",
+                 fmt::format("a job of the kind \"{}\" has no [train]", to_string(spec.kind)));
   }
   read_statistics(root, spec);
   spec.strategy = read_strategy(root.table("strategy"));

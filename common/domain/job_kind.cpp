@@ -28,11 +28,11 @@ constexpr auto kMust = Need::required;
 constexpr std::array kParts{
     KindParts{JobKind::train, true,  //
               kMust, kMust, kMust, kMay, kMay, kMay, kMay, kMay, kMay, kMay, kMay},
-    KindParts{JobKind::evaluate, false,  //
+    KindParts{JobKind::evaluate, true,  //
               kMust, kNo, kNo, kNo, kNo, kMay, kNo, kMust, kNo, kNo, kMust},
     KindParts{JobKind::statistics, true,  //
               kNo, kNo, kNo, kNo, kNo, kMay, kNo, kNo, kNo, kNo, kNo, kMust, 2},
-    KindParts{JobKind::cyclic, false,  //
+    KindParts{JobKind::cyclic, true,  //
               kMust, kMust, kMust, kNo, kMay, kNo, kNo, kMay, kMay, kMay, kMay},
 };
 
@@ -113,9 +113,9 @@ bool has_task(JobKind job, TaskKind task) {
 Expected<void> check_parts(const JobSpec& spec) {
   const auto& parts = parts_of(spec.kind);
   if (!parts.is_available) {
-    return refuse("kind_unavailable",
-                  fmt::format("kind \"{}\" is not available yet", to_string(spec.kind)),
-                  "this version runs jobs of the kind \"train\"", Scope::job);
+    return refuse(
+        "kind_unavailable", fmt::format("kind \"{}\" is not available yet", to_string(spec.kind)),
+        "this version runs jobs of the kinds \"train\", \"evaluate\" and \"cyclic\"", Scope::job);
   }
   for (const auto& part : kPartsOfFiles) {
     // What every such job must have is asked for where it is checked: here only what would have no

@@ -247,12 +247,18 @@ Problem check_numbers(const JobSpec& spec) {
   return sound ? std::nullopt : Problem(sound.error());
 }
 
-Problem check_evaluate(const std::optional<EvaluateSpec>& evaluate) {
+Problem check_evaluate(const JobSpec& spec) {
+  const auto& evaluate = spec.evaluate;
   if (!evaluate) {
     return std::nullopt;
   }
   if (auto wrong = check_dataset("evaluate.dataset", evaluate->dataset)) {
     return wrong;
+  }
+  if (!trains(spec.kind) && evaluate->dataset != spec.train.dataset) {
+    return invalid(fmt::format("evaluate.dataset is {}, the job's sites are asked for {}",
+                               quote(evaluate->dataset), quote(spec.train.dataset)),
+                   "a job that trains nothing has one dataset");
   }
   return check_count("evaluate.every", evaluate->every, 1, limits::kRoundsMax);
 }
@@ -310,10 +316,9 @@ Expected<ResolvedModel> validate(const JobSpec& spec) {
   if (auto fits = check_parts(spec); !fits) {
     return tl::unexpected(fits.error());
   }
-  for (const auto& problem :
-       {check_job(spec), check_after(spec), check_sites(spec.sites), check_train(spec),
-        check_numbers(spec), check_merge(spec), check_evaluate(spec.evaluate),
-        check_needs(spec.resources), check_end(spec)}) {
+  for (const auto& problem : {check_job(spec), check_after(spec), check_sites(spec.sites),
+                              check_train(spec), check_numbers(spec), check_merge(spec),
+                              check_evaluate(spec), check_needs(spec.resources), check_end(spec)}) {
     if (problem) {
       return tl::unexpected(*problem);
     }

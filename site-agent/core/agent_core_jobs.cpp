@@ -29,7 +29,7 @@ std::optional<Refusal> AgentCore::objection(const std::string& coordinator,
   facts.layers = layer_kinds_of(spec.model);
   if (const auto model = model_of(spec)) {
     facts.parameters = model->layout.elements();
-    facts.update_bytes = encoded_layout(model->layout, spec.update).bytes();
+    facts.update_bytes = trains(spec.kind) ? encoded_layout(model->layout, spec.update).bytes() : 0;
   }
   facts.cohort = cohort_of(spec);
   if (auto refusal = decide(settings_.policy, facts)) {

@@ -25,6 +25,13 @@ std::optional<Refusal> fault_of(const event::TrainerFinished& result) {
                    "the trainer reported more examples or metrics than allowed",
                    "see the trainer's log at the site", Scope::task};
   }
+  for (const auto& [name, values] : result.sums) {
+    if (!std::all_of(values.begin(), values.end(), [](double v) { return std::isfinite(v); })) {
+      return Refusal{"not_finite",
+                     fmt::format("the sums \"{}\" are not finite: the model has diverged", name),
+                     "try a lower learning rate", Scope::task};
+    }
+  }
   for (const auto& [name, value] : result.metrics) {
     if (!std::isfinite(value)) {
       return Refusal{
@@ -220,6 +227,11 @@ void AgentCore::on(const event::TrainerFinished& event) {
   task->result.steps = event.steps;
   task->result.metrics = event.metrics;
   if (task->order.key.kind == TaskKind::evaluate) {
+    if (auto refusal = check_evaluation(settings_.policy, event.examples)) {
+      fail(task, {std::move(*refusal), false});
+      return;
+    }
+    task->result.sums = event.sums;
     finish(task);
     return;
   }

@@ -103,6 +103,9 @@ struct Wait {
 // The refusal of a task whose round has fewer sites than the policy asks for.
 [[nodiscard]] std::optional<Refusal> check_cohort(const Policy& policy, std::uint32_t cohort);
 
+// The refusal to tell how a model does on so few examples.
+[[nodiscard]] std::optional<Refusal> check_evaluation(const Policy& policy, std::uint64_t examples);
+
 // Days since 1970 at the site's clock: what rounds_per_day counts by.
 [[nodiscard]] std::int64_t day_of(const Policy& policy, UnixMillis now);
 

@@ -186,6 +186,9 @@ Policy read_policy(TomlReader table) {
   }
   policy.cohort_min = static_cast<std::uint32_t>(
       table.integer("cohort_min", 1, static_cast<std::int64_t>(limits::kSitesPerJobMax), 1));
+  policy.evaluation_examples_min = static_cast<std::uint64_t>(
+      table.integer("evaluation_examples_min", 1, static_cast<std::int64_t>(limits::kExamplesMax),
+                    static_cast<std::int64_t>(kEvaluationExamplesMinDefault)));
   policy.statistics_cell_min = static_cast<std::uint64_t>(table.integer(
       "statistics_cell_min", 1, static_cast<std::int64_t>(limits::kStatisticsCellMinMax),
       static_cast<std::int64_t>(kStatisticsCellMinDefault)));

@@ -44,15 +44,17 @@ json proposal(const AgentCore::JobStanding& job) {
   const JobSpec& spec = job.promise->spec;
   shown["kind"] = to_string(spec.kind);
   shown["sites_min"] = spec.sites.min;
-  shown["strategy"] = spec.strategy.kind;
-  shown["encoding"] = spec.update.encoding;
   if (spec.statistics) {
     shown["columns"] = spec.statistics->columns;
     shown["bins"] = spec.statistics->bins;
   }
-  if (const auto model = resolve_model(spec.model)) {
+  if (const auto model = model_of(spec); model && has_model(spec.kind)) {
     shown["parameters"] = model->layout.elements();
-    shown["update_bytes"] = encoded_layout(model->layout, spec.update).bytes();
+    if (trains(spec.kind)) {
+      shown["strategy"] = spec.strategy.kind;
+      shown["encoding"] = spec.update.encoding;
+      shown["update_bytes"] = encoded_layout(model->layout, spec.update).bytes();
+    }
   }
   return shown;
 }

@@ -103,8 +103,7 @@ Expected<contract::Result> train_locally(Model& model, const Examples& examples,
     }
     progress.add(static_cast<std::uint64_t>(count));
   }
-  result.sums = tally.sums();
-  result.metrics = metrics_from(result.sums);
+  result.metrics = metrics_from(tally.sums());
   if (!model.is_finite()) {
     return diverged(result.steps);
   }
@@ -128,7 +127,8 @@ Expected<contract::Result> evaluate_model(Model& model, const Examples& examples
   }
   contract::Result result;
   result.examples = static_cast<std::uint64_t>(examples.size());
-  result.metrics = metrics_from(tally.sums());
+  result.sums = tally.sums();
+  result.metrics = metrics_from(result.sums);
   if (!result.metrics.contains("loss")) {
     return refuse("evaluation_not_finite", "the model's loss is not a finite number",
                   "the model has diverged in an earlier round: lower train.optimizer.lr",

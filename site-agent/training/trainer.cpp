@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <memory>
 #include <new>
 #include <optional>
 #include <string>
@@ -30,8 +31,8 @@ using contract::Result;
 struct Prepared {
   JobSpec spec;
   Model model;
-  Examples train;
-  std::optional<Examples> evaluate;
+  std::shared_ptr<Examples> train;
+  std::shared_ptr<Examples> evaluate;  // perhaps the same; null where the job is not evaluated
   bool loss_before = false;
 };
 
@@ -134,14 +135,17 @@ Expected<Result> Trainer::Session::run(const contract::Prepare& command) {
   if (!train) {
     return tl::unexpected(train.error());
   }
-  std::optional<Examples> evaluate;
-  if (command.evaluate_dataset) {
+  const auto training_examples = std::make_shared<Examples>(std::move(*train));
+  std::shared_ptr<Examples> evaluate;
+  if (command.evaluate_dataset && command.evaluate_dataset->name == command.train_dataset.name) {
+    evaluate = training_examples;
+  } else if (command.evaluate_dataset) {
     auto loaded =
         load_examples(*command.evaluate_dataset, command.spec, *resolved, Use::evaluation, *device);
     if (!loaded) {
       return tl::unexpected(loaded.error());
     }
-    evaluate.emplace(std::move(*loaded));
+    evaluate = std::make_shared<Examples>(std::move(*loaded));
   }
   auto model = Model::build(std::move(*resolved), *device, std::move(*frozen));
   if (!model) {
@@ -151,8 +155,8 @@ Expected<Result> Trainer::Session::run(const contract::Prepare& command) {
     return tl::unexpected(optimizer.error());
   }
   Result result;
-  result.examples = static_cast<std::uint64_t>(train->size());
-  prepared_.emplace(Prepared{command.spec, std::move(*model), std::move(*train),
+  result.examples = static_cast<std::uint64_t>(training_examples->size());
+  prepared_.emplace(Prepared{command.spec, std::move(*model), training_examples,
                              std::move(evaluate), command.loss_before});
   return result;
 }
@@ -223,14 +227,14 @@ Expected<Result> Trainer::Session::run(const contract::Train& command) {
   std::optional<contract::Result> before;
   if (prepared_->loss_before) {
     auto measured =
-        evaluate_model(prepared_->model, prepared_->train,
-                       Objective(prepared_->spec.train, prepared_->train.device()), report_);
+        evaluate_model(prepared_->model, *prepared_->train,
+                       Objective(prepared_->spec.train, prepared_->train->device()), report_);
     if (!measured) {
       return measured;
     }
     before = std::move(*measured);
   }
-  auto result = train_locally(prepared_->model, prepared_->train, prepared_->spec.train,
+  auto result = train_locally(prepared_->model, *prepared_->train, prepared_->spec.train,
                               command.round, command.seed, command.steps, report_);
   if (result && before) {
     result->metrics[std::string(kLossBefore)] = before->metrics.at("loss");

@@ -157,6 +157,31 @@ TEST(JobFile, NumbersAreWrittenAsShortAsTheyReadBackTheSame) {
   EXPECT_EQ(*parse_job_file(text, "text", {}), *spec) << text;
 }
 
+// The example beside the kinds.
+TEST(JobFile, AJobThatEvaluatesHasNoTrainTableAndReadsBackAsTheSame) {
+  const auto page = read_text(kSource / "docs/job-file.md");
+  const auto begin = page.find("name = \"lung-check\"");
+  const auto text = page.substr(begin, page.find("```\n", begin) - begin);
+  const auto spec = parse_job_file(text, "docs", {"evaluate.loss=\"mse\""});
+  ASSERT_TRUE(spec) << spec.error().message;
+  EXPECT_EQ(spec->kind, JobKind::evaluate);
+  EXPECT_EQ(spec->rounds, 1U);
+  EXPECT_EQ(spec->train.dataset, "lung-scans-test");
+  EXPECT_EQ(spec->train.loss, Loss::mse);
+  const auto again = parse_job_file(job_file_text(*spec), "text", {});
+  ASSERT_TRUE(again) << again.error().message << "\n" << job_file_text(*spec);
+  EXPECT_EQ(*again, *spec);
+  const auto trained =
+      parse_job_file(text + "[train]\ndataset = \"x\"\nlocal_epochs = 2\n", "docs", {});
+  ASSERT_FALSE(trained);
+  EXPECT_THAT(trained.error().message, testing::HasSubstr("has no [train]"));
+  const auto unknown = parse_job_file(text, "docs", {"kind=\"evaluat\""});
+  ASSERT_FALSE(unknown);
+  EXPECT_THAT(
+      unknown.error().message,
+      testing::HasSubstr("kind is \"evaluat\", which is unknown; did you mean \"evaluate\"?"));
+}
+
 // The documented example has every key, so that a key which is not written shows here.
 TEST(JobFile, TheTextOfASpecReadsBackAsTheSame) {
   const auto page = read_text(kSource / "docs/job-file.md");
