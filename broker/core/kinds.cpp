@@ -10,10 +10,10 @@ const KindRules& rules_of(JobKind kind) {
   switch (kind) {
     case JobKind::train:
       return kTrainKind;
-    case JobKind::evaluate:
-      return kEvaluateKind;
     case JobKind::statistics:
       return kStatisticsKind;
+    case JobKind::evaluate:
+      return kEvaluateKind;
     case JobKind::cyclic:
       return kCyclicKind;
   }

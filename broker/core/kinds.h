@@ -47,8 +47,8 @@ struct KindRules {
 
 // The kinds.
 extern const KindRules kTrainKind;
+extern const KindRules kStatisticsKind;
 extern const KindRules kEvaluateKind;
 extern const KindRules kCyclicKind;
-extern const KindRules kStatisticsKind;
 
 }  // namespace entente::broker

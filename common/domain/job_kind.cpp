@@ -23,16 +23,16 @@ constexpr auto kNo = Need::absent;
 constexpr auto kMay = Need::optional;
 constexpr auto kMust = Need::required;
 
-// kind, available; model, rounds, train, strategy, update, quorum, sample, evaluate, stop, keep,
+// kind; model, rounds, train, strategy, update, quorum, sample, evaluate, stop, keep,
 // init, statistics; rounds of its own
 constexpr std::array kParts{
-    KindParts{JobKind::train, true,  //
+    KindParts{JobKind::train,  //
               kMust, kMust, kMust, kMay, kMay, kMay, kMay, kMay, kMay, kMay, kMay},
-    KindParts{JobKind::evaluate, true,  //
+    KindParts{JobKind::evaluate,  //
               kMust, kNo, kNo, kNo, kNo, kMay, kNo, kMust, kNo, kNo, kMust},
-    KindParts{JobKind::statistics, true,  //
+    KindParts{JobKind::statistics,  //
               kNo, kNo, kNo, kNo, kNo, kMay, kNo, kNo, kNo, kNo, kNo, kMust, 2},
-    KindParts{JobKind::cyclic, true,  //
+    KindParts{JobKind::cyclic,  //
               kMust, kMust, kMust, kNo, kMay, kNo, kNo, kMay, kMay, kMay, kMay},
 };
 
@@ -112,11 +112,6 @@ bool has_task(JobKind job, TaskKind task) {
 
 Expected<void> check_parts(const JobSpec& spec) {
   const auto& parts = parts_of(spec.kind);
-  if (!parts.is_available) {
-    return refuse(
-        "kind_unavailable", fmt::format("kind \"{}\" is not available yet", to_string(spec.kind)),
-        "this version runs jobs of the kinds \"train\", \"evaluate\" and \"cyclic\"", Scope::job);
-  }
   for (const auto& part : kPartsOfFiles) {
     // What every such job must have is asked for where it is checked: here only what would have no
     // effect, and what nobody else asks for.

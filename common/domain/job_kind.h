@@ -30,7 +30,6 @@ enum class Need : std::uint8_t { absent, optional, required };
 // What a job file of the kind has. `model` comes with the loss by which the model is judged.
 struct KindParts {
   JobKind kind;
-  bool is_available;  // false: refused, because this version cannot run it yet
   Need model;
   Need rounds;    // absent: the job has own_rounds
   Need train;     // how a site trains: epochs, optimizer, schedule

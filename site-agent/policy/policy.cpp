@@ -177,11 +177,11 @@ std::vector<std::string> narrower_clauses(const Policy& policy) {
   if (policy.cohort_min > 1) {
     add("cohort_min", policy.cohort_min);
   }
-  if (policy.evaluation_examples_min != kEvaluationExamplesMinDefault) {
-    add("evaluation_examples_min", policy.evaluation_examples_min);
-  }
   if (policy.statistics_cell_min != kStatisticsCellMinDefault) {
     add("statistics_cell_min", policy.statistics_cell_min);
+  }
+  if (policy.evaluation_examples_min != kEvaluationExamplesMinDefault) {
+    add("evaluation_examples_min", policy.evaluation_examples_min);
   }
   if (policy.rounds_per_day) {
     add("rounds_per_day", *policy.rounds_per_day);
