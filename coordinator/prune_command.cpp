@@ -97,7 +97,10 @@ Expected<ModelSpec> layers_of(const Options& options, const PruneArguments& argu
                   "name the job file or the job that it comes from with --layers");
   }
   const auto name = parse_model(arguments.model);
-  return name ? model_of(options, name->job.str()) : tl::unexpected(name.error());
+  if (!name) {
+    return tl::unexpected(name.error());
+  }
+  return model_of(options, name->job.str());
 }
 
 void print_smaller(const PruneArguments& arguments, const UnitsPruned& pruned) {

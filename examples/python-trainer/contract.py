@@ -7,7 +7,8 @@ the stream carries replies only."""
 import os
 import sys
 
-REPLIES = os.fdopen(os.dup(1), "w", encoding="utf-8")
+# A descriptor and no file object: Python would close that some time before its process ends.
+REPLIES = os.dup(1)
 os.dup2(2, 1)
 
 import json
@@ -165,8 +166,9 @@ def serve(make_trainer):
     current = 0
 
     def send(reply):
-        REPLIES.write(json.dumps({"id": current, **reply}, allow_nan=False) + "\n")
-        REPLIES.flush()
+        line = (json.dumps({"id": current, **reply}, allow_nan=False) + "\n").encode()
+        while line:
+            line = line[os.write(REPLIES, line):]
 
     trainer = make_trainer(send)
     is_prepared = False

@@ -57,7 +57,9 @@ Expected<TrainerDialogue::Answer> TrainerDialogue::ask(contract::CommandBody com
     bool answered = false;
     for (auto& reply : heard.replies) {
       if (auto* progress = std::get_if<contract::Progress>(&reply)) {
-        answer.progress.push_back(std::move(*progress));
+        ++answer.reports;
+        answer.overdone = answer.overdone || progress->done > progress->total;
+        answer.last_report = std::move(*progress);
         continue;
       }
       answered = true;

@@ -2,7 +2,9 @@
 // people of a site, whose agent asks in the same way but never waits.
 #pragma once
 
-#include <vector>
+#include <cstdint>
+#include <optional>
+#include <variant>
 
 #include "common/base/refusal.h"
 #include "common/base/time.h"
@@ -24,7 +26,9 @@ class TrainerDialogue {
       : process_(launch), patience_(patience) {}
 
   struct Answer {
-    std::vector<contract::Progress> progress;
+    std::uint64_t reports = 0;       // of progress
+    contract::Progress last_report;  // the last of them
+    bool overdone = false;           // one of them said that more is done than there is
     std::variant<contract::Result, contract::Error> end;
 
     [[nodiscard]] const contract::Error* error() const {

@@ -215,13 +215,16 @@ void Examination::run(const std::function<void(const Finding&)>& report, Trainer
 
 Expected<Answer> Examination::ask(contract::CommandBody command) {
   try {
+    Expected<Answer> answer;
     if (!trainer_) {
       trainer_ = std::make_unique<TrainerDialogue>(launch_, patience_);
-      if (model_) {  // of the checks that come after a first trainer's work, all but one need it
-        (void)trainer_->ask(prepare_);
+      if (model_) {  // a first trainer has done its work: what comes needs one that is prepared
+        answer = trainer_->ask(prepare_);
       }
     }
-    auto answer = trainer_->ask(std::move(command));
+    if (answer) {
+      answer = trainer_->ask(std::move(command));
+    }
     if (!answer) {
       trainer_.reset();
       broke_down_ = true;
@@ -326,16 +329,13 @@ Seen Examination::trains() {
 }
 
 Seen Examination::reports_progress() {
-  const auto& progress = trained_.progress;
-  if (progress.empty()) {
+  if (trained_.reports == 0) {
     return wrong("it reported none while it trained");
   }
-  const bool is_odd = std::any_of(progress.begin(), progress.end(),
-                                  [](const auto& one) { return one.done > one.total; });
-  return is_odd ? odd("it reported more done than there is")
-                : fine(fmt::format("{} reports, the last {} of {} {}", progress.size(),
-                                   progress.back().done, progress.back().total,
-                                   prose(progress.back().unit)));
+  const auto& [done, total, unit] = trained_.last_report;
+  return trained_.overdone ? odd("it reported more done than there is")
+                           : fine(fmt::format("{} reports, the last {} of {} {}", trained_.reports,
+                                              done, total, prose(unit)));
 }
 
 Seen Examination::counts() {

@@ -89,10 +89,11 @@ TEST_F(OwnTrainer, IsUsedByTheJobThatAsksForItWhereThereIsOne) {
 class TrainerTest : public OwnTrainer {
  protected:
   // Runs trainer-test on a trainer; returns its exit code.
-  int examine(const fs::path& trainer, std::vector<std::string> options = {}) {
+  int examine(const fs::path& trainer, const std::vector<std::string>& options = {}) {
     consortium_.make_site("north", with_trainer(trainer));
-    options.insert(options.begin(), {"trainer-test", "--json"});
-    const auto outcome = consortium_.at_site("north", options, kTrainerTestMax);
+    std::vector<std::string> arguments{"trainer-test", "--json"};
+    arguments.insert(arguments.end(), options.begin(), options.end());
+    const auto outcome = consortium_.at_site("north", arguments, kTrainerTestMax);
     findings_.clear();
     const auto list = json::parse(outcome.out, nullptr, false);
     EXPECT_TRUE(list.is_array()) << outcome.out << outcome.err;
@@ -109,7 +110,8 @@ class TrainerTest : public OwnTrainer {
   // The Python trainer with a flaw: lines of Python that are run before it serves.
   fs::path flawed(const std::string& flaw) {
     const auto program = consortium_.folder() / "flawed.py";
-    write_text(program, fmt::format("#!/usr/bin/python3\nimport sys\nsys.path.insert(0, '{}')\n"
+    write_text(program, fmt::format("#!/usr/bin/python3\nimport sys\n"
+                                    "sys.dont_write_bytecode = True\nsys.path.insert(0, '{}')\n"
                                     "import contract, trainer\n{}\n"
                                     "contract.serve(trainer.Trainer)\n",
                                     kPythonTrainer.parent_path().string(), flaw));
@@ -190,7 +192,7 @@ TEST_F(TrainerTest, FindsATrainerThatDoesNotEnd) {
   EXPECT_EQ(examine(flawed("import time\n"
                            "serve = contract.serve\n"
                            "contract.serve = lambda make: [serve(make), time.sleep(600)]"),
-                    {"--silence", "15s"}),
+                    {"--silence", "30s"}),
             1);
   EXPECT_THAT(findings_.at("stop"), HasSubstr("runs on"));
   EXPECT_THAT(findings_.at("end of input"), HasSubstr("runs on"));
