@@ -243,6 +243,30 @@ struct TrainSpec {
 
   normalise @13 :Normalisation;
   # Null: sites give the inputs as they have them.
+
+  proxMu @14 :Float64;
+  # FedProx: the loss has proxMu/2 |w - global|^2 on top, finite. 0: it has not.
+
+  exclude @15 :List(Text);
+  privateTensors @16 :List(Text);
+  # Names of tensors that each site keeps for itself, like `freeze`. No update has them.
+
+  privateEpochs @17 :UInt32;
+  # Passes over the data that train the private tensors alone, before `localEpochs` that train the
+  # others alone. At most 10,000. 0: all are trained together.
+
+  personal @18 :PersonalSpec;
+  # Null: sites train no model of their own beside the shared one.
+}
+
+struct PersonalSpec {
+  # A second model that each site trains for itself and never sends (Ditto).
+
+  lambda @0 :Float64;
+  # It is drawn to the global model by lambda/2 |v - global|^2. Finite.
+
+  localEpochs @1 :UInt32;
+  # Passes over the site's data in one round, at most 10,000.
 }
 
 struct Scale {
@@ -283,6 +307,9 @@ struct EvaluateSpec {
 
   every @1 :UInt32;
   # Rounds between two evaluations, at most 100,000. The last round is always evaluated.
+
+  personal @2 :Bool;
+  # What is evaluated is the site's personal model instead of the global one.
 }
 
 enum Weighting {

@@ -11,6 +11,7 @@
 #include "broker/core/rounds.h"
 #include "broker/core/tasks.h"
 #include "common/base/check.h"
+#include "common/domain/site_tensors.h"
 
 namespace entente::broker {
 namespace {
@@ -121,8 +122,13 @@ void withdraw(Step& step, Job& job, Part& part, const Refusal& why) {
 
 }  // namespace
 
+void set_layout(Job& job, const JobSpec& spec, TensorLayout model) {
+  job.update_layout = std::make_shared<const TensorLayout>(update_layout(spec, model));
+  job.layout = std::make_shared<const TensorLayout>(std::move(model));
+}
+
 Job& admit(Step& step, const Identity& coordinator, const JobSpec& spec, const Digest& digest,
-           std::shared_ptr<const TensorLayout> layout, const std::string& token) {
+           TensorLayout layout, const std::string& token) {
   const auto id = next_job_id(step.state, spec.name);
   Job& job = step.state.jobs[id];
   job.row.job = id;
@@ -132,7 +138,7 @@ Job& admit(Step& step, const Identity& coordinator, const JobSpec& spec, const D
   job.row.token = token;
   job.row.submitted_unix_ms = step.now.unix_ms;
   job.row.number = step.state.jobs.size();
-  job.layout = std::move(layout);
+  set_layout(job, spec, std::move(layout));
   if (!waits_for_others(step.state, job)) {
     job.deadline = step.now.monotonic + spec.deadline;
   }

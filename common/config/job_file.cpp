@@ -260,6 +260,14 @@ std::optional<Normalisation> read_normalisation(TomlReader& train) {
   return normalise;
 }
 
+PersonalSpec read_personal(TomlReader table) {
+  PersonalSpec personal;
+  personal.lambda = table.number("lambda", personal.lambda);
+  personal.local_epochs =
+      count(table, "local_epochs", 1, limits::kLocalEpochsMax, personal.local_epochs);
+  return personal;
+}
+
 TrainSpec read_train(TomlReader table, std::uint32_t rounds) {
   TrainSpec train;
   train.dataset = table.string("dataset");
@@ -270,6 +278,14 @@ TrainSpec read_train(TomlReader table, std::uint32_t rounds) {
   train.clip_norm = table.number("clip_norm", train.clip_norm);
   train.clip_value = table.number("clip_value", train.clip_value);
   train.freeze = table.strings("freeze");
+  train.prox_mu = table.number("prox_mu", train.prox_mu);
+  train.exclude = table.strings("exclude");
+  train.private_tensors = table.strings("private");
+  train.private_epochs =
+      count(table, "private_epochs", 0, limits::kLocalEpochsMax, train.private_epochs);
+  if (table.has("personal")) {
+    train.personal = read_personal(table.table("personal"));
+  }
   train.optimizer = read_optimizer(table.table("optimizer"));
   train.balanced = read_balanced(table);
   train.normalise = read_normalisation(table);
@@ -330,6 +346,7 @@ std::optional<EvaluateSpec> read_evaluate(TomlReader& root) {
   EvaluateSpec evaluate;
   evaluate.dataset = table.string("dataset");
   evaluate.every = count(table, "every", 1, limits::kRoundsMax, evaluate.every);
+  evaluate.personal = table.boolean("personal", evaluate.personal);
   return evaluate;
 }
 

@@ -150,8 +150,16 @@ toml::table train_table(const TrainSpec& train) {
                     {"clip_norm", train.clip_norm},
                     {"clip_value", train.clip_value},
                     {"freeze", list_of(train.freeze)},
+                    {"prox_mu", train.prox_mu},
+                    {"exclude", list_of(train.exclude)},
+                    {"private", list_of(train.private_tensors)},
+                    {"private_epochs", train.private_epochs},
                     {"optimizer", std::move(optimizer_table)},
                     {"schedule", std::move(schedule_table)}};
+  if (train.personal) {
+    table.insert("personal", toml::table{{"lambda", train.personal->lambda},
+                                         {"local_epochs", train.personal->local_epochs}});
+  }
   if (train.balanced) {
     table.insert("local_steps", "balanced");
   }
@@ -195,7 +203,8 @@ toml::table update_table(const UpdateSpec& update) {
 toml::table evaluate_table(const JobSpec& spec) {
   const auto& evaluate = *spec.evaluate;
   if (trains(spec.kind)) {
-    return toml::table{{"dataset", evaluate.dataset}, {"every", evaluate.every}};
+    return toml::table{
+        {"dataset", evaluate.dataset}, {"every", evaluate.every}, {"personal", evaluate.personal}};
   }
   return toml::table{{"dataset", evaluate.dataset},
                      {"loss", std::string(to_string(spec.train.loss))},

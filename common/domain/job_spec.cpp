@@ -9,6 +9,7 @@
 #include "common/base/limits.h"
 #include "common/base/nearest.h"
 #include "common/base/quote.h"
+#include "common/domain/algorithms.h"
 #include "common/domain/freezing.h"
 #include "common/domain/strategy_kinds.h"
 #include "common/domain/update_encodings.h"
@@ -232,6 +233,10 @@ Problem check_train(const JobSpec& spec) {
         fmt::format("train.trainer is {}, which is not a legal name", quote(train.trainer)),
         kNameHint);
   }
+  if (auto wrong =
+          check_count("train.private_epochs", train.private_epochs, 0, limits::kLocalEpochsMax)) {
+    return wrong;
+  }
   if (auto optimizer = resolve_optimizer(train.optimizer); !optimizer) {
     return optimizer.error();
   }
@@ -334,6 +339,9 @@ Expected<ResolvedModel> validate(const JobSpec& spec) {
   auto model = model_of(spec);
   if (model && has_model(spec.kind)) {
     if (auto fits = check_learning(spec.train, *model); !fits) {
+      return tl::unexpected(fits.error());
+    }
+    if (auto fits = check_algorithms(spec, *model); !fits) {
       return tl::unexpected(fits.error());
     }
   }

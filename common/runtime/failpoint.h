@@ -64,6 +64,8 @@ inline constexpr auto kFailpoints = std::to_array<Failpoint>({
     {"agent.promise.sent", "the broker was just told that the site takes part"},
     {"agent.train.started", "a trainer has just got its order to train"},
     {"agent.residual.stored", "what an update leaves out is a blob, the update is none yet"},
+    {"agent.own.handed_out", "what a site has of its own has just got its name for people"},
+    {"agent.own.stored", "what stays at the site is a blob, no row names it or its update"},
     {"agent.output.stored", "a finished update is a blob that no outbox row names"},
     {"agent.announce.before", "a finished update is in the outbox, the broker doesn't know"},
     {"agent.announce.sent", "a finished update was just announced"},

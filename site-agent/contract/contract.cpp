@@ -36,11 +36,20 @@ json to_json_object(const Prepare& prepare) {
   if (prepare.loss_before) {
     object["loss_before"] = true;
   }
+  if (prepare.control) {
+    object["control"] = true;
+  }
   return object;
 }
 
 json to_json_object(const Initialize& initialize) {
   return {{"type", "initialize"}, {"seed", initialize.seed}, {"output", initialize.output}};
+}
+
+void add_path(json& object, const char* key, const std::string& path) {
+  if (!path.empty()) {
+    object[key] = path;
+  }
 }
 
 json to_json_object(const Train& train) {
@@ -52,11 +61,16 @@ json to_json_object(const Train& train) {
   if (train.steps != 0) {
     object["steps"] = train.steps;
   }
+  add_path(object, "own", train.own);
+  add_path(object, "own_output", train.own_output);
+  add_path(object, "control", train.control);
   return object;
 }
 
 json to_json_object(const Evaluate& evaluate) {
-  return {{"type", "evaluate"}, {"model", evaluate.model}};
+  json object{{"type", "evaluate"}, {"model", evaluate.model}};
+  add_path(object, "own", evaluate.own);
+  return object;
 }
 
 json to_json_object(const Statistics& statistics) {
@@ -119,6 +133,7 @@ Prepare parse_prepare(JsonFields& fields, Fault& fault) {
   }
   prepare.device = fields.text("device", kWordBytesMax);
   prepare.loss_before = fields.has("loss_before") && fields.boolean("loss_before");
+  prepare.control = fields.has("control") && fields.boolean("control");
   return prepare;
 }
 
@@ -145,6 +160,10 @@ Sums parse_sums(JsonFields fields, Fault& fault) {
   return sums;
 }
 
+std::string parse_path(JsonFields& fields, const char* key) {
+  return fields.has(key) ? fields.text(key, kPathBytesMax) : std::string();
+}
+
 std::optional<CommandBody> parse_command_body(const std::string& type, JsonFields& fields,
                                               Fault& fault) {
   if (type == "prepare") {
@@ -154,12 +173,17 @@ std::optional<CommandBody> parse_command_body(const std::string& type, JsonField
     return Initialize{fields.natural("seed"), fields.text("output", kPathBytesMax)};
   }
   if (type == "train") {
-    return Train{fields.natural32("round"), fields.natural("seed"),
-                 fields.text("model", kPathBytesMax), fields.text("output", kPathBytesMax),
-                 fields.has("steps") ? fields.natural("steps", limits::kStepsMax) : 0};
+    return Train{fields.natural32("round"),
+                 fields.natural("seed"),
+                 fields.text("model", kPathBytesMax),
+                 fields.text("output", kPathBytesMax),
+                 fields.has("steps") ? fields.natural("steps", limits::kStepsMax) : 0,
+                 parse_path(fields, "own"),
+                 parse_path(fields, "own_output"),
+                 parse_path(fields, "control")};
   }
   if (type == "evaluate") {
-    return Evaluate{fields.text("model", kPathBytesMax)};
+    return Evaluate{fields.text("model", kPathBytesMax), parse_path(fields, "own")};
   }
   if (type == "statistics") {
     return Statistics{fields.natural("cell_min", limits::kStatisticsCellMinMax),

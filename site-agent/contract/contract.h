@@ -45,6 +45,7 @@ struct Prepare {
   std::uint32_t threads = 1;
   std::string device = "cpu";  // "cpu", "cuda:N" or "auto"
   bool loss_before = false;    // results of `train` say the model's loss before training
+  bool control = false;        // of SCAFFOLD: steps are corrected, and updates have a second part
 };
 
 struct Initialize {
@@ -58,10 +59,15 @@ struct Train {
   std::string model;        // path of the global model
   std::string output;       // path of the update (local - global) to write
   std::uint64_t steps = 0;  // of the optimizer, exactly; 0: as many as the local epochs come to
+  // Paths; empty: there is none.
+  std::string own{};         // what stays here, as it was written by an earlier round's training
+  std::string own_output{};  // where to write it
+  std::string control{};     // the server's control variate
 };
 
 struct Evaluate {
   std::string model;
+  std::string own{};  // like that of Train
 };
 
 // Of a job of the kind "statistics": the first round, or the second when there are ranges.

@@ -232,4 +232,8 @@ std::filesystem::path AgentLoop::output_file(const TaskKey& key) const {
           std::to_string(key.attempt) + ".safetensors");
 }
 
+std::filesystem::path AgentLoop::own_file(const std::filesystem::path& output) {
+  return output.string() + ".own";
+}
+
 }  // namespace entente::agent

@@ -81,6 +81,7 @@ class AgentLoop {
   void carry_out(const effect::RunTask& effect);
   void carry_out(const effect::StopTrainer& effect);
   void carry_out(const effect::StoreOutput& effect);
+  void carry_out(const effect::HandOut& effect);
   void carry_out(const effect::RemoveWorkFolder& effect);
   void carry_out(const effect::Download& effect);
   void carry_out(const effect::StopDownload& effect);
@@ -94,8 +95,8 @@ class AgentLoop {
   void carry_out(const effect::ForgetPromise&) {}
   void carry_out(const effect::SaveResult&) {}
   void carry_out(const effect::DropResult&) {}
-  void carry_out(const effect::SaveResidual&) {}
-  void carry_out(const effect::DropResidual&) {}
+  void carry_out(const effect::SaveSiteState&) {}
+  void carry_out(const effect::DropSiteState&) {}
   void carry_out(const effect::SaveDecision&) {}
   void carry_out(const effect::SpendRound&) {}
   void carry_out(const effect::SavePause&) {}
@@ -105,6 +106,8 @@ class AgentLoop {
   [[nodiscard]] const DatasetConfig* find_dataset(const std::string& name) const;
   [[nodiscard]] std::filesystem::path work_folder(const JobId& job) const;
   [[nodiscard]] std::filesystem::path output_file(const TaskKey& key) const;
+  // Where a trainer writes what stays at the site.
+  [[nodiscard]] static std::filesystem::path own_file(const std::filesystem::path& output);
 
   AgentCore core_;
   Inbox& inbox_;

@@ -90,6 +90,7 @@ contract::Prepare AgentLoop::prepare_command(const effect::StartTrainer& effect)
   prepare.threads = parts_.config.trainer.threads_per_slot;
   prepare.device = parts_.config.trainer.device;
   prepare.loss_before = needs_loss_before(effect.spec.strategy);
+  prepare.control = has_control(effect.spec.strategy);
   return prepare;
 }
 
@@ -125,7 +126,11 @@ void AgentLoop::carry_out(const effect::RunTask& effect) {
   }
   const TaskOrder& order = effect.order;
   const std::string output = output_file(order.key).string();
-  const std::string model = order.model ? parts_.blobs.path(*order.model).string() : std::string();
+  const auto path_of = [this](const std::optional<BlobId>& blob) {
+    return blob ? parts_.blobs.path(*blob).string() : std::string();
+  };
+  const std::string model = path_of(order.model);
+  const std::string own = path_of(effect.own);
   TrainerProcess& process = trainer->second.process;
   log::info("task_started", fmt::format("round {}: {}", order.key.round, to_string(order.key.kind)),
             {{"job", order.key.job.str()}});
@@ -134,11 +139,13 @@ void AgentLoop::carry_out(const effect::RunTask& effect) {
       process.command(contract::Initialize{order.seed, output});
       return;
     case TaskKind::train:
-      process.command(contract::Train{order.key.round, order.seed, model, output, order.steps});
+      process.command(contract::Train{order.key.round, order.seed, model, output, order.steps, own,
+                                      effect.keeps_own ? own_file(output).string() : std::string(),
+                                      path_of(order.control)});
       ENTENTE_FAILPOINT("agent.train.started");
       return;
     case TaskKind::evaluate:
-      process.command(contract::Evaluate{model});
+      process.command(contract::Evaluate{model, own});
       return;
     case TaskKind::statistics:
       process.command(contract::Statistics{effect.cell_min, order.ranges});
@@ -149,8 +156,29 @@ void AgentLoop::carry_out(const effect::RunTask& effect) {
 void AgentLoop::carry_out(const effect::StopTrainer& effect) { trainers_.erase(effect.trainer); }
 
 void AgentLoop::carry_out(const effect::StoreOutput& effect) {
-  parts_.disk.post([effect, file = output_file(effect.key), &blobs = parts_.blobs,
-                    &inbox = inbox_] { (void)inbox.push(store_output(effect, file, blobs)); });
+  parts_.disk.post(
+      [effect, file = output_file(effect.key), &blobs = parts_.blobs, &inbox = inbox_] {
+        (void)inbox.push(store_output(effect, file, own_file(file), blobs));
+      });
+}
+
+// A second name for the same bytes, under the job's name: nothing is copied.
+void AgentLoop::carry_out(const effect::HandOut& effect) {
+  const fs::path folder = parts_.config.data_dir / "own";
+  const fs::path file = folder / (effect.job.str() + ".safetensors");
+  const fs::path fresh = file.string() + ".new";
+  try {
+    fs::create_directories(folder);
+    fs::remove(fresh);
+    fs::create_hard_link(parts_.blobs.path(effect.own), fresh);
+    fs::rename(fresh, file);
+    ENTENTE_FAILPOINT("agent.own.handed_out");
+  } catch (const fs::filesystem_error& error) {
+    log::warning("own_not_handed_out",
+                 fmt::format("what this site has of its own in the job cannot be put into {}: {}",
+                             file.string(), error.what()),
+                 {{"job", effect.job.str()}});
+  }
 }
 
 void AgentLoop::carry_out(const effect::RemoveWorkFolder& effect) {

@@ -25,8 +25,17 @@ struct WeightedUpdate {
 
 [[nodiscard]] Digest digest_of(const JobSpec& spec);
 [[nodiscard]] BlobId initial_model(std::uint64_t task_seed);
-[[nodiscard]] BlobId trained_update(const BlobId& model, std::uint64_t task_seed, Round round,
+// What training reads: the global model, what the site keeps for itself, the server's control.
+struct TrainedFrom {
+  BlobId model;
+  std::optional<BlobId> own{};
+  std::optional<BlobId> control{};
+};
+[[nodiscard]] BlobId trained_update(const TrainedFrom& from, std::uint64_t task_seed, Round round,
                                     const SiteId& site);
+// Whether the job has its sites keep something, and what that is after such an update was sent.
+[[nodiscard]] bool keeps_own(const JobSpec& spec);
+[[nodiscard]] BlobId own_after(const BlobId& sent_update);
 // What topk makes of an update, starting from what it has left out before, and what it leaves out
 // then.
 [[nodiscard]] BlobId sparse_update(const BlobId& update, const std::optional<BlobId>& residual);

@@ -8,6 +8,7 @@
 #include "broker/core/job_transitions.h"
 #include "common/domain/measures.h"
 #include "common/domain/seeds.h"
+#include "common/domain/strategy_kinds.h"
 #include "tests/simulation/fake_training.h"
 #include "tests/simulation/world.h"
 
@@ -315,13 +316,13 @@ bool Promises::has_damaged_update(const JobId& job, Round round, const SiteId& s
   });
 }
 
-// What the site's last accepted update before that model has left out.
-std::optional<BlobId> Promises::residual_before(const ModelView& model, const SiteId& site) const {
+// The site's last accepted update before that model: what it keeps follows from it.
+std::optional<BlobId> Promises::update_before(const ModelView& model, const SiteId& site) const {
   for (Round version = model.version; version-- > 1;) {
     const auto& before = disk_.models.at({model.job, version}).contributions;
     const auto found = std::ranges::find(before, site, &Contribution::site);
     if (found != before.end()) {
-      return residual_after(found->update);
+      return found->update;
     }
   }
   return std::nullopt;
@@ -354,18 +355,30 @@ void Promises::check_model(const ModelView& model) const {
   std::vector<WeightedUpdate> updates;
   for (const auto* task : disk_.done(model.job, model.version, TaskKind::train)) {
     const auto& site = task->key.site;
-    auto expected = trained_update(parent->blob, task_seed(seed, model.version, site.str()),
-                                   model.version, site);
-    if (job.spec.update.encoding == "topk") {
-      const auto starting_anew = sparse_update(expected, std::nullopt);
-      expected = sparse_update(expected, residual_before(model, site));
-      // Whoever loses its disk loses the residual with it. Whose accepted update the broker has
-      // lost may have gone on from what that one left out.
-      if (disks_lost_.contains(site) && task->result.blob == starting_anew) {
-        expected = starting_anew;
-      } else if (uncounted_.contains({model.job, site})) {
-        expected = task->result.blob.value_or(expected);
+    const auto update_after = [&](const std::optional<BlobId>& before) {
+      TrainedFrom from{parent->blob};
+      if (keeps_own(job.spec) && before) {
+        from.own = own_after(*before);
       }
+      if (has_control(job.spec.strategy)) {
+        from.control = parent->server_state;
+      }
+      const auto trained =
+          trained_update(from, task_seed(seed, model.version, site.str()), model.version, site);
+      const bool is_sparse = job.spec.update.encoding == "topk";
+      return is_sparse ? sparse_update(trained, before ? std::optional(residual_after(*before))
+                                                       : std::nullopt)
+                       : trained;
+    };
+    auto expected = update_after(update_before(model, site));
+    const bool keeps_state = keeps_own(job.spec) || job.spec.update.encoding == "topk";
+    // Whoever loses its disk loses what it kept with it. Whose accepted update the broker has lost
+    // may have gone on from what that one left there.
+    if (keeps_state && disks_lost_.contains(site) &&
+        task->result.blob == update_after(std::nullopt)) {
+      expected = *task->result.blob;
+    } else if (keeps_state && uncounted_.contains({model.job, site})) {
+      expected = task->result.blob.value_or(expected);
     }
     if (task->result.blob != expected || task->result.examples != examples_at(site)) {
       broken("P3 {} holds an update of {} that was computed from something else", name, site.str());

@@ -69,8 +69,8 @@ class Promises {
   void check_released(const JobId& job) const;
   [[nodiscard]] bool is_at_hand(const BlobId& blob) const;
   [[nodiscard]] bool has_damaged_update(const JobId& job, Round round, const SiteId& site) const;
-  [[nodiscard]] std::optional<BlobId> residual_before(const ModelView& model,
-                                                      const SiteId& site) const;
+  [[nodiscard]] std::optional<BlobId> update_before(const ModelView& model,
+                                                    const SiteId& site) const;
 
   const BrokerDisk& disk_;
   std::set<std::pair<std::string, BlobId>> validated_;

@@ -103,7 +103,16 @@ TEST(Contract, BlocksAndEverySettingOfTrainingSurviveTheLine) {
   sent.spec.train.freeze = {"conv1.*"};
   sent.spec.train.augment = {true, false, 0.75, 3};
   sent.spec.train.normalise = Normalisation{std::nullopt, {{"age", 48.5, 13.1}}};
+  sent.spec.train.prox_mu = 0.01;
+  sent.spec.train.exclude = {"norm.*"};
+  sent.spec.train.private_tensors = {"fc.*"};
+  sent.spec.train.private_epochs = 3;
+  sent.spec.train.personal = PersonalSpec{0.5, 2};
+  sent.spec.evaluate->personal = true;
+  sent.control = true;
   const auto got = round_trip(sent);
+  EXPECT_TRUE(got.control);
+  EXPECT_TRUE(got.spec.evaluate->personal);
   EXPECT_EQ(got.spec.model, sent.spec.model);
   EXPECT_EQ(got.spec.train, sent.spec.train);
 }
@@ -125,8 +134,9 @@ TEST(Contract, AJobThatCountsSurvivesTheLine) {
 // A trainer of a site's own that is older refuses keys that it does not know.
 TEST(Contract, WhatAJobLeavesToItsDefaultIsNotWritten) {
   const auto line = encode(Command{1, full_prepare()});
-  for (const auto* key : {"class_weights", "schedule", "clip_norm", "clip_value", "freeze",
-                          "augment", "nesterov", "shortcut"}) {
+  for (const auto* key :
+       {"class_weights", "schedule", "clip_norm", "clip_value", "freeze", "augment", "nesterov",
+        "shortcut", "prox_mu", "exclude", "private", "personal", "control"}) {
     EXPECT_EQ(line.find(key), std::string::npos) << key;
   }
 }
@@ -148,6 +158,11 @@ TEST(Contract, OtherCommandsSurviveTheLine) {
   const auto initialize = round_trip(Initialize{UINT64_MAX, "/models/global"});
   EXPECT_EQ(initialize.seed, UINT64_MAX);
   EXPECT_EQ(initialize.output, "/models/global");
+  const auto full = round_trip(Train{3, 4, "/m", "/u", 9, "/own", "/next", "/c"});
+  EXPECT_EQ(full.own, "/own");
+  EXPECT_EQ(full.own_output, "/next");
+  EXPECT_EQ(full.control, "/c");
+  EXPECT_EQ(round_trip(Evaluate{"/m", "/own"}).own, "/own");
   const auto train = round_trip(Train{3, 4, "/m", "/u"});
   EXPECT_EQ(train.round, 3U);
   EXPECT_EQ(train.seed, 4U);

@@ -64,6 +64,12 @@ JobSpec without_later_fields(JobSpec spec) {
   spec.train.trainer.clear();
   spec.train.normalise.reset();
   spec.statistics.reset();
+  spec.train.prox_mu = 0;
+  spec.train.exclude.clear();
+  spec.train.private_tensors.clear();
+  spec.train.private_epochs = 0;
+  spec.train.personal.reset();
+  spec.evaluate->personal = false;
   return spec;
 }
 
@@ -193,6 +199,15 @@ TEST(CanonicalSpec, EveryFieldChangesTheDigest) {
       {"no augment", [](JobSpec& s) { s.train.augment = {}; }},
       {"trainer", [](JobSpec& s) { s.train.trainer = "jax"; }},
       {"no trainer", [](JobSpec& s) { s.train.trainer.clear(); }},
+      {"train.prox_mu", [](JobSpec& s) { s.train.prox_mu = 1; }},
+      {"train.exclude", [](JobSpec& s) { s.train.exclude[0] = "bn.*"; }},
+      {"no train.exclude", [](JobSpec& s) { s.train.exclude.clear(); }},
+      {"train.private", [](JobSpec& s) { s.train.private_tensors[0] = "tail.*"; }},
+      {"train.private_epochs", [](JobSpec& s) { ++s.train.private_epochs; }},
+      {"personal.lambda", [](JobSpec& s) { s.train.personal->lambda = 1; }},
+      {"personal.local_epochs", [](JobSpec& s) { ++s.train.personal->local_epochs; }},
+      {"no train.personal", [](JobSpec& s) { s.train.personal.reset(); }},
+      {"evaluate.personal", [](JobSpec& s) { s.evaluate->personal = false; }},
       {"evaluate.dataset", [](JobSpec& s) { s.evaluate->dataset = "mnist"; }},
       {"evaluate.every", [](JobSpec& s) { ++s.evaluate->every; }},
       {"no evaluate", [](JobSpec& s) { s.evaluate.reset(); }},

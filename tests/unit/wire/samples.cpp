@@ -106,10 +106,15 @@ JobSpec job_spec() {
       .augment = {.flip_horizontal = true, .flip_vertical = false, .crop = 0.8, .shift = 2},
       .trainer = "torch",
       .normalise = Normalisation{.from = JobId::literal("lung-numbers-1"),
-                                 .columns = {{"age", 48.5, 13.1}, {"Größe", -1, 0.5}}}};
+                                 .columns = {{"age", 48.5, 13.1}, {"Größe", -1, 0.5}}},
+      .prox_mu = 0.01,
+      .exclude = {"norm.*"},
+      .private_tensors = {"head.*"},
+      .private_epochs = 3,
+      .personal = PersonalSpec{.lambda = 0.5, .local_epochs = 2}};
   spec.statistics =
       StatisticsSpec{.columns = {"age", "Größe"}, .bins = 16, .quantiles = {0.25, 0.5}};
-  spec.evaluate = EvaluateSpec{.dataset = "fashion-mnist-test", .every = 2};
+  spec.evaluate = EvaluateSpec{.dataset = "fashion-mnist-test", .every = 2, .personal = true};
   spec.strategy = {.kind = "multi_krum",
                    .parameters = {{"byzantine", 2}, {"clip_norm", 0.5}},
                    .weights = Weighting::given,
@@ -279,8 +284,15 @@ std::vector<msg::Control> control_messages() {
       msg::JobClosed{job, "the job has completed"},
       msg::JobWaits{job, blob(1), "waits for approval at the site"},
       msg::JobPaused{job, "by coordinator/alice"},
-      msg::TaskOffer{
-          {task_key(), 99, blob(2), 4'000'000, 3, 250, {{"age", {20, 80}}, {"Größe", {-1, 0.5}}}}},
+      msg::TaskOffer{{task_key(),
+                      99,
+                      blob(2),
+                      4'000'000,
+                      3,
+                      250,
+                      {{"age", {20, 80}}, {"Größe", {-1, 0.5}}},
+                      blob(14),
+                      5000}},
       msg::TaskReport{task_key(), progress()},
       msg::ResultAnnounce{task_key(),
                           {blob(3),

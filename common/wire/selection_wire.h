@@ -1,0 +1,16 @@
+// Which sites a job wants, from and to schemas/job.capnp; a part of job_wire.h.
+#pragma once
+
+#include <schemas/job.capnp.h>
+
+#include "common/domain/job_spec.h"
+
+namespace entente::wire {
+
+// -0.0 == 0.0, and equal specs have equal bytes.
+[[nodiscard]] inline double unsigned_zero(double value) { return value == 0.0 ? 0.0 : value; }
+
+void write(const SiteSelection& sites, schema::SiteSelection::Builder to);
+[[nodiscard]] SiteSelection read(schema::SiteSelection::Reader from);
+
+}  // namespace entente::wire
