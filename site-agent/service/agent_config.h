@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -27,6 +28,14 @@ struct TrainerConfig {
   [[nodiscard]] Expected<std::filesystem::path> program_for(const std::string& name) const;
 };
 
+// trainer_pool: what the agents of one machine share, so that they do not all compute at once.
+struct TrainerPoolConfig {
+  std::filesystem::path folder;  // the same for all of them
+  std::uint32_t running = 1;     // trainers that compute at the same time
+  std::uint32_t warm = 0;        // trainers that wait for more work
+  bool operator==(const TrainerPoolConfig&) const = default;
+};
+
 // The [site] table: what the site tells about itself beside its data.
 struct SiteConfig {
   std::string jurisdiction;
@@ -42,6 +51,7 @@ struct AgentConfig {
   std::string proxy;   // empty: the kit's
   SiteConfig site;
   TrainerConfig trainer;
+  std::optional<TrainerPoolConfig> trainer_pool;  // none: this agent's trainers have the machine
   std::vector<DatasetConfig> datasets;
   Policy policy;
 

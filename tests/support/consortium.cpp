@@ -117,6 +117,7 @@ void Consortium::describe_site(const std::string& site, const SiteSetup& setup) 
                  R"(kit = "../../kits/{}"
 data_dir = "data"
 {}
+{}
 [site]
 {}
 [trainer]
@@ -137,8 +138,8 @@ labels = "test.labels"
 [policy]
 {})",
                  site, setup.broker.empty() ? "" : fmt::format("broker = \"{}\"", setup.broker),
-                 setup.about, program(setup.trainer).string(), setup.slots, setup.more_datasets,
-                 setup.policy));
+                 setup.keys, setup.about, program(setup.trainer).string(), setup.slots,
+                 setup.more_datasets, setup.policy));
 }
 
 void Consortium::add_site(const std::string& site, const SiteSetup& setup) {
