@@ -32,6 +32,9 @@ inline capnp::Data::Reader data(const BlobId& id) { return {id.bytes.data(), id.
 [[nodiscard]] std::optional<BlobId> read_optional_digest(capnp::Data::Reader value,
                                                          std::string_view what);
 
+// -0.0 == 0.0, and equal specs have equal bytes.
+inline double unsigned_zero(double value) { return value == 0.0 ? 0.0 : value; }
+
 // Fills the list that `init(count)` makes; an empty one stays a null pointer.
 template <class Items, class Init, class Write>
 void write_list(const Items& items, Init init, Write write_item) {
