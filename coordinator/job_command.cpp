@@ -10,6 +10,7 @@
 #include "common/runtime/system_clock.h"
 #include "coordinator/ask.h"
 #include "coordinator/explanation_text.h"
+#include "coordinator/statistics_command.h"
 #include "coordinator/text.h"
 #include "coordinator/watch_display.h"
 
@@ -31,14 +32,6 @@ struct JobArguments {
   bool mine = false;
 };
 
-Expected<JobId> parse_job(const std::string& text) {
-  if (const auto id = JobId::parse(text)) {
-    return *id;
-  }
-  return refuse("job_unknown", fmt::format("\"{}\" is no job id", text),
-                "list your jobs with: entente job list");
-}
-
 // Runs what a command does with the broker and the job that it was given.
 template <class Run>
 ExitCode with_job(const Options& options, const JobArguments& arguments, Run run) {
@@ -48,6 +41,17 @@ ExitCode with_job(const Options& options, const JobArguments& arguments, Run run
   }
   auto client = BrokerClient::connect(options);
   return client ? run(*client, *id) : print_refusal(options, client.error());
+}
+
+// What a coordinator does with a job that has completed.
+std::string next_step(const JobSummary& job) {
+  const auto id = job.id.str();
+  if (trains(job.kind)) {
+    return fmt::format("take the model with: entente model pull {0} -o {0}.safetensors", id);
+  }
+  return job.kind == JobKind::statistics
+             ? fmt::format("see what it has counted with: entente job statistics {}", id)
+             : fmt::format("see what it found with: entente job show {}", id);
 }
 
 ExitCode watch(const Options& options, BrokerClient& client, const JobId& job,
@@ -65,7 +69,7 @@ ExitCode watch(const Options& options, BrokerClient& client, const JobId& job,
     return ExitCode::refused;
   }
   if (!options.json) {
-    fmt::print("take the model with: entente model pull {0} -o {0}.safetensors\n", ended->id.str());
+    fmt::print("{}\n", next_step(*ended));
   }
   return ExitCode::done;
 }
@@ -85,8 +89,11 @@ ExitCode explain(const Options& options, BrokerClient& client, const JobSpec& sp
   return ExitCode::done;
 }
 
-ExitCode submit(const Options& options, BrokerClient& client, const JobSpec& spec,
+ExitCode submit(const Options& options, BrokerClient& client, JobSpec spec,
                 const JobArguments& arguments) {
+  if (auto resolved = resolve_normalisation(client, spec); !resolved) {
+    return print_refusal(options, resolved.error());
+  }
   if (arguments.is_dry_run) {
     return explain(options, client, spec);
   }
@@ -133,9 +140,10 @@ void print_jobs(const std::vector<JobSummary>& jobs) {
     return;
   }
   std::vector<std::vector<std::string>> rows{
-      {"JOB", "STATE", "ROUNDS", "COORDINATOR", "SUBMITTED", "REASON"}};
+      {"JOB", "KIND", "STATE", "ROUNDS", "COORDINATOR", "SUBMITTED", "REASON"}};
   for (const auto& job : jobs) {
-    rows.push_back({job.id.str(), std::string(to_string(job.state)),
+    rows.push_back({job.id.str(), std::string(to_string(job.kind)),
+                    std::string(to_string(job.state)),
                     fmt::format("{} of {}", job.round, job.rounds), job.coordinator,
                     format_utc(job.submitted_unix_ms), job.reason});
   }
@@ -178,10 +186,14 @@ void print_rounds(const JobView& job) {
       {"ROUND", "STATE", "UPDATES", "TRAINING", "EVALUATION", "MODEL"}};
   for (const auto& round : job.rounds) {
     const bool is_given_up = is_terminal(job.summary.state) && round.state != RoundState::done;
+    const auto counted = round.evaluated_at == 0
+                             ? std::string()
+                             : fmt::format(" ({} {})", round.evaluated_at,
+                                           round.evaluated_at == 1 ? "site" : "sites");
     rows.push_back({std::to_string(round.round),
                     is_given_up ? "given up" : std::string(to_string(round.state)),
                     std::to_string(round.updates), describe(round.train_metrics),
-                    describe(round.evaluate_metrics),
+                    describe(round.evaluate_metrics) + counted,
                     round.removed ? "removed"
                     : round.model ? round.model->short_hex()
                                   : ""});
@@ -189,10 +201,26 @@ void print_rounds(const JobView& job) {
   print_table(rows);
 }
 
+// Each site's own part in the newest evaluation that has counted it.
+void print_evaluations(const JobView& job) {
+  std::vector<std::vector<std::string>> rows{{"SITE", "EVALUATED", "EXAMPLES", "METRICS THERE"}};
+  for (const auto& site : job.sites) {
+    if (site.evaluated_round > 0) {
+      rows.push_back({site.site.str(), fmt::format("round {}", site.evaluated_round),
+                      with_commas(site.evaluation_examples), describe(site.evaluate_metrics)});
+    }
+  }
+  if (rows.size() > 1) {
+    fmt::print("\n");
+    print_table(rows);
+  }
+}
+
 void print_job(const JobView& job) {
   const auto& summary = job.summary;
   fmt::print("{}\n", summary.id.str());
-  print_fields({{"state", std::string(to_string(summary.state))},
+  print_fields({{"kind", std::string(to_string(summary.kind))},
+                {"state", std::string(to_string(summary.state))},
                 {"reason", summary.reason},
                 {"rounds", fmt::format("{} of {}", summary.round, summary.rounds)},
                 {"coordinator", summary.coordinator},
@@ -210,6 +238,7 @@ void print_job(const JobView& job) {
     fmt::print("\n");
     print_rounds(job);
   }
+  print_evaluations(job);
 }
 
 ExitCode show(const Options& options, const JobArguments& arguments) {
@@ -245,6 +274,21 @@ ExitCode logs(const Options& options, const JobArguments& arguments) {
       }
       after = events->back().seq;
     }
+  });
+}
+
+ExitCode statistics(const Options& options, const JobArguments& arguments) {
+  return with_job(options, arguments, [&](BrokerClient& client, const JobId& id) {
+    const auto job = client.ask<JobView>(msg::ShowJob{id});
+    if (!job) {
+      return print_refusal(options, job.error());
+    }
+    if (options.json) {
+      print_json(statistics_json(*job));
+    } else {
+      print_statistics(*job);
+    }
+    return ExitCode::done;
   });
 }
 
@@ -351,6 +395,7 @@ void add_job_command(CLI::App& app, const Options& options, Action& chosen) {
   };
   add_one("show", "Show a job: its sites, rounds and models", show)
       ->add_flag("--file", arguments->as_file, "as a job file that can be submitted");
+  add_one("statistics", "Show what a job of the kind statistics has counted", statistics);
   add_one("explain", "Say why a job is where it is, site by site", explain);
   add_after(add_one("watch", "Follow a job until it has ended", watch));
   auto* logs_command = add_one("logs", "Show what has happened so far, and when", logs);

@@ -18,7 +18,9 @@ nlohmann::json to_json(const RoundView& round) {
           {"train_metrics", round.train_metrics},
           {"evaluate_metrics", round.evaluate_metrics},
           {"model", hex_or_null(round.model)},
-          {"removed", round.removed}};
+          {"removed", round.removed},
+          {"evaluated_at", round.evaluated_at},
+          {"evaluation_examples", round.evaluation_examples}};
 }
 
 nlohmann::json to_json(const DatasetAdvert& dataset) {
@@ -43,6 +45,7 @@ static nlohmann::json list_to_json(const std::vector<T>& list) {
 
 nlohmann::json to_json(const JobSummary& job) {
   return {{"job", job.id.str()},
+          {"kind", to_string(job.kind)},
           {"state", to_string(job.state)},
           {"coordinator", job.coordinator},
           {"round", job.round},
@@ -62,6 +65,9 @@ nlohmann::json to_json(const JobSiteView& site) {
                       {"examples", site.examples},
                       {"stands_by", site.stands_by},
                       {"sits_out", site.sits_out},
+                      {"evaluate_metrics", site.evaluate_metrics},
+                      {"evaluation_examples", site.evaluation_examples},
+                      {"evaluated_round", site.evaluated_round},
                       {"task", nullptr}};
   if (site.task) {
     json["task"] = {{"kind", to_string(*site.task)},

@@ -23,8 +23,10 @@
 using Cxx = import "/capnp/c++.capnp";
 $Cxx.namespace("entente::schema");
 
+using JobKind = import "job.capnp".JobKind;
 using JobSpec = import "job.capnp".JobSpec;
 using Metric = import "task.capnp".Metric;
+using NamedSums = import "task.capnp".NamedSums;
 using Refusal = import "refusal.capnp".Refusal;
 using SiteAdvert = import "site.capnp".SiteAdvert;
 using TaskKind = import "task.capnp".TaskKind;
@@ -131,6 +133,8 @@ struct JobSummary {
 
   reason @6 :Text;
   # Why it waits, or how it ended: for people, at most 4096 bytes.
+
+  kind @7 :JobKind;
 }
 
 struct JobSiteView {
@@ -168,6 +172,12 @@ struct JobSiteView {
 
   sitsOut @13 :Bool;
   # It holds a place, and was not drawn for the open round.
+
+  evaluateMetrics @14 :List(Metric);
+  evaluationExamples @15 :UInt64;
+  evaluatedRound @16 :UInt32;
+  # The site's own part in the newest evaluation that has counted it: its metrics, at most 64, its
+  # examples, at most 2^40, and the round. 0: none has.
 }
 
 struct RoundView {
@@ -181,13 +191,17 @@ struct RoundView {
   # Means over sites, weighted by examples.
 
   evaluateMetrics @4 :List(Metric);
-  # Of the round's model. Empty until it is evaluated.
+  # Of the round's model, over all sites that were counted. Empty until it is evaluated.
 
   model @5 :Data;
   # The merged model. Null until the round is done.
 
   removed @6 :Bool;
   # The model is no longer kept.
+
+  evaluatedAt @7 :UInt32;
+  evaluationExamples @8 :UInt64;
+  # Sites that were counted in evaluateMetrics, at most 10,000, and their examples, each site's at most 2^40.
 }
 
 struct JobView {
@@ -200,6 +214,9 @@ struct JobView {
 
   rounds @4 :List(RoundView);
   # From round 0 on.
+
+  statistics @5 :List(NamedSums);
+  # Of the kind `statistics`: what all sites have counted, together, as far as its rounds are done.
 }
 
 struct SiteView {

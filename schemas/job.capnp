@@ -189,6 +189,20 @@ struct ScheduleSpec {
   # Like OptimizerSpec.options.
 }
 
+struct AugmentSpec {
+  # How pictures are varied while they are trained on.
+
+  flipHorizontal @0 :Bool;
+  flipVertical @1 :Bool;
+  # With probability 1/2 each.
+
+  crop @2 :Float64;
+  # The least share of height and width that is kept, finite. 1: all.
+
+  shift @3 :UInt32;
+  # Pixels, either way.
+}
+
 struct TrainSpec {
   # One site's work in one round.
 
@@ -221,18 +235,27 @@ struct TrainSpec {
   # Names of tensors that are not trained, a * standing for any characters: at most 64, of 1 to 255
   # bytes each.
 
-  proxMu @11 :Float64;
+  augment @11 :AugmentSpec;
+  # Null: pictures are taken as they are.
+
+  trainer @12 :Text;
+  # A trainer that sites list under this name, 1 to 63 bytes. Null: whichever a site uses.
+
+  normalise @13 :Normalisation;
+  # Null: sites give the inputs as they have them.
+
+  proxMu @14 :Float64;
   # FedProx: the loss has proxMu/2 |w - global|^2 on top, finite. 0: it has not.
 
-  exclude @12 :List(Text);
-  privateTensors @13 :List(Text);
+  exclude @15 :List(Text);
+  privateTensors @16 :List(Text);
   # Names of tensors that each site keeps for itself, like `freeze`. No update has them.
 
-  privateEpochs @14 :UInt32;
+  privateEpochs @17 :UInt32;
   # Passes over the data that train the private tensors alone, before `localEpochs` that train the
   # others alone. At most 10,000. 0: all are trained together.
 
-  personal @15 :PersonalSpec;
+  personal @18 :PersonalSpec;
   # Null: sites train no model of their own beside the shared one.
 }
 
@@ -244,6 +267,38 @@ struct PersonalSpec {
 
   localEpochs @1 :UInt32;
   # Passes over the site's data in one round, at most 10,000.
+}
+
+struct Scale {
+  column @0 :Text;
+  # Of the inputs; 1 to 255 bytes, unique in its list.
+
+  mean @1 :Float64;
+  deviation @2 :Float64;
+  # Finite. The column becomes (x - mean) / deviation.
+}
+
+struct Normalisation {
+  # By which numbers inputs are normalised, the same at every site.
+
+  from @0 :Text;
+  # The job of kind `statistics` that the numbers are from, for people. May be empty.
+
+  columns @1 :List(Scale);
+  # At most 1024. A broker takes no job without them: whoever submits it looks them up.
+}
+
+struct StatisticsSpec {
+  # What sites count. The dataset is train.dataset.
+
+  columns @0 :List(Text);
+  # At most 1024, of 1 to 255 bytes each. Empty: all that a site's dataset is made from.
+
+  bins @1 :UInt32;
+  # Of the histogram of each number, at most 256.
+
+  quantiles @2 :List(Float64);
+  # For people, between 0 and 1; at most 32.
 }
 
 struct EvaluateSpec {
@@ -333,9 +388,16 @@ struct InitialModel {
 
   version :union {
     last @1 :Void;
-    best @2 :Void;     # by its evaluation: highest accuracy, or lowest loss
+    best @2 :Void;     # by that job's stop.metric; without one by the highest accuracy or lowest loss
     round @3 :UInt32;  # at most 100,000
   }
+}
+
+enum JobKind {
+  train @0;       # rounds of training at many sites, merged into one model
+  evaluate @1;    # one model that there is already, judged on every site's examples
+  statistics @2;  # numbers about the sites' data; without a model
+  cyclic @3;      # the model travels from site to site and is trained at one after the other
 }
 
 struct JobSpec {
@@ -355,7 +417,8 @@ struct JobSpec {
   # Where all randomness of the job comes from.
 
   deadlineMs @4 :Int64;
-  # From submission to the end, in milliseconds: 0 to ten years.
+  # From submission to the end, in milliseconds: 0 to ten years. The clock stands while the job is
+  # paused or waits for the jobs of `after`.
 
   stallWindowMs @5 :Int64;
   # A task that makes no progress for this long is lost, in milliseconds: 0 to ten years.
@@ -391,6 +454,13 @@ struct JobSpec {
 
   init @18 :InitialModel;
   # Null: a site draws the initial model from the seed.
+
+  kind @19 :JobKind;
+  # Says which of the parts above a job has. One that trains nothing says in `train` what its examples
+  # are and how a model is judged by them (dataset, loss, classWeights); the rest has its defaults.
+
+  statistics @20 :StatisticsSpec;
+  # Of the kind `statistics`, otherwise null.
 }
 
 struct JobOffer {

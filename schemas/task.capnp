@@ -40,6 +40,7 @@ enum TaskKind {
   initialize @0;  # make the initial model from the seed; result: a model
   train @1;       # local epochs on private data; result: an update (local - global)
   evaluate @2;    # metrics of a model on a dataset; result: no blob
+  statistics @3;  # sums over a dataset, without a model; result: no blob
 }
 
 struct TaskKey {
@@ -67,14 +68,15 @@ struct Metric {
 }
 
 struct NamedSums {
-  # Sums over the examples of an evaluation, from which its metrics follow and which add up over
-  # sites: "confusion", "squared_error". Which there are is not part of the protocol.
+  # Sums over the examples of a task that add up over sites. Of an evaluation its metrics follow
+  # from them: "confusion", "squared_error"; which there are is not part of the protocol. Of
+  # statistics common/domain/statistics.h lists them.
 
   name @0 :Text;
   # 1 to 255 bytes, unique in its list.
 
   values @1 :List(Float64);
-  # Finite. All lists of a result together have at most 8192.
+  # Finite. All lists of a message together have at most 32,768.
 }
 
 struct TaskOrder {
@@ -97,10 +99,14 @@ struct TaskOrder {
   # Of `train`: optimiser steps to take, exactly; at most 2^56. 0: as many as the job's local epochs
   # come to.
 
-  control @6 :Data;
+  ranges @6 :List(NamedSums);
+  # Of `statistics` in the second round: for each column of numbers the two ends of the range that
+  # the bins of its histogram divide. Empty in the first.
+
+  control @7 :Data;
   # Of `train` with "scaffold": the server's control variate, 32 bytes. Null: it is 0 still.
 
-  controlBytes @7 :UInt64;
+  controlBytes @8 :UInt64;
   # Size of that blob in bytes, at most 2^40.
 }
 
@@ -139,7 +145,7 @@ struct TaskResult {
   # At most 64.
 
   sums @5 :List(NamedSums);
-  # Of an evaluation; at most 16. Sites of today send none: of few examples they tell too much.
+  # Of an evaluation or of statistics; at most 8192.
 }
 
 struct ResultAnnounce {

@@ -6,6 +6,7 @@
 #include "broker/core/claims.h"
 #include "broker/core/following.h"
 #include "broker/core/jobs.h"
+#include "broker/core/kinds.h"
 #include "broker/core/queue.h"
 #include "broker/core/requests.h"
 #include "broker/core/rounds.h"
@@ -181,7 +182,7 @@ BrokerCore::BrokerCore(BrokerInfo info, Snapshot snapshot, Now now) {
   }
   for (auto& row : snapshot.jobs) {
     auto& job = state_.jobs[row.job];
-    auto model = resolve_model(row.spec.model);
+    auto model = model_of(row.spec);
     ENTENTE_CHECK(model.has_value());  // it was checked before the row was written
     set_layout(job, row.spec, std::move(model->layout));
     job.saved_at = now.monotonic;
@@ -205,16 +206,16 @@ BrokerCore::BrokerCore(BrokerInfo info, Snapshot snapshot, Now now) {
     auto& job = state_.jobs.at(row.key.job);
     const auto current = job.rounds.empty() ? 0 : job.rounds.rbegin()->first;
     Task task{std::move(row), now.monotonic};
-    if (task.row.state == TaskState::done && task.row.key.kind == TaskKind::train) {
+    if (task.row.state == TaskState::done && task.row.key.kind == rules_of(job).task) {
       auto& part = job.parts.at(task.row.key.site);
       if (!part.accepted_key || part.accepted_key->round <= task.row.key.round) {
         part.accepted_key = task.row.key;
         part.accepted_update = task.row.result.blob;
       }
     }
-    // Who failed at an evaluation that is still to be done is not asked again.
-    const bool is_tried = task.row.key.kind == TaskKind::evaluate &&
-                          job.rounds.at(task.row.key.round).evaluate_metrics.empty();
+    // Who has answered in an evaluation that is still open counts; who failed is not asked again.
+    const bool is_tried =
+        task.row.key.kind == TaskKind::evaluate && !job.rounds.at(task.row.key.round).evaluated;
     if (is_open(task) || task.row.key.round == current || is_tried) {
       const auto key = task.row.key;
       job.tasks.insert_or_assign(key, std::move(task));

@@ -8,6 +8,7 @@
 
 #include "broker/core/claims.h"
 #include "broker/core/jobs.h"
+#include "broker/core/kinds.h"
 #include "broker/core/matchmaker.h"
 #include "broker/core/selection.h"
 #include "broker/core/tasks.h"
@@ -18,11 +19,11 @@ namespace {
 
 bool has_accepted(const Part& part) { return part.row.enrolment == Enrolment::accepted; }
 
-// The site's newest task in the current round; evaluations are no part of a round.
+// The site's newest task in the current round; what evaluates a round's model is no part of it.
 const Task* task_of(const Job& job, const SiteId& site) {
   const Task* newest = nullptr;
   const auto current = job.rounds.empty() ? 0 : job.rounds.rbegin()->first;
-  for (const auto kind : {TaskKind::initialize, TaskKind::train}) {
+  for (const auto kind : {TaskKind::initialize, rules_of(job).task}) {
     for (auto it = job.tasks.lower_bound({job.id(), current, kind, site, 1});
          it != job.tasks.end() && it->first.round == current && it->first.kind == kind &&
          it->first.site == site;
@@ -61,8 +62,8 @@ std::optional<std::string> vacancy(const Step& step, const Job& job, const Part&
   if (site.draining) {
     return site.drain_reason.empty() ? "it is draining" : "it is draining, " + site.drain_reason;
   }
-  return has_failed(task) && !job.spec().sites.sample ? std::optional(task->row.reason)
-                                                      : std::nullopt;
+  return has_failed(task) && !rules_of(job).draws(job) ? std::optional(task->row.reason)
+                                                       : std::nullopt;
 }
 
 // Whether the site stands by and could take a place at once.
@@ -127,7 +128,7 @@ bool lacks_task(const Job& job, const SiteId& site) {
 
 // A round that has begun lacks an answer of those that it had drawn.
 void tell_drawn(Step& step, Job& job, const SiteId& site) {
-  if (!job.spec().sites.sample || task_of(job, site) != nullptr) {
+  if (!rules_of(job).draws(job) || task_of(job, site) != nullptr) {
     return;
   }
   JobEvent event;
@@ -215,7 +216,7 @@ void give_out_places(Step& step, Job& job) {
 }
 
 void fill_places(Step& step, Job& job) {
-  if (job.row.state != JobState::running || !job.spec().sites.replace) {
+  if (!job.runs() || !job.spec().sites.replace) {
     return;
   }
   std::size_t untaken = 0;
@@ -266,7 +267,7 @@ bool may_join(const Step& step, const Job& job) {
 }
 
 void join_open_round(Step& step, Job& job) {
-  if (job.row.state != JobState::running) {
+  if (!job.runs()) {
     return;
   }
   const auto& round = job.rounds.rbegin()->second;
@@ -277,7 +278,7 @@ void join_open_round(Step& step, Job& job) {
   for (const auto& [key, task] : job.tasks) {
     const bool counts =
         task.row.state == TaskState::done || (is_open(task) && !is_stalled(step, job, task));
-    answers += key.round == round.round && key.kind == TaskKind::train && counts ? 1 : 0;
+    answers += key.round == round.round && key.kind == rules_of(job).task && counts ? 1 : 0;
   }
   const auto asked = sites_asked(job);
   if (answers >= asked) {
@@ -286,14 +287,14 @@ void join_open_round(Step& step, Job& job) {
   for (const auto& site : in_turn(step.state, job, round.round)) {
     if (answers < asked && lacks_task(job, site)) {
       tell_drawn(step, job, site);
-      open_train_task(step, job, round.round, site);
+      open_round_task(step, job, round.round, site);
       ++answers;
     }
   }
 }
 
-void open_train_task(Step& step, Job& job, Round round, const SiteId& site) {
-  auto& task = open_task(step, job, round, TaskKind::train, site);
+void open_round_task(Step& step, Job& job, Round round, const SiteId& site) {
+  auto& task = open_task(step, job, round, rules_of(job).task, site);
   if (job.parts.at(site).row.silent) {
     task.last_progress -= job.spec().stall_window;
   }

@@ -1,8 +1,7 @@
 // Who takes part in a job's rounds: places, silence, and who steps in for whom.
 //
 //  - A job starts with a number of places and keeps that number while it runs. One site holds a
-//  place; a site
-//    that has accepted the job and holds none stands by.
+//    place; a site that has accepted the job and holds none stands by.
 //  - A site whose task was lost for want of progress is silent until something is heard of it: its
 //    advert, a word about the job, bytes that move. No round waits for a silent site. One that is
 //    away is left out until it is back. One that is connected is given its task all the same: only
@@ -15,7 +14,7 @@
 //    the slot of the one before is given back; when nobody does, the next eligible site is asked to
 //    join the job. Either one claims a slot first (scheduler.h). Until then the holder may come
 //    back to its place. Who stands by holds no slot.
-//  - In a job that samples its sites (selection.h) nobody loses a place for failing in one round:
+//  - Where a round asks some of the sites only (kinds.h) nobody loses a place for failing in one:
 //    the next in turn is asked instead.
 //  - A mandatory site's place is kept for it: the coordinator wants its data, not somebody's.
 //    Rounds close without it when it is silent, as without any other.
@@ -53,7 +52,7 @@ void fill_places(Step& step, Job& job);
 // yet; of each the preferred ones first.
 [[nodiscard]] std::vector<SiteIndex> replacements(const Step& step, Job& job);
 
-// Gives a task to the sites whose turn it is and that have none in the open training round, as far
+// Gives a task to the sites whose turn it is and that have none in the open round, as far
 // as the round still lacks answers.
 void join_open_round(Step& step, Job& job);
 
@@ -61,7 +60,7 @@ void join_open_round(Step& step, Job& job);
 [[nodiscard]] bool may_join(const Step& step, const Job& job);
 
 // The task of the round for the site, under the next attempt. Nobody waits for a silent site's.
-void open_train_task(Step& step, Job& job, Round round, const SiteId& site);
+void open_round_task(Step& step, Job& job, Round round, const SiteId& site);
 
 // Something was heard of the site that concerns the job: it is no longer silent.
 void heard_from(Step& step, Job& job, const SiteId& site);

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "broker/core/following.h"
+#include "broker/core/kinds.h"
 #include "broker/core/matchmaker.h"
 #include "broker/core/names.h"
 #include "broker/core/queue.h"
@@ -209,7 +210,7 @@ std::string waiting_sentence(const Explanation& explained, const Wait& wait) {
 
 // Which of them the open round has drawn.
 std::string sample_text(const Job& job, std::vector<SiteId> sites) {
-  if (!job.spec().sites.sample || job.rounds.rbegin()->first == 0) {
+  if (!rules_of(job).draws(job) || job.rounds.rbegin()->first == 0) {
     return {};
   }
   std::erase_if(sites, [&job](const SiteId& site) { return sits_out(job, site); });

@@ -85,8 +85,7 @@ void end(Step& step, Job& job, JobTrigger trigger, JobEventKind kind, const std:
 // Whether an acceptance is of use, now or later.
 bool is_welcome(const Job& job, const Part& part) {
   return job.spec().sites.replace || part.row.claimed ||
-         (job.row.state != JobState::running &&
-          (is_mandatory(job, part.row.site) || has_room(job)));
+         (!job.runs() && (is_mandatory(job, part.row.site) || has_room(job)));
 }
 
 std::string answer_text(const Job& job, const SiteId& site, const msg::JobReply& reply,
@@ -99,7 +98,7 @@ std::string answer_text(const Job& job, const SiteId& site, const msg::JobReply&
     return fmt::format("{} is left out: {}", site.str(), part.reason);
   }
   return fmt::format("{} accepted{}", site.str(),
-                     job.row.state == JobState::running && !part.has_place ? " and stands by" : "");
+                     job.runs() && !part.has_place ? " and stands by" : "");
 }
 
 // A site that has accepted takes its word back: its people, or its policy, have changed their mind.

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "broker/core/early_stop.h"
-#include "broker/core/rounds.h"
+#include "broker/core/evaluations.h"
 
 namespace entente::broker {
 namespace {
@@ -54,8 +54,8 @@ void drop_updates(Step& step, const Job& merged, Round round) {
   }
 }
 
-void drop_server_state(Step& step, const Job& of, const RoundRow& round) {
-  if (round.server_state && !has_twin(step.state, of)) {
+void drop_server_state(Step& step, const Job& job, const RoundRow& round) {
+  if (round.server_state && !has_twin(step.state, job)) {
     step.act(DropBlob{*round.server_state});
   }
 }

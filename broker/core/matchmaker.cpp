@@ -172,9 +172,10 @@ constexpr Rule kMeetsRequirement{
 constexpr std::array kRules{
     kIsNotExcluded, kIsWithinMandatoryWhenFull, kHasDataset, kHasMemory, kHasThreads,
     kHasGpus,       kMeetsRequirement};
-// Of the dataset, which the site has.
-constexpr std::array kDatasetRules{kExamplesFitModel, kTargetFitsLoss, kClassesFitModel,
-                                   kTargetsFitModel, kHasSamples};
+// Of the dataset, which the site has; and of how it fits the job's model, if there is one.
+constexpr std::array kDatasetRules{kHasSamples};
+constexpr std::array kModelRules{kExamplesFitModel, kTargetFitsLoss, kClassesFitModel,
+                                 kTargetsFitModel};
 
 template <class Rules>
 void object_by(const Rules& rules, const Site& site, const Wish& wish,
@@ -264,9 +265,13 @@ std::vector<std::string> objections(const JobSpec& spec, const Site& site,
   const Wish wish{spec, evaluator};
   std::vector<std::string> failed;
   object_by(kRules, site, wish, failed);
-  if (dataset_of(site, spec) != nullptr) {
-    object_by(kDatasetRules, site, wish, failed);
+  if (dataset_of(site, spec) == nullptr) {
+    return failed;
   }
+  if (has_model(spec.kind)) {
+    object_by(kModelRules, site, wish, failed);
+  }
+  object_by(kDatasetRules, site, wish, failed);
   return failed;
 }
 
@@ -274,7 +279,8 @@ bool fits(const JobSpec& spec, const Site& site, const Evaluator& evaluator) {
   const Wish wish{spec, evaluator};
   const auto holds = [&](const Rule& rule) { return rule.holds(site, wish); };
   return std::all_of(kRules.begin(), kRules.end(), holds) &&
-         std::all_of(kDatasetRules.begin(), kDatasetRules.end(), holds);
+         std::all_of(kDatasetRules.begin(), kDatasetRules.end(), holds) &&
+         (!has_model(spec.kind) || std::all_of(kModelRules.begin(), kModelRules.end(), holds));
 }
 
 void sort_by_preference(std::vector<SiteId>& sites, const std::string& prefer, const State& state) {
@@ -295,7 +301,7 @@ std::optional<Refusal> find_impossibility(const JobSpec& spec, const State& stat
   if (auto unknown = check_site_names(spec, sites)) {
     return unknown;
   }
-  if (auto unknown = check_dataset_name(spec.train.dataset, "train.dataset", sites)) {
+  if (auto unknown = check_dataset_name(spec.train.dataset, dataset_key(spec.kind), sites)) {
     return unknown;
   }
   if (spec.evaluate) {

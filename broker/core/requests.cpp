@@ -227,7 +227,7 @@ class Answer {
       return model;
     }
     const auto is_visible = [&who](const Job& job) { return may_read(who, job); };
-    for (auto refusal : {check_priority(spec), check_quota(spec),
+    for (auto refusal : {check_priority(spec), check_quota(spec), check_normalised(spec),
                          check_followed(step_.state, spec, model->layout, is_visible),
                          find_impossibility(spec, step_.state)}) {
       if (refusal) {
@@ -235,6 +235,17 @@ class Answer {
       }
     }
     return model;
+  }
+
+  // The numbers are part of what its coordinator submits: the digest covers them.
+  static std::optional<Refusal> check_normalised(const JobSpec& spec) {
+    const auto& normalise = spec.train.normalise;
+    if (!normalise || normalise->is_resolved()) {
+      return std::nullopt;
+    }
+    return Refusal{"normalise_unresolved",
+                   "train.normalise names a job of statistics and has none of its numbers",
+                   "submit with: entente job submit, which looks them up", Scope::job};
   }
 
   // A coordinator that could go before the others would: raising a priority is for somebody who

@@ -3,12 +3,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
+#include <map>
 
 #include "broker/core/cohort.h"
 #include "broker/core/draining.h"
 #include "broker/core/early_stop.h"
+#include "broker/core/evaluations.h"
 #include "broker/core/jobs.h"
+#include "broker/core/kinds.h"
 #include "broker/core/leftovers.h"
 #include "broker/core/merges.h"
 #include "broker/core/pausing.h"
@@ -35,65 +37,56 @@ std::vector<Task*> tasks_of(Job& job, Round round, TaskKind kind) {
   return tasks;
 }
 
-// A task that any one site can do: the first candidate that has not failed at it yet. Who was only
-// silent may try to make the initial model again.
-std::optional<SiteId> next_candidate(Job& job, Round round, TaskKind kind,
-                                     const std::vector<SiteId>& candidates) {
-  const auto tried = tasks_of(job, round, kind);
-  for (const auto& site : candidates) {
-    if (std::none_of(tried.begin(), tried.end(), [&](const Task* task) {
-          return task->row.key.site == site &&
-                 !(kind == TaskKind::initialize && task->row.state == TaskState::lost);
-        })) {
-      return site;
-    }
+// The first site that has not failed to make the initial model yet. Whose latest attempt was only
+// lost may try again.
+std::optional<SiteId> next_maker(Job& job, const std::vector<SiteId>& candidates) {
+  std::map<SiteId, TaskState> latest;
+  for (const auto* task : tasks_of(job, 0, TaskKind::initialize)) {  // in the order of attempts
+    latest[task->row.key.site] = task->row.state;
   }
-  return std::nullopt;
+  const auto next = std::ranges::find_if(candidates, [&](const SiteId& site) {
+    const auto tried = latest.find(site);
+    return tried == latest.end() || tried->second == TaskState::lost;
+  });
+  return next == candidates.end() ? std::nullopt : std::optional(*next);
 }
 
 // Who may be given a task that nobody else does meanwhile.
-std::vector<SiteId> responsive_sites(const State& state, const Job& job, Among among) {
-  auto sites = sites_at_work(state, job, among);
+std::vector<SiteId> responsive_sites(const State& state, const Job& job) {
+  auto sites = sites_at_work(state, job, Among::holding_places);
   std::erase_if(sites, [&job](const SiteId& site) { return job.parts.at(site).row.silent; });
   return sites;
 }
 
-std::vector<SiteId> sites_with_dataset(const State& state, const Job& job,
-                                       const std::string& dataset) {
-  auto sites = responsive_sites(state, job, Among::accepted);
-  std::erase_if(sites, [&](const SiteId& site) {
-    return state.sites.at(site).row.advert.find(dataset) == nullptr;
-  });
-  return sites;
-}
-
-enum class Relay : std::uint8_t { busy, done, exhausted };
-
-// Keeps a task that any one of `candidates` can do going: from a site that failed or stalled to the
-// next. While there is no next one, who stalls may still make the initial model.
-Relay relay(Step& step, Job& job, Round round, TaskKind kind,
-            const std::vector<SiteId>& candidates) {
+// Keeps the making of the initial model going: from a site that failed or stalled to the next.
+// While there is no next one, who stalls may still make it. False when nobody is left.
+bool make_initial_model(Step& step, Job& job) {
   Task* stalled = nullptr;
-  for (auto* task : tasks_of(job, round, kind)) {
+  for (auto* task : tasks_of(job, 0, TaskKind::initialize)) {
     if (task->row.state == TaskState::done) {
-      return Relay::done;
+      return true;
     }
     if (is_open(*task)) {
       if (!is_stalled(step, job, *task)) {
-        return Relay::busy;
+        return true;
       }
       stalled = task;
     }
   }
-  const auto site = next_candidate(job, round, kind, candidates);
-  if (stalled != nullptr && (site || kind == TaskKind::evaluate)) {
+  const auto site = next_maker(job, responsive_sites(step.state, job));
+  if (!site) {
+    return false;
+  }
+  if (stalled != nullptr) {
     lose_task(step, job, *stalled, stalled_for(job));
   }
-  if (!site) {
-    return Relay::exhausted;
-  }
-  open_task(step, job, round, kind, *site);
-  return Relay::busy;
+  open_task(step, job, 0, TaskKind::initialize, *site);
+  return true;
+}
+
+// Of the round, under any attempt: what it waits for.
+std::vector<Task*> tasks_of(Job& job, const RoundRow& round) {
+  return tasks_of(job, round.round, rules_of(job).task);
 }
 
 void start_round(Step& step, Job& job, Round number) {
@@ -115,42 +108,8 @@ void start_round(Step& step, Job& job, Round number) {
   event.text = describe_start(job, number, sites);
   step.tell(job, std::move(event));
   for (const auto& site : sites) {
-    open_train_task(step, job, number, site);
+    open_round_task(step, job, number, site);
   }
-}
-
-// Means over the sites' metrics, weighted by examples; only metrics that every update has.
-Metrics mean_metrics(const std::vector<Task*>& done) {
-  Metrics means;
-  if (done.empty()) {
-    return means;
-  }
-  for (const auto& [name, unused] : done.front()->row.result.metrics) {
-    double sum = 0;
-    double weight = 0;
-    bool everywhere = true;
-    for (const auto* task : done) {
-      const auto metric = task->row.result.metrics.find(name);
-      everywhere = everywhere && metric != task->row.result.metrics.end();
-      if (everywhere) {
-        sum += metric->second * static_cast<double>(task->row.result.examples);
-        weight += static_cast<double>(task->row.result.examples);
-      }
-    }
-    // Two huge values of hostile sites add up to infinity, which no row can hold.
-    if (everywhere && weight > 0 && std::isfinite(sum)) {
-      means[name] = sum / weight;
-    }
-  }
-  return means;
-}
-
-void close_round(Step& step, Job& job, RoundRow& round, const std::vector<Task*>& done) {
-  round.state = RoundState::merging;
-  round.updates = static_cast<std::uint32_t>(done.size());
-  round.train_metrics = mean_metrics(done);
-  step.save(round);
-  start_merge(step, job, round);
 }
 
 // What the sites said that failed at this, a line each.
@@ -191,7 +150,7 @@ void report_stall(Step& step, Job& job, Task& task) {
 // Below the quorum: says whom the round waits for, and ends the job when nobody is left.
 void wait_for_quorum(Step& step, Job& job, const RoundRow& round) {
   std::size_t done = 0;
-  for (const auto* task : tasks_of(job, round.round, TaskKind::train)) {
+  for (const auto* task : tasks_of(job, round)) {
     done += task->row.state == TaskState::done ? 1 : 0;
   }
   const auto needed = quorum(job);
@@ -202,11 +161,11 @@ void wait_for_quorum(Step& step, Job& job, const RoundRow& round) {
     fail(step, job,
          fmt::format("round {} has {} of the {} updates it needs, and nobody is left to send more"
                      "{}{}{}",
-                     round.round, done, needed, failures(job, round.round, TaskKind::train),
+                     round.round, done, needed, failures(job, round.round, rules_of(job).task),
                      declined_sites(job), resting_sites(job, round.round)));
     return;
   }
-  for (auto* task : tasks_of(job, round.round, TaskKind::train)) {
+  for (auto* task : tasks_of(job, round)) {
     if (is_open(*task) && is_stalled(step, job, *task)) {
       report_stall(step, job, *task);
     }
@@ -214,23 +173,23 @@ void wait_for_quorum(Step& step, Job& job, const RoundRow& round) {
 }
 
 void try_close_round(Step& step, Job& job, RoundRow& round) {
-  std::vector<Task*> done;
+  std::size_t done = 0;
   std::vector<Task*> open;
   bool all_open_stall = true;
-  for (auto* task : tasks_of(job, round.round, TaskKind::train)) {
+  for (auto* task : tasks_of(job, round)) {
     if (task->row.state == TaskState::done) {
-      done.push_back(task);
+      ++done;
     } else if (is_open(*task)) {
       open.push_back(task);
       all_open_stall = all_open_stall && is_stalled(step, job, *task);
     }
   }
-  if (done.size() < quorum(job)) {
+  if (done < quorum(job)) {
     return;
   }
-  const bool is_full = done.size() >= updates_wanted(job);
-  // Nobody is at work, but in a sample somebody may be asked instead of those who have failed.
-  const bool goes_on = job.spec().sites.sample && open.empty() && may_join(step, job);
+  const bool is_full = done >= updates_wanted(job);
+  // Nobody is at work, but somebody may be asked instead of those who have failed.
+  const bool goes_on = rules_of(job).draws(job) && open.empty() && may_join(step, job);
   if (!is_full && (!all_open_stall || goes_on)) {
     return;
   }
@@ -241,34 +200,35 @@ void try_close_round(Step& step, Job& job, RoundRow& round) {
       give_up_task(step, job, *task);
     }
   }
-  close_round(step, job, round, done);
-}
-
-// True while an evaluation of some round is under way.
-bool advance_evaluations(Step& step, Job& job) {
-  if (!job.spec().evaluate) {
-    return false;
-  }
-  const auto sites = sites_with_dataset(step.state, job, job.spec().evaluate->dataset);
-  bool busy = false;
-  for (auto& [number, round] : job.rounds) {
-    if (!awaits_evaluation(job, round)) {
-      continue;
-    }
-    busy = relay(step, job, number, TaskKind::evaluate, sites) == Relay::busy || busy;
-  }
-  return busy;
+  round.updates = static_cast<std::uint32_t>(done);
+  rules_of(job).close(step, job, round);
 }
 
 // The evaluation first: at a site with one slot it then runs before the next round's training.
 void start_next_round(Step& step, Job& job) {
   advance_evaluations(step, job);
-  start_round(step, job, current_round(job).round + 1);
+  if (job.runs()) {
+    start_round(step, job, current_round(job).round + 1);
+  }
+}
+
+// The newest round is done: the next one begins, unless the job gives way.
+void go_on(Step& step, Job& job) {
+  if (!job.runs()) {
+    return;
+  }
+  if (current_round(job).round < job.spec().rounds) {
+    if (give_way(step, job)) {
+      return;
+    }
+    start_next_round(step, job);
+  }
+  advance(step, job);
 }
 
 // The round lacks what was damaged: who sent it is asked again.
 void reopen(Step& step, Job& job, RoundRow& round, const std::vector<SiteId>& damaged) {
-  for (auto* task : tasks_of(job, round.round, TaskKind::train)) {
+  for (auto* task : tasks_of(job, round)) {
     if (task->row.state == TaskState::done &&
         std::find(damaged.begin(), damaged.end(), task->row.key.site) != damaged.end()) {
       lose_update(step, job, *task);
@@ -286,7 +246,7 @@ void reopen(Step& step, Job& job, RoundRow& round, const std::vector<SiteId>& da
 
 void start_rounds(Step& step, Job& job) {
   if (job.rounds.empty()) {
-    start_round(step, job, 0);
+    start_round(step, job, rules_of(job).makes_model ? 0 : 1);
     advance(step, job);
     return;
   }
@@ -349,23 +309,7 @@ void on_merge_finished(Step& step, const MergeFinished& merge) {
                            round.updates, round.model->short_hex());
   step.tell(job, std::move(event));
   drop_models(step, job);
-  if (!job.runs()) {
-    return;
-  }
-  if (merge.round < job.spec().rounds) {
-    if (give_way(step, job)) {
-      return;
-    }
-    start_next_round(step, job);
-  }
-  advance(step, job);
-}
-
-bool awaits_evaluation(const Job& job, const RoundRow& round) {
-  const auto& evaluate = job.spec().evaluate;
-  return evaluate && !job.ended() && round.round > 0 && round.state == RoundState::done &&
-         round.evaluate_metrics.empty() &&
-         (round.round == job.spec().rounds || round.round % evaluate->every == 0);
+  go_on(step, job);
 }
 
 void on_evaluated(Step& step, Job& job) {
@@ -387,9 +331,7 @@ void advance(Step& step, Job& job) {
   auto& round = current_round(job);
   if (round.round == 0 && round.state == RoundState::training) {
     fill_places(step, job);
-    const auto sites = responsive_sites(step.state, job, Among::holding_places);
-    if (relay(step, job, 0, TaskKind::initialize, sites) == Relay::exhausted &&
-        within_reach(step, job) == 0) {
+    if (!make_initial_model(step, job) && within_reach(step, job) == 0) {
       fail(step, job,
            "no site could make the initial model" + failures(job, 0, TaskKind::initialize) +
                declined_sites(job));
@@ -397,8 +339,15 @@ void advance(Step& step, Job& job) {
     return;
   }
   const bool evaluating = advance_evaluations(step, job);
+  if (!job.runs()) {
+    return;  // an evaluation has shown that it improves no longer
+  }
   if (round.state == RoundState::training) {
     try_close_round(step, job, round);
+    if (round.state == RoundState::done && round.round < job.spec().rounds) {
+      go_on(step, job);
+      return;
+    }
   }
   fill_places(step, job);
   if (round.state == RoundState::training) {

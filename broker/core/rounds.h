@@ -4,6 +4,9 @@
 //            job's model (following.h)
 //   round r: train at every site that holds a place -> updates -> merge -> model version r
 //
+// That is a job that trains; other kinds of jobs do other things in a round (kinds.h), by the same
+// rules:
+//
 //  - A round closes when every task of it is settled, when there is an update for each place (or
 //    all that a sample takes: selection.h), or when the quorum is met and no site that is still
 //    open has made progress within the stall window. Below its quorum it never closes. A stalled
@@ -14,8 +17,9 @@
 //    rules of who takes part.
 //  - Below the quorum the job fails when nobody is left who could still send an update.
 //  - An update that is found damaged at the merge is asked for again, and the round is open again.
-//  - Evaluations run beside the next round, at the lowest responsive site id that has the dataset;
-//    one that fails or stalls moves on to the next such site, and never fails the job.
+//  - Evaluations run beside the next round, at all sites that have the dataset (evaluations.h).
+//  None
+//    delays a round or fails the job.
 //  - A job that rests (pausing.h) opens and closes no round; its merge ends all the same.
 //  - The job completes when the last round is merged and no evaluation is open, or before that when
 //    its model has ceased to improve (early_stop.h); the round that has begun is given up then.
@@ -41,9 +45,6 @@ void on_initial_model(Step& step, Job& job, const Task& task);
 [[nodiscard]] bool is_finished(const Job& job);
 
 void on_merge_finished(Step& step, const MergeFinished& merge);
-
-// Whether the round's model is still to be evaluated.
-[[nodiscard]] bool awaits_evaluation(const Job& job, const RoundRow& round);
 
 // A round's row has its metrics: the job may stop for them, and a model be of no more use.
 void on_evaluated(Step& step, Job& job);

@@ -62,6 +62,10 @@ struct PartRow {
   bool claimed = false;         // the job holds one of the site's slots (claims.h)
   Round last_round = 0;         // the last one that has taken an update of it; 0: none
   double steps_per_second = 0;  // as measured; 0: not yet (balance.h)
+  // The site's own part in the newest evaluation that has counted it.
+  Metrics evaluate_metrics{};
+  std::uint64_t evaluation_examples = 0;
+  Round evaluated_round = 0;  // 0: none has
 };
 
 struct RoundRow {
@@ -76,6 +80,12 @@ struct RoundRow {
   std::optional<BlobId> server_state{};  // after this round, of a strategy that has one
   std::uint64_t server_state_bytes = 0;
   bool model_removed = false;  // its blob is no longer kept (leftovers.h)
+  // Its evaluation is over, if there was one to be (evaluations.h): sites that were counted, and
+  // their examples.
+  bool evaluated = false;
+  std::uint32_t evaluated_at = 0;
+  std::uint64_t evaluation_examples = 0;
+  Sums sums{};  // of a job that counts: what its sites have said, added up
 };
 
 struct TaskRow {

@@ -6,14 +6,11 @@
 
 #include "broker/core/cohort.h"
 #include "broker/core/draw.h"
-#include "broker/core/names.h"
+#include "broker/core/kinds.h"
 #include "common/domain/seeds.h"
 
 namespace entente::broker {
 namespace {
-
-// What an event's sentence names.
-constexpr std::size_t kNamedMax = 20;
 
 double weight_of(const State& state, const JobSpec& spec, const SiteId& id) {
   const auto& advert = state.sites.at(id).row.advert;
@@ -32,17 +29,9 @@ double weight_of(const State& state, const JobSpec& spec, const SiteId& id) {
 
 }  // namespace
 
-std::size_t updates_wanted(const Job& job) {
-  const auto& sample = job.spec().sites.sample;
-  return sample ? entente::updates_wanted(*sample, places(job)) : places(job);
-}
-
-std::size_t quorum(const Job& job) { return job.spec().sites.quorum_among(places(job)); }
-
-std::size_t sites_asked(const Job& job) {
-  const auto& sample = job.spec().sites.sample;
-  return sample ? entente::sites_asked(*sample, places(job)) : places(job);
-}
+std::size_t updates_wanted(const Job& job) { return rules_of(job).turnout(job).wanted; }
+std::size_t quorum(const Job& job) { return rules_of(job).turnout(job).quorum; }
+std::size_t sites_asked(const Job& job) { return rules_of(job).turnout(job).asked; }
 
 bool rests(const Job& job, const Part& part, Round round) {
   const auto& sample = job.spec().sites.sample;
@@ -51,12 +40,12 @@ bool rests(const Job& job, const Part& part, Round round) {
 }
 
 std::vector<SiteId> in_turn(const State& state, const Job& job, Round round) {
-  auto sites = sites_at_work(state, job, Among::holding_places);
-  if (!job.spec().sites.sample) {
-    return sites;
-  }
+  return rules_of(job).in_turn(state, job, round);
+}
+
+std::vector<SiteId> drawn(const State& state, const Job& job, Round round) {
   std::vector<Lot> lots;
-  for (const auto& site : sites) {
+  for (const auto& site : sites_at_work(state, job, Among::holding_places)) {
     if (!rests(job, job.parts.at(site), round)) {
       lots.push_back({site, weight_of(state, job.spec(), site)});
     }
@@ -79,24 +68,21 @@ std::vector<SiteId> first_in_turn(const State& state, const Job& job, Round roun
 }
 
 bool sits_out(const Job& job, const SiteId& site) {
-  if (job.row.state != JobState::running || job.rounds.empty() || !job.spec().sites.sample ||
+  if (!job.runs() || job.rounds.empty() || !rules_of(job).draws(job) ||
       !job.parts.at(site).row.has_place) {
     return false;
   }
   const auto& [number, round] = *job.rounds.rbegin();
-  const auto task = job.tasks.lower_bound({job.id(), number, TaskKind::train, site, 1});
+  const auto kind = rules_of(job).task;
+  const auto task = job.tasks.lower_bound({job.id(), number, kind, site, 1});
   return number > 0 && round.state == RoundState::training &&
-         (task == job.tasks.end() || task->first.round != number ||
-          task->first.kind != TaskKind::train || task->first.site != site);
+         (task == job.tasks.end() || task->first.round != number || task->first.kind != kind ||
+          task->first.site != site);
 }
 
 std::string describe_start(const Job& job, Round round, const std::vector<SiteId>& sites) {
-  const auto begin =
-      fmt::format("round {} of {}: training at {}", round, job.spec().rounds, sites.size());
-  if (!job.spec().sites.sample) {
-    return begin + " sites";
-  }
-  return fmt::format("{} of {} sites, {}", begin, places(job), names(sites, kNamedMax));
+  return fmt::format("round {} of {}: {}", round, job.spec().rounds,
+                     rules_of(job).describe(job, sites));
 }
 
 }  // namespace entente::broker

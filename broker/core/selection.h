@@ -1,7 +1,10 @@
 // Which of the sites that hold places a round asks, and how many updates it takes.
 //
-//  - Without sites.sample a round asks all of them, by id, and takes an update from each.
-//  - With it, the sites have a turn each in every round (draw.h), and the first of them are asked.
+//  - The kind of the job has the say (kinds.h). Mostly a round asks all of them, by id, and takes
+//  an
+//    answer from each.
+//  - With sites.sample, the sites have a turn each in every round (draw.h), and the first of them
+//  are asked.
 //    Whoever fails, stalls or drains is passed over for the next in turn, until the round has its
 //    updates. So the choice of a round is its tasks, which are rows before any site hears of them.
 //  - A site that is away is asked all the same when its turn comes, unless it is silent: the draw
@@ -24,10 +27,13 @@ namespace entente::broker {
 [[nodiscard]] std::size_t quorum(const Job& job);
 [[nodiscard]] std::size_t sites_asked(const Job& job);
 
+// By sites.sample: those that do not rest, as the round's draw has put them.
+[[nodiscard]] std::vector<SiteId> drawn(const State& state, const Job& job, Round round);
+
 // Whether the site may not be asked in this round, because one of the last has taken its update.
 [[nodiscard]] bool rests(const Job& job, const Part& part, Round round);
 
-// The sites at work that hold places and do not rest in this round, in turn.
+// The sites at work that hold places and may be asked in this round, in turn.
 [[nodiscard]] std::vector<SiteId> in_turn(const State& state, const Job& job, Round round);
 
 // Those whose turn it is at the start of the round.

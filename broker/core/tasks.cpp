@@ -7,13 +7,17 @@
 
 #include "broker/core/balance.h"
 #include "broker/core/cohort.h"
+#include "broker/core/evaluations.h"
 #include "broker/core/jobs.h"
+#include "broker/core/kinds.h"
 #include "broker/core/requests.h"
 #include "broker/core/rounds.h"
 #include "broker/core/selection.h"
+#include "broker/core/statistics.h"
 #include "common/base/limits.h"
 #include "common/domain/algorithms.h"
 #include "common/domain/lost_promise.h"
+#include "common/domain/measures.h"
 #include "common/domain/seeds.h"
 #include "common/domain/strategy_kinds.h"
 #include "common/domain/update_encodings.h"
@@ -23,17 +27,13 @@ namespace {
 
 std::string peer_of(const SiteId& site) { return "site/" + site.str(); }
 
-// The model a task reads, with its size; nothing for the one that makes the first model.
+// The model a task reads, with its size; nothing for one that needs none.
 const RoundRow* model_round(const Job& job, const TaskKey& key) {
-  switch (key.kind) {
-    case TaskKind::initialize:
-      return nullptr;
-    case TaskKind::train:
-      return &job.rounds.at(key.round - 1);
-    case TaskKind::evaluate:
-      return &job.rounds.at(key.round);
+  if (key.kind == TaskKind::initialize || !has_model(job.spec().kind)) {
+    return nullptr;
   }
-  return nullptr;
+  // A round goes on from the model of the one before; what evaluates a round reads its own.
+  return &job.rounds.at(key.kind == rules_of(job).task ? key.round - 1 : key.round);
 }
 
 TaskOrder order_of(const Job& job, const TaskRow& task) {
@@ -52,6 +52,9 @@ TaskOrder order_of(const Job& job, const TaskRow& task) {
     }
   }
   order.steps = task.steps;
+  if (key.kind == TaskKind::statistics) {
+    order.ranges = ranges_for(job, key.round);
+  }
   order.cohort = static_cast<std::uint32_t>(updates_wanted(job));
   return order;
 }
@@ -112,6 +115,8 @@ std::string describe(const TaskKey& key) {
       return fmt::format("training round {}", key.round);
     case TaskKind::evaluate:
       return fmt::format("evaluating round {}", key.round);
+    case TaskKind::statistics:
+      return fmt::format("counting for round {}", key.round);
   }
   return {};
 }
@@ -154,6 +159,24 @@ std::optional<Refusal> check_for_strategy(const JobSpec& spec, const TaskRow& ta
   return std::nullopt;
 }
 
+std::optional<Refusal> check_evaluation(const TaskResult& result) {
+  if (result.metrics.empty()) {
+    return Refusal{"result_invalid", "an evaluation without a single metric", "", Scope::task};
+  }
+  if (result.sums.empty()) {
+    return std::nullopt;
+  }
+  const auto count = result.sums.find(std::string(sums::kCount));
+  if (count == result.sums.end() ||
+      count->second != std::vector<double>{static_cast<double>(result.examples)}) {
+    return Refusal{
+        "sums_invalid",
+        fmt::format("its sums are not over the {} examples that it claims", result.examples),
+        "docs/models.md says which sums there are", Scope::task};
+  }
+  return std::nullopt;
+}
+
 // An initial model is a model's file; only what training makes is encoded.
 UpdateSpec update_spec(const JobSpec& spec, TaskKind kind) {
   return kind == TaskKind::train ? spec.update : UpdateSpec();
@@ -184,14 +207,22 @@ std::optional<Refusal> check_result(const Job& job, const TaskRow& task, const T
       return refusal;
     }
   }
-  const bool needs_blob = key.kind != TaskKind::evaluate;
+  if (key.kind == TaskKind::statistics) {
+    if (auto refusal = check_statistics(job, key.round, result)) {
+      return refusal;
+    }
+  }
+  const bool needs_blob = key.kind == TaskKind::initialize || key.kind == TaskKind::train;
   if (needs_blob != result.blob.has_value()) {
     return Refusal{"result_invalid",
-                   needs_blob ? "the result has no tensors" : "an evaluation has no tensors", "",
-                   Scope::task};
+                   needs_blob ? "the result has no tensors"
+                              : fmt::format("a task \"{}\" has no tensors", to_string(key.kind)),
+                   "", Scope::task};
   }
-  if (key.kind == TaskKind::evaluate && result.metrics.empty()) {
-    return Refusal{"result_invalid", "an evaluation without a single metric", "", Scope::task};
+  if (key.kind == TaskKind::evaluate) {
+    if (auto refusal = check_evaluation(result)) {
+      return refusal;
+    }
   }
   const auto bytes_max =
       encoded_layout(*layout_of(job, key.kind), update_spec(job.spec(), key.kind)).bytes() +
@@ -282,13 +313,14 @@ void tell_accepted(Step& step, Job& job, const Task& task) {
   event.bytes = result.blob_bytes;
   if (key.kind == TaskKind::evaluate) {
     event.kind = JobEventKind::evaluated;
-    event.text = fmt::format("round {} evaluated at {} on {} examples", key.round, key.site.str(),
+    event.text = fmt::format("{} evaluated round {} on {} examples", key.site.str(), key.round,
                              result.examples);
   } else {
     event.kind = JobEventKind::update_accepted;
     event.text = key.kind == TaskKind::initialize
                      ? fmt::format("{} made the initial model", key.site.str())
-                     : fmt::format("{} sent its update for round {}: {} examples", key.site.str(),
+                     : fmt::format("{} sent its {} for round {}: {} examples", key.site.str(),
+                                   key.kind == TaskKind::statistics ? "statistics" : "update",
                                    key.round, result.examples);
   }
   step.tell(job, std::move(event));
@@ -296,14 +328,9 @@ void tell_accepted(Step& step, Job& job, const Task& task) {
 
 // While a job rests no round of it closes, also when it has the updates that it takes.
 bool is_surplus(const Job& job, const TaskKey& key) {
-  if (key.kind != TaskKind::train || job.runs() || !job.spec().sites.sample) {
-    return false;
-  }
-  const auto done = std::count_if(job.tasks.begin(), job.tasks.end(), [&key](const auto& entry) {
-    return entry.first.round == key.round && entry.first.kind == TaskKind::train &&
-           entry.second.row.state == TaskState::done;
-  });
-  return static_cast<std::size_t>(done) >= updates_wanted(job);
+  const auto& rules = rules_of(job);
+  return key.kind == rules.task && !job.runs() && rules.draws(job) &&
+         round_answers(job, key.round).size() >= updates_wanted(job);
 }
 
 void accept_result(Step& step, Job& job, Task& task, const TaskResult& result) {
@@ -313,17 +340,23 @@ void accept_result(Step& step, Job& job, Task& task, const TaskResult& result) {
     return;
   }
   task.row.result = result;
+  if (result.blob) {
+    task.row.result.sums.clear();  // of no use: what counts is in the tensors
+  }
   end_task(step, job, task, TaskState::done, "");
   auto& part = job.parts.at(key.site);
   part.row.reason.clear();
   part.row.bytes_out += result.blob_bytes;
   part.row.tensors_out += result.blob ? layout_of(job, key.kind)->tensors.size() : 0;
-  if (key.kind == TaskKind::train) {
+  const bool is_of_round = key.kind == rules_of(job).task;
+  if (is_of_round) {
     part.accepted_key = key;
     part.accepted_update = result.blob;
     part.row.updates_accepted += 1;
     part.row.examples = result.examples;
     part.row.last_round = key.round;
+  }
+  if (key.kind == TaskKind::train) {
     note_speed(part.row, task);
   }
   step.save(part);
@@ -331,18 +364,11 @@ void accept_result(Step& step, Job& job, Task& task, const TaskResult& result) {
              fmt::format("site/{} {} {} examples {}", key.site.str(), to_string(key.kind),
                          result.examples, result.blob ? result.blob->hex() : ""));
   step.send(key.site, msg::ResultVerdict{key, std::nullopt});
-  if (key.kind == TaskKind::evaluate) {
-    auto& round = job.rounds.at(key.round);
-    round.evaluate_metrics = result.metrics;
-    step.save(round);
-  }
   tell_accepted(step, job, task);
   if (key.kind == TaskKind::initialize) {
     on_initial_model(step, job, task);
-  }
-  if (key.kind == TaskKind::evaluate) {
-    job.tasks.erase(key);
-    on_evaluated(step, job);
+  } else if (!is_of_round) {
+    on_evaluation_answered(step, job, key.round);
   }
   advance(step, job);
 }

@@ -4,6 +4,7 @@
 #include <iterator>
 
 #include "broker/core/selection.h"
+#include "broker/core/statistics.h"
 
 namespace entente::broker {
 namespace {
@@ -27,6 +28,7 @@ const Task* current_task(const Job& job, const SiteId& site) {
 JobSummary summarise(const Job& job) {
   JobSummary summary;
   summary.id = job.id();
+  summary.kind = job.spec().kind;
   summary.state = job.row.state;
   summary.coordinator = job.row.coordinator;
   summary.rounds = job.spec().rounds;
@@ -66,6 +68,9 @@ std::vector<JobSiteView> site_views(const State& state, const Job& job) {
       site.progress = task->progress;
     }
     site.sits_out = sits_out(job, id);
+    site.evaluate_metrics = part.row.evaluate_metrics;
+    site.evaluation_examples = part.row.evaluation_examples;
+    site.evaluated_round = part.row.evaluated_round;
     site.stands_by = job.runs() && part.row.enrolment == Enrolment::accepted && !part.row.has_place;
     views.push_back(std::move(site));
   }
@@ -83,8 +88,10 @@ JobView view(const State& state, const Job& job) {
   for (; newest != job.rounds.end(); ++newest) {
     const auto& [number, round] = *newest;
     view.rounds.push_back({number, round.state, round.updates, round.train_metrics,
-                           round.evaluate_metrics, round.model, round.model_removed});
+                           round.evaluate_metrics, round.model, round.model_removed,
+                           round.evaluated_at, round.evaluation_examples});
   }
+  view.statistics = all_statistics(job);
   return view;
 }
 

@@ -216,7 +216,7 @@ class BrokerStore::Impl {
 
   void save(const PartRow& row) {
     auto& insert = statements_.prepare(
-        "INSERT OR REPLACE INTO parts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+        "INSERT OR REPLACE INTO parts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
     Binder(insert)
         .text(row.job.str())
         .text(row.site.str())
@@ -231,13 +231,16 @@ class BrokerStore::Impl {
         .integer(row.silent ? 1 : 0)
         .integer(row.claimed ? 1 : 0)
         .integer(row.last_round)
-        .real(row.steps_per_second);
+        .real(row.steps_per_second)
+        .metrics(row.evaluate_metrics)
+        .integer(row.evaluation_examples)
+        .integer(row.evaluated_round);
     insert.exec();
   }
 
   void save(const RoundRow& row) {
     auto& insert = statements_.prepare(
-        "INSERT OR REPLACE INTO rounds VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+        "INSERT OR REPLACE INTO rounds VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
     Binder(insert)
         .text(row.job.str())
         .integer(row.round)
@@ -249,7 +252,11 @@ class BrokerStore::Impl {
         .integer(row.model_bytes)
         .digest(row.server_state)
         .integer(row.server_state_bytes)
-        .integer(row.model_removed ? 1 : 0);
+        .integer(row.model_removed ? 1 : 0)
+        .integer(row.evaluated ? 1 : 0)
+        .integer(row.evaluated_at)
+        .integer(row.evaluation_examples)
+        .sums(row.sums);
     insert.exec();
   }
 
@@ -257,11 +264,11 @@ class BrokerStore::Impl {
     // A state of the live process only; after a restart the task is offered again.
     const auto state = is_live_only(row.state) ? TaskState::pending : row.state;
     auto& insert = statements_.prepare(
-        "INSERT INTO tasks VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        "INSERT INTO tasks VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
         " ON CONFLICT (job, round, kind, site, attempt) DO UPDATE SET"
         " state = excluded.state, blob = excluded.blob, blob_bytes = excluded.blob_bytes,"
         " examples = excluded.examples, steps = excluded.steps, metrics = excluded.metrics,"
-        " reason = excluded.reason");
+        " reason = excluded.reason, sums = excluded.sums");
     Binder(insert)
         .text(row.key.job.str())
         .integer(row.key.round)
@@ -275,7 +282,8 @@ class BrokerStore::Impl {
         .integer(row.result.steps)
         .metrics(row.result.metrics)
         .text(row.reason)
-        .integer(row.steps);
+        .integer(row.steps)
+        .sums(row.result.sums);
     insert.exec();
   }
 
@@ -411,6 +419,9 @@ class BrokerStore::Impl {
       part.claimed = row.integer() != 0;
       part.last_round = static_cast<Round>(row.integer());
       part.steps_per_second = row.real();
+      part.evaluate_metrics = row.metrics();
+      part.evaluation_examples = row.integer();
+      part.evaluated_round = static_cast<Round>(row.integer());
       snapshot.parts.push_back(std::move(part));
     }
   }
@@ -431,6 +442,10 @@ class BrokerStore::Impl {
       round.server_state = row.digest();
       round.server_state_bytes = row.integer();
       round.model_removed = row.integer() != 0;
+      round.evaluated = row.integer() != 0;
+      round.evaluated_at = static_cast<std::uint32_t>(row.integer());
+      round.evaluation_examples = row.integer();
+      round.sums = row.sums();
       snapshot.rounds.push_back(std::move(round));
     }
   }
@@ -471,6 +486,7 @@ class BrokerStore::Impl {
       task.result.metrics = row.metrics();
       task.reason = row.text();
       task.steps = row.integer();
+      task.result.sums = row.sums();
       tasks.push_back(std::move(task));
     }
     return tasks;

@@ -52,6 +52,10 @@ constexpr std::array kOthers{
     Rule{"SELECT 'round ' || r.round || ' of ' || r.job FROM rounds r WHERE r.state <> 'done'"
          " AND EXISTS (SELECT 1 FROM rounds l WHERE l.job = r.job AND l.round = r.round + 1)",
          "it is open although the next one has begun"},
+    Rule{"SELECT 'round ' || r.round || ' of ' || r.job FROM rounds r WHERE r.state = 'done'"
+         " AND r.model IS NULL AND EXISTS (SELECT 1 FROM tasks t WHERE t.job = r.job"
+         "  AND t.round = r.round AND t.kind IN ('initialize', 'train'))",
+         "it is done and has no model"},
     Rule{"SELECT 'round ' || round || ' of ' || job FROM"
          " (SELECT job, round, model, model_bytes FROM rounds WHERE model IS NOT NULL EXCEPT"
          "  SELECT job, version, blob, bytes FROM models)",

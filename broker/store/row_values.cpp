@@ -44,6 +44,15 @@ Binder& Binder::metrics(const Metrics& value) {
   return text(nlohmann::json(value).dump());
 }
 
+Binder& Binder::sums(const Sums& value) {
+  for (const auto& [name, numbers] : value) {
+    if (!std::all_of(numbers.begin(), numbers.end(), [](double n) { return std::isfinite(n); })) {
+      throw std::invalid_argument("the sums \"" + name + "\" are not finite");
+    }
+  }
+  return text(nlohmann::json(value).dump());
+}
+
 std::string RowReader::text() { return statement_.getColumn(++index_).getString(); }
 
 std::uint64_t RowReader::integer() {
@@ -93,6 +102,25 @@ Metrics RowReader::metrics() {
     metrics[name] = number.get<double>();
   }
   return metrics;
+}
+
+Sums RowReader::sums() {
+  const auto value = text();
+  const auto json = nlohmann::json::parse(value, nullptr, false);
+  Sums sums;
+  if (!json.is_object()) {
+    reject(value);
+  }
+  for (const auto& [name, numbers] : json.items()) {
+    const bool is_list =
+        numbers.is_array() &&
+        std::all_of(numbers.begin(), numbers.end(), [](const auto& n) { return n.is_number(); });
+    if (!is_list) {
+      reject(value);
+    }
+    sums[name] = numbers.template get<std::vector<double>>();
+  }
+  return sums;
 }
 
 void RowReader::reject(const std::string& value) const {

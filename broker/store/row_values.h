@@ -23,6 +23,7 @@ class Binder {
   Binder& bytes(std::string_view value);
   Binder& digest(const std::optional<BlobId>& value);  // none: NULL
   Binder& metrics(const Metrics& value);  // throws std::invalid_argument unless all are finite
+  Binder& sums(const Sums& value);        // likewise
 
  private:
   SQLite::Statement& statement_;
@@ -41,6 +42,7 @@ class RowReader {
   [[nodiscard]] std::optional<BlobId> digest();
   [[nodiscard]] BlobId required_digest();
   [[nodiscard]] Metrics metrics();
+  [[nodiscard]] Sums sums();
 
   // A column that holds one of the domain's words, read with its parse function.
   template <class T>

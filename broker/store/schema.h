@@ -11,7 +11,7 @@ namespace entente::broker {
 
 constexpr std::uint32_t kStoreApplicationId = 0x456e7462;  // "Entb"
 
-constexpr std::array<std::string_view, 7> kStoreMigrations{R"sql(
+constexpr std::array<std::string_view, 9> kStoreMigrations{R"sql(
 CREATE TABLE sites (
   site              TEXT PRIMARY KEY,
   instance          INTEGER NOT NULL,
@@ -219,6 +219,79 @@ CREATE VIEW kept_models AS
   SELECT m.job, m.version, m.blob, m.bytes
   FROM models m JOIN rounds r ON r.job = m.job AND r.round = m.version
   WHERE r.model_removed = 0;
+)sql",
+                                                           R"sql(
+-- Jobs have kinds: rounds of some make no model, tasks may be statistics. Evaluations run at all
+-- sites: their sums stay in the rows of their tasks until all have answered.
+DROP VIEW server_states;
+DROP VIEW kept_models;
+CREATE TABLE new_rounds (
+  job                 TEXT NOT NULL REFERENCES jobs,
+  round               INTEGER NOT NULL,
+  state               TEXT NOT NULL CHECK (state IN ('selecting', 'training', 'merging', 'done')),
+  updates             INTEGER NOT NULL,
+  train_metrics       TEXT NOT NULL,
+  evaluate_metrics    TEXT NOT NULL,
+  model               BLOB CHECK (length(model) = 32),
+  model_bytes         INTEGER NOT NULL,
+  server_state        BLOB CHECK (length(server_state) = 32),
+  server_state_bytes  INTEGER NOT NULL,
+  model_removed       INTEGER NOT NULL CHECK (model_removed IN (0, 1)),
+  evaluated           INTEGER NOT NULL CHECK (evaluated IN (0, 1)),
+  evaluated_at        INTEGER NOT NULL,
+  evaluation_examples INTEGER NOT NULL,
+  PRIMARY KEY (job, round)
+) STRICT;
+INSERT INTO new_rounds SELECT job, round, state, updates, train_metrics, evaluate_metrics, model,
+  model_bytes, server_state, server_state_bytes, model_removed, evaluate_metrics <> '{}',
+  evaluate_metrics <> '{}',
+  ifnull((SELECT max(examples) FROM tasks t WHERE t.job = r.job AND t.round = r.round
+          AND t.kind = 'evaluate' AND t.state = 'done'), 0) FROM rounds r;
+DROP TABLE rounds;
+ALTER TABLE new_rounds RENAME TO rounds;
+
+CREATE TABLE new_tasks (
+  job         TEXT NOT NULL REFERENCES jobs,
+  round       INTEGER NOT NULL,
+  kind        TEXT NOT NULL CHECK (kind IN ('initialize', 'train', 'evaluate', 'statistics')),
+  site        TEXT NOT NULL REFERENCES sites,
+  attempt     INTEGER NOT NULL,
+  state       TEXT NOT NULL CHECK (state IN
+                ('pending', 'running', 'uploading', 'done', 'failed', 'lost')),
+  blob        BLOB CHECK (length(blob) = 32),
+  blob_bytes  INTEGER NOT NULL,
+  examples    INTEGER NOT NULL,
+  steps       INTEGER NOT NULL,
+  metrics     TEXT NOT NULL,
+  reason      TEXT NOT NULL,
+  asked_steps INTEGER NOT NULL,
+  sums        TEXT NOT NULL,
+  PRIMARY KEY (job, round, kind, site, attempt)
+) STRICT;
+INSERT INTO new_tasks SELECT job, round, kind, site, attempt, state, blob, blob_bytes, examples,
+  steps, metrics, reason, asked_steps, '{}' FROM tasks;
+DROP TABLE tasks;
+ALTER TABLE new_tasks RENAME TO tasks;
+CREATE UNIQUE INDEX one_update_per_site ON tasks (job, round, kind, site) WHERE state = 'done';
+
+ALTER TABLE parts ADD COLUMN evaluate_metrics TEXT NOT NULL DEFAULT '{}';
+ALTER TABLE parts ADD COLUMN evaluation_examples INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE parts ADD COLUMN evaluated_round INTEGER NOT NULL DEFAULT 0;
+
+CREATE VIEW server_states AS
+  SELECT r.job, r.round, r.server_state AS blob, r.server_state_bytes AS bytes
+  FROM rounds r JOIN jobs j ON j.job = r.job
+  WHERE r.server_state IS NOT NULL AND j.state NOT IN ('completed', 'failed', 'aborted')
+    AND NOT EXISTS (SELECT 1 FROM rounds l
+                    WHERE l.job = r.job AND l.round > r.round AND l.server_state IS NOT NULL);
+CREATE VIEW kept_models AS
+  SELECT m.job, m.version, m.blob, m.bytes
+  FROM models m JOIN rounds r ON r.job = m.job AND r.round = m.version
+  WHERE r.model_removed = 0;
+)sql",
+                                                           R"sql(
+-- What the sites of a job of the kind "statistics" have said in a round, added up.
+ALTER TABLE rounds ADD COLUMN sums TEXT NOT NULL DEFAULT '{}';
 )sql"};
 
 }  // namespace entente::broker

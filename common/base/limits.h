@@ -125,9 +125,20 @@ constexpr std::uint32_t kCoresMax = 1 << 16;
 constexpr std::uint32_t kGpusMax = 1 << 12;
 constexpr std::uint64_t kMemoryBytesMax = std::uint64_t{1} << 50;
 constexpr std::size_t kMetricsPerResultMax = 64;
-// Sums of an evaluation: a confusion matrix of 64 classes, or two histograms of scores.
-constexpr std::size_t kSumsPerResultMax = 16;
-constexpr std::size_t kSumValuesPerResultMax = 8192;
+// Sums of an evaluation: a confusion matrix of 64 classes, or two histograms of scores. Of
+// statistics: columns with their cells and bins, as below. 256 KiB of values and 512 KiB of names
+// fit in a control message.
+constexpr std::size_t kSumsPerResultMax = 8192;
+constexpr std::size_t kSumValuesPerResultMax = 32'768;
+// What statistics are made of: columns of a wide table, categories and words of all of them
+// together with the bytes of their names, bins of one histogram, quantiles that are shown.
+constexpr std::size_t kStatisticsColumnsMax = 1024;
+constexpr std::size_t kStatisticsCellsMax = 3000;
+constexpr std::size_t kStatisticsCellBytesMax = 128 << 10;
+constexpr std::size_t kStatisticsBinsMax = 256;
+constexpr std::size_t kStatisticsQuantilesMax = 32;
+// Rows that a site may ask a cell to have: beyond it next to nothing would be told.
+constexpr std::uint64_t kStatisticsCellMinMax = 10'000;
 // Free text from a peer (reasons, error messages) is cut at this many bytes.
 constexpr std::size_t kPeerTextBytesMax = 4096;
 

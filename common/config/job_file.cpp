@@ -36,7 +36,7 @@ std::vector<SiteId> read_site_names(TomlReader& table, std::string_view key) {
   return sites;
 }
 
-// One of the words that `parse` takes; the first enumerator is the default.
+// One of the words for `known`, whose first one is the default.
 template <class Enum, std::size_t N>
 Enum read_word(TomlReader& table, std::string_view key, std::string_view path,
                const std::array<Enum, N>& known) {
@@ -199,14 +199,65 @@ ScheduleSpec read_schedule(TomlReader table, std::uint32_t rounds) {
   return schedule;
 }
 
-Loss read_loss(TomlReader& table) {
+// `path` is that of the table.
+Loss read_loss(TomlReader& table, std::string_view path) {
   const auto word = table.string("loss", std::string(to_string(Loss::cross_entropy)));
   const auto loss = parse_loss(word);
   if (!loss) {
-    table.problem("loss", fmt::format("train.loss is {}, which is unknown{}", quote(word),
+    table.problem("loss", fmt::format("{}.loss is {}, which is unknown{}", path, quote(word),
                                       suggestion(word, loss_names())));
   }
   return loss.value_or(Loss::cross_entropy);
+}
+
+AugmentSpec read_augment(TomlReader table) {
+  AugmentSpec augment;
+  if (table.has("flip")) {
+    const auto word = table.string("flip");
+    augment.flip_horizontal = word == "horizontal" || word == "both";
+    augment.flip_vertical = word == "vertical" || word == "both";
+    if (!augment.flip_horizontal && !augment.flip_vertical) {
+      table.problem("flip", fmt::format("train.augment.flip is {}, which is unknown{}", quote(word),
+                                        suggestion(word, {"horizontal", "vertical", "both"})));
+    }
+  }
+  augment.crop = table.number("crop", augment.crop);
+  augment.shift = count(table, "shift", 0, std::numeric_limits<std::uint32_t>::max(), 0);
+  return augment;
+}
+
+// "stats:JOB", whose numbers are looked up when the job is submitted; or a table with the numbers.
+std::optional<Normalisation> read_normalisation(TomlReader& train) {
+  if (!train.has("normalise")) {
+    return std::nullopt;
+  }
+  Normalisation normalise;
+  const auto read_job = [&normalise](TomlReader& table, std::string_view key) {
+    const auto text = table.string(key);
+    normalise.from = parse_statistics_job(text);
+    if (!normalise.from) {
+      table.problem(key, fmt::format("{} is {}; write \"stats:JOB\", with a job of the kind "
+                                     "\"statistics\"",
+                                     key, quote(text)));
+    }
+  };
+  if (!train.has_table("normalise")) {
+    read_job(train, "normalise");
+    return normalise;
+  }
+  TomlReader table = train.table("normalise");
+  if (table.has("from")) {
+    read_job(table, "from");
+  }
+  for (auto& column : table.tables("columns")) {
+    const auto name = column.string("name");
+    const auto mean = column.number("mean");
+    normalise.columns.push_back({name, mean, column.number("deviation")});
+  }
+  if (!normalise.is_resolved() && !normalise.from) {
+    train.problem("normalise", "train.normalise names no column and no job");
+  }
+  return normalise;
 }
 
 PersonalSpec read_personal(TomlReader table) {
@@ -222,7 +273,7 @@ TrainSpec read_train(TomlReader table, std::uint32_t rounds) {
   train.dataset = table.string("dataset");
   train.local_epochs = count(table, "local_epochs", 1, limits::kLocalEpochsMax, train.local_epochs);
   train.batch_size = count(table, "batch_size", 1, limits::kBatchSizeMax, train.batch_size);
-  train.loss = read_loss(table);
+  train.loss = read_loss(table, "train");
   train.class_weights = table.numbers("class_weights");
   train.clip_norm = table.number("clip_norm", train.clip_norm);
   train.clip_value = table.number("clip_value", train.clip_value);
@@ -237,8 +288,54 @@ TrainSpec read_train(TomlReader table, std::uint32_t rounds) {
   }
   train.optimizer = read_optimizer(table.table("optimizer"));
   train.balanced = read_balanced(table);
+  train.normalise = read_normalisation(table);
   train.schedule = read_schedule(table.table("schedule"), rounds);
+  train.augment = read_augment(table.table("augment"));
+  train.trainer = table.string("trainer", {});
   return train;
+}
+
+JobKind read_kind(TomlReader& root) {
+  const auto word = root.string("kind", std::string(to_string(JobKind::train)));
+  const auto kind = parse_job_kind(word);
+  if (!kind) {
+    root.problem("kind", fmt::format("kind is {}, which is unknown{}", quote(word),
+                                     suggestion(word, job_kind_names())));
+  }
+  return kind.value_or(JobKind::train);
+}
+
+// A job of a kind with rounds of its own says nothing of them.
+std::uint32_t read_rounds(TomlReader& root, JobKind kind) {
+  if (parts_of(kind).rounds == Need::absent) {
+    return count(root, "rounds", 1, limits::kRoundsMax, parts_of(kind).own_rounds);
+  }
+  return static_cast<std::uint32_t>(root.integer("rounds", 1, limits::kRoundsMax));
+}
+
+// The tables of a job that evaluates: what and by which loss. It trains nothing.
+void read_evaluation_alone(TomlReader& root, JobSpec& spec) {
+  TomlReader table = root.table("evaluate");
+  spec.evaluate = EvaluateSpec{table.string("dataset")};
+  spec.train.dataset = spec.evaluate->dataset;
+  spec.train.loss = read_loss(table, "evaluate");
+  spec.train.class_weights = table.numbers("class_weights");
+}
+
+// The table of a job that counts. It trains nothing.
+void read_statistics(TomlReader& root, JobSpec& spec) {
+  if (spec.kind != JobKind::statistics && !root.has("statistics")) {
+    return;
+  }
+  TomlReader table = root.table("statistics");
+  StatisticsSpec statistics;
+  spec.train.dataset = table.string("dataset");
+  statistics.columns = table.strings("columns");
+  statistics.bins = count(table, "bins", 2, limits::kStatisticsBinsMax, statistics.bins);
+  if (table.has("quantiles")) {
+    statistics.quantiles = table.numbers("quantiles");
+  }
+  spec.statistics = std::move(statistics);
 }
 
 std::optional<EvaluateSpec> read_evaluate(TomlReader& root) {
@@ -295,17 +392,9 @@ void read_weights(TomlReader& table, StrategySpec& strategy) {
     }
     return;
   }
-  const auto word = table.string("weights", std::string(to_string(strategy.weights)));
-  std::vector<std::string> known;
-  for (const auto weighting : {Weighting::examples, Weighting::steps, Weighting::uniform}) {
-    known.emplace_back(to_string(weighting));
-    if (word == known.back()) {
-      strategy.weights = weighting;
-      return;
-    }
-  }
-  table.problem("weights", fmt::format("strategy.weights is {}, which is unknown{}", quote(word),
-                                       suggestion(word, known)));
+  strategy.weights =
+      read_word(table, "weights", "strategy.weights",
+                std::array{Weighting::examples, Weighting::steps, Weighting::uniform});
 }
 
 StrategySpec read_strategy(TomlReader table) {
@@ -328,7 +417,8 @@ UpdateSpec read_update(TomlReader table) {
 JobSpec read_job(TomlReader root) {
   JobSpec spec;
   spec.name = root.string("name");
-  spec.rounds = static_cast<std::uint32_t>(root.integer("rounds", 1, limits::kRoundsMax));
+  spec.kind = read_kind(root);
+  spec.rounds = read_rounds(root, spec.kind);
   if (root.has("seed")) {
     spec.seed = static_cast<std::uint64_t>(
         root.integer("seed", 0, std::numeric_limits<std::int64_t>::max()));
@@ -343,11 +433,23 @@ JobSpec read_job(TomlReader root) {
   spec.init = read_init(root);
   spec.sites = read_sites(root.table("sites"));
   spec.resources = read_needs(root.table("resources"));
-  spec.model = read_model(root.table("model"));
-  spec.train = read_train(root.table("train"), spec.rounds);
+  if (has_model(spec.kind) || root.has("model")) {
+    spec.model = read_model(root.table("model"));
+  }
+  if (trains(spec.kind)) {
+    spec.train = read_train(root.table("train"), spec.rounds);
+  } else if (root.has("train")) {
+    root.problem("train",
+                 fmt::format("a job of the kind \"{}\" has no [train]", to_string(spec.kind)));
+  }
+  read_statistics(root, spec);
   spec.strategy = read_strategy(root.table("strategy"));
   spec.update = read_update(root.table("update"));
-  spec.evaluate = read_evaluate(root);
+  if (spec.kind == JobKind::evaluate && root.has("evaluate")) {
+    read_evaluation_alone(root, spec);
+  } else {
+    spec.evaluate = read_evaluate(root);
+  }
   spec.stop = read_stop(root);
   spec.keep = read_word(root, "keep", "keep", std::array{Keep::all, Keep::best_and_last});
   return spec;

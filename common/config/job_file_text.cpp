@@ -101,6 +101,38 @@ toml::table model_table(const ModelSpec& model) {
   return toml::table{{"input", list_of(model.input)}, {"layers", layers_array(model.layers)}};
 }
 
+toml::table augment_table(const AugmentSpec& augment) {
+  toml::table table{{"crop", augment.crop}, {"shift", augment.shift}};
+  if (augment.flip_horizontal || augment.flip_vertical) {
+    table.insert("flip", !augment.flip_vertical     ? "horizontal"
+                         : !augment.flip_horizontal ? "vertical"
+                                                    : "both");
+  }
+  return table;
+}
+
+toml::table normalise_table(const Normalisation& normalise) {
+  toml::table table;
+  if (normalise.from) {
+    table.insert("from", statistics_job_text(*normalise.from));
+  }
+  toml::array columns;
+  for (const auto& scale : normalise.columns) {
+    columns.push_back(
+        toml::table{{"name", scale.column}, {"mean", scale.mean}, {"deviation", scale.deviation}});
+  }
+  table.insert("columns", std::move(columns));
+  return table;
+}
+
+toml::table statistics_table(const JobSpec& spec) {
+  const auto& statistics = *spec.statistics;
+  return toml::table{{"dataset", spec.train.dataset},
+                     {"columns", list_of(statistics.columns)},
+                     {"bins", statistics.bins},
+                     {"quantiles", list_of(statistics.quantiles)}};
+}
+
 toml::table train_table(const TrainSpec& train) {
   const auto& optimizer = train.optimizer;
   toml::table optimizer_table{{"type", optimizer.kind},
@@ -131,6 +163,15 @@ toml::table train_table(const TrainSpec& train) {
   if (train.balanced) {
     table.insert("local_steps", "balanced");
   }
+  if (train.augment != AugmentSpec()) {
+    table.insert("augment", augment_table(train.augment));
+  }
+  if (!train.trainer.empty()) {
+    table.insert("trainer", train.trainer);
+  }
+  if (train.normalise) {
+    table.insert("normalise", normalise_table(*train.normalise));
+  }
   return table;
 }
 
@@ -157,6 +198,43 @@ toml::table update_table(const UpdateSpec& update) {
     table.insert("fraction", *update.fraction);
   }
   return table;
+}
+
+toml::table evaluate_table(const JobSpec& spec) {
+  const auto& evaluate = *spec.evaluate;
+  if (trains(spec.kind)) {
+    return toml::table{
+        {"dataset", evaluate.dataset}, {"every", evaluate.every}, {"personal", evaluate.personal}};
+  }
+  return toml::table{{"dataset", evaluate.dataset},
+                     {"loss", std::string(to_string(spec.train.loss))},
+                     {"class_weights", list_of(spec.train.class_weights)}};
+}
+
+// What a job does, in the tables that its kind has.
+void insert_work(const JobSpec& spec, toml::table& root) {
+  const auto& parts = parts_of(spec.kind);
+  if (spec.kind != JobKind::train) {
+    root.insert("kind", std::string(to_string(spec.kind)));
+  }
+  if (has_model(spec.kind)) {
+    root.insert("model", model_table(spec.model));
+  }
+  if (trains(spec.kind)) {
+    root.insert("train", train_table(spec.train));
+  }
+  if (parts.strategy != Need::absent) {
+    root.insert("strategy", strategy_table(spec.strategy));
+  }
+  if (parts.update != Need::absent) {
+    root.insert("update", update_table(spec.update));
+  }
+  if (spec.evaluate) {
+    root.insert("evaluate", evaluate_table(spec));
+  }
+  if (spec.statistics) {
+    root.insert("statistics", statistics_table(spec));
+  }
 }
 
 // As short as it reads back the same: toml++ writes 0.05 as 0.050000000000000003.
@@ -219,18 +297,10 @@ std::string job_file_text(const JobSpec& spec) {
                    {"stall_window", duration_text(spec.stall_window)},
                    {"priority", spec.priority},
                    {"sites", sites_table(spec.sites)},
-                   {"model", model_table(spec.model)},
-                   {"train", train_table(spec.train)},
-                   {"strategy", strategy_table(spec.strategy)},
-                   {"update", update_table(spec.update)},
                    {"resources", needs_table(spec.resources)}};
+  insert_work(spec, root);
   if (spec.seed) {
     root.insert("seed", static_cast<std::int64_t>(*spec.seed));
-  }
-  if (spec.evaluate) {
-    root.insert("evaluate", toml::table{{"dataset", spec.evaluate->dataset},
-                                        {"every", spec.evaluate->every},
-                                        {"personal", spec.evaluate->personal}});
   }
   if (spec.stop) {
     root.insert("stop", toml::table{{"metric", spec.stop->metric},

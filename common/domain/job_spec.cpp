@@ -205,9 +205,13 @@ Problem check_needs(const TaskNeeds& needs) {
   return check_count("resources.gpus", needs.gpus, 0, limits::kGpusMax);
 }
 
-Problem check_train(const TrainSpec& train) {
-  if (auto wrong = check_dataset("train.dataset", train.dataset)) {
+Problem check_train(const JobSpec& spec) {
+  const auto& train = spec.train;
+  if (auto wrong = check_dataset(dataset_key(spec.kind), train.dataset)) {
     return wrong;
+  }
+  if (!trains(spec.kind)) {
+    return std::nullopt;
   }
   if (auto wrong =
           check_count("train.local_epochs", train.local_epochs, 1, limits::kLocalEpochsMax)) {
@@ -224,6 +228,11 @@ Problem check_train(const TrainSpec& train) {
                      "0 turns it off");
     }
   }
+  if (!train.trainer.empty() && !is_name(train.trainer)) {
+    return invalid(
+        fmt::format("train.trainer is {}, which is not a legal name", quote(train.trainer)),
+        kNameHint);
+  }
   if (auto wrong =
           check_count("train.private_epochs", train.private_epochs, 0, limits::kLocalEpochsMax)) {
     return wrong;
@@ -237,12 +246,29 @@ Problem check_train(const TrainSpec& train) {
   return std::nullopt;
 }
 
-Problem check_evaluate(const std::optional<EvaluateSpec>& evaluate) {
+// What the numbers of inputs are asked for, or are normalised by.
+Problem check_numbers(const JobSpec& spec) {
+  Expected<void> sound;
+  if (spec.statistics) {
+    sound = check_statistics_spec(*spec.statistics);
+  } else if (spec.train.normalise) {
+    sound = check_normalisation(*spec.train.normalise);
+  }
+  return sound ? std::nullopt : Problem(sound.error());
+}
+
+Problem check_evaluate(const JobSpec& spec) {
+  const auto& evaluate = spec.evaluate;
   if (!evaluate) {
     return std::nullopt;
   }
   if (auto wrong = check_dataset("evaluate.dataset", evaluate->dataset)) {
     return wrong;
+  }
+  if (!trains(spec.kind) && evaluate->dataset != spec.train.dataset) {
+    return invalid(fmt::format("evaluate.dataset is {}, the job's sites are asked for {}",
+                               quote(evaluate->dataset), quote(spec.train.dataset)),
+                   "a job that trains nothing has one dataset");
   }
   return check_count("evaluate.every", evaluate->every, 1, limits::kRoundsMax);
 }
@@ -276,6 +302,9 @@ Expected<void> check_learning(const TrainSpec& train, const ResolvedModel& model
   if (auto frozen = frozen_tensors(train.freeze, model); !frozen) {
     return tl::unexpected(frozen.error());
   }
+  if (auto suits = check_augment(train.augment, model.layers.front().input); !suits) {
+    return suits;
+  }
   if (train.batch_size == 1 && model.needs_pairs()) {
     return refuse("job_invalid",
                   "train.batch_size is 1, but batch_norm compares the examples of a batch",
@@ -284,17 +313,31 @@ Expected<void> check_learning(const TrainSpec& train, const ResolvedModel& model
   return {};
 }
 
+std::uint32_t cohort_of(const JobSpec& spec) {
+  return parts_of(spec.kind).quorum == Need::absent ? 1 : spec.sites.effective_quorum();
+}
+
+std::string dataset_key(JobKind kind) {
+  return fmt::format("{}.dataset", trains(kind) ? "train" : to_string(kind));
+}
+
+Expected<ResolvedModel> model_of(const JobSpec& spec) {
+  return has_model(spec.kind) ? resolve_model(spec.model) : Expected<ResolvedModel>();
+}
+
 Expected<ResolvedModel> validate(const JobSpec& spec) {
-  for (const auto& problem :
-       {check_job(spec), check_after(spec), check_sites(spec.sites), check_train(spec.train),
-        check_merge(spec), check_evaluate(spec.evaluate), check_needs(spec.resources),
-        check_end(spec)}) {
+  if (auto fits = check_parts(spec); !fits) {
+    return tl::unexpected(fits.error());
+  }
+  for (const auto& problem : {check_job(spec), check_after(spec), check_sites(spec.sites),
+                              check_train(spec), check_numbers(spec), check_merge(spec),
+                              check_evaluate(spec), check_needs(spec.resources), check_end(spec)}) {
     if (problem) {
       return tl::unexpected(*problem);
     }
   }
-  auto model = resolve_model(spec.model);
-  if (model) {
+  auto model = model_of(spec);
+  if (model && has_model(spec.kind)) {
     if (auto fits = check_learning(spec.train, *model); !fits) {
       return tl::unexpected(fits.error());
     }

@@ -10,13 +10,16 @@
 #include "common/base/ids.h"
 #include "common/base/refusal.h"
 #include "common/base/time.h"
+#include "common/domain/augmentation.h"
 #include "common/domain/initial_model.h"
+#include "common/domain/job_kind.h"
 #include "common/domain/layers.h"
 #include "common/domain/losses.h"
 #include "common/domain/model_spec.h"
 #include "common/domain/optimizer_kinds.h"
 #include "common/domain/sample_spec.h"
 #include "common/domain/schedules.h"
+#include "common/domain/statistics_spec.h"
 #include "common/domain/stop_spec.h"
 #include "common/domain/strategy_spec.h"
 #include "common/domain/update_spec.h"
@@ -61,9 +64,10 @@ struct PersonalSpec {
   bool operator==(const PersonalSpec&) const = default;
 };
 
-// One site's work in one round.
+// One site's work in one round. Of a job that trains nothing only what its examples are and how a
+// model is judged by them: dataset, loss, class_weights; the rest has its defaults.
 struct TrainSpec {
-  std::string dataset;
+  std::string dataset;  // that every site of the job has, whatever its kind
   std::uint32_t local_epochs = 1;
   std::uint32_t batch_size = 32;
   Loss loss = Loss::cross_entropy;
@@ -74,7 +78,10 @@ struct TrainSpec {
   double clip_value = 0;              // values of a gradient are kept within it; 0: none is
   std::vector<std::string> freeze{};  // patterns of tensors that are not trained (freezing.h)
   bool balanced = false;  // steps by each site's speed instead of epochs (broker/core/balance.h)
-  double prox_mu = 0;     // FedProx: the loss has mu/2 |w - w_global|^2 on top; 0: it has not
+  AugmentSpec augment{};  // of pictures
+  std::string trainer{};  // one that sites have under this name; empty: whichever a site uses
+  std::optional<Normalisation> normalise{};  // of the inputs; none: as the sites have them
+  double prox_mu = 0;  // FedProx: the loss has mu/2 |w - w_global|^2 on top; 0: it has not
   std::vector<std::string> exclude{};          // patterns of tensors that are not exchanged
   std::vector<std::string> private_tensors{};  // likewise: a head of the site's own
   std::uint32_t private_epochs = 0;  // of those alone, before the shared ones; 0: all at once
@@ -95,10 +102,11 @@ struct EvaluateSpec {
 
 struct JobSpec {
   std::string name;  // a legal Name; the job id is this name and a number
+  JobKind kind = JobKind::train;
   std::uint32_t rounds = 1;
   std::optional<std::uint64_t> seed;  // by default derived from the spec's digest
-  Millis deadline{};                  // from submission to the end
-  Millis stall_window{};              // a task without progress for this long is lost
+  Millis deadline{};      // from submission to the end; stands while paused or waiting for `after`
+  Millis stall_window{};  // a task without progress for this long is lost
   std::int32_t priority = 0;  // -100 to 100; the highest goes first (broker/core/scheduler.h)
   SiteSelection sites;
   ModelSpec model;
@@ -112,9 +120,22 @@ struct JobSpec {
   bool preemptible = false;            // gives way after a round (broker/core/scheduler.h)
   std::vector<JobId> after{};          // starts when these have completed
   std::optional<InitialModel> init{};  // none: drawn from the seed
+  std::optional<StatisticsSpec> statistics{};
 
   bool operator==(const JobSpec&) const = default;
 };
+
+// Whether the spec has the parts of its kind, and no others (job_kind.h): a part of validate().
+[[nodiscard]] Expected<void> check_parts(const JobSpec& spec);
+
+// The job's model; an empty one of a kind that has none. Refuses with code "model_invalid".
+[[nodiscard]] Expected<ResolvedModel> model_of(const JobSpec& spec);
+
+// Answers of sites that a round puts together, at the least.
+[[nodiscard]] std::uint32_t cohort_of(const JobSpec& spec);
+
+// The key of the dataset that every site of the job has, by its place in a job file of the kind.
+[[nodiscard]] std::string dataset_key(JobKind kind);
 
 // What of the training can only be judged with the model's shapes: a part of validate(), which also
 // judges how the parts of a job fit together (algorithms.h).

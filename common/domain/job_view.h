@@ -63,6 +63,7 @@ struct JobEvent {
 
 struct JobSummary {
   JobId id;
+  JobKind kind = JobKind::train;
   JobState state = JobState::queued;
   std::string coordinator;
   Round round = 0;  // rounds finished
@@ -88,6 +89,10 @@ struct JobSiteView {
   TaskProgress progress;
   bool stands_by = false;  // has accepted, and all places are taken
   bool sits_out = false;   // has a place, and was not drawn for the open round
+  // Its own part in the newest evaluation that has counted it.
+  Metrics evaluate_metrics{};
+  std::uint64_t evaluation_examples = 0;
+  Round evaluated_round = 0;  // 0: none has
 
   bool operator==(const JobSiteView&) const = default;
 };
@@ -97,9 +102,11 @@ struct RoundView {
   RoundState state = RoundState::selecting;
   std::uint32_t updates = 0;
   Metrics train_metrics;     // means over sites, weighted by examples
-  Metrics evaluate_metrics;  // of the round's model; empty until evaluated
+  Metrics evaluate_metrics;  // over all sites that were counted; empty until evaluated
   std::optional<BlobId> model;
-  bool removed = false;  // the model is no longer kept
+  bool removed = false;                   // the model is no longer kept
+  std::uint32_t evaluated_at = 0;         // sites counted in evaluate_metrics
+  std::uint64_t evaluation_examples = 0;  // of theirs
 
   bool operator==(const RoundView&) const = default;
 };
@@ -110,6 +117,7 @@ struct JobView {
   Digest spec_digest;
   std::vector<JobSiteView> sites;  // by site id
   std::vector<RoundView> rounds;   // by round; of a long job the newest thousand
+  Sums statistics{};               // of all sites together, as far as they are (statistics.h)
 
   bool operator==(const JobView&) const = default;
 };

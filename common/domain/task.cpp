@@ -9,6 +9,7 @@ constexpr std::array kTaskKinds{
     EnumName{TaskKind::initialize, "initialize"},
     EnumName{TaskKind::train, "train"},
     EnumName{TaskKind::evaluate, "evaluate"},
+    EnumName{TaskKind::statistics, "statistics"},
 };
 static_assert(in_order(kTaskKinds));
 

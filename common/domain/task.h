@@ -20,6 +20,7 @@ enum class TaskKind : std::uint8_t {
   initialize,  // make the initial model from the seed; result: a model
   train,       // local epochs on private data; result: an update (local - global)
   evaluate,    // metrics of a model on a dataset; result: no blob
+  statistics,  // sums over a dataset, without a model; result: no blob
 };
 
 [[nodiscard]] std::string_view to_string(TaskKind kind);
@@ -35,6 +36,10 @@ struct TaskKey {
   auto operator<=>(const TaskKey&) const = default;
 };
 
+// Numbers over a task's examples, by name, that add up over sites: what metrics follow from
+// (measures.h), or statistics (statistics.h).
+using Sums = std::map<std::string, std::vector<double>>;
+
 // What the site is asked to do. The job's spec travelled with the job offer.
 struct TaskOrder {
   TaskKey key;
@@ -43,6 +48,7 @@ struct TaskOrder {
   std::uint64_t model_bytes = 0;
   std::uint32_t cohort = 0;  // sites that a round merges, at most; 0: not said
   std::uint64_t steps = 0;   // optimiser steps to take; 0: those of the job's epochs
+  Sums ranges{};             // of statistics, in the second round: of each column (statistics.h)
   // The server's control variate, which SCAFFOLD's sites correct their steps by; none: it is 0.
   std::optional<BlobId> control{};
   std::uint64_t control_bytes = 0;
@@ -53,16 +59,13 @@ struct TaskOrder {
 // "loss", "accuracy": averages over the task's examples.
 using Metrics = std::map<std::string, double>;
 
-// What metrics follow from, as sums over the task's examples that add up over sites (measures.h).
-using Sums = std::map<std::string, std::vector<double>>;
-
 struct TaskResult {
   std::optional<BlobId> blob;  // the update or the initial model
   std::uint64_t blob_bytes = 0;
   std::uint64_t examples = 0;
   std::uint64_t steps = 0;  // optimiser steps taken
   Metrics metrics;
-  Sums sums{};  // of an evaluation
+  Sums sums{};  // of an evaluation, and of statistics
 
   bool operator==(const TaskResult&) const = default;
 };

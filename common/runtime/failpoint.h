@@ -10,9 +10,8 @@
 // The macro is nothing unless the build sets ENTENTE_FAILPOINTS (presets dev, asan, tsan), so no
 // program that people run can be made to die. In such a build the environment decides:
 //
-//   ENTENTE_FAILPOINT=name[:N[:MS]]  the N-th time (first when left out) that `name` is reached,
-//   the
-//                                    process ends at once; with MS, its thread stops there and the
+//   ENTENTE_FAILPOINT=name[:N[:MS]]  the N-th time (first when left out) that `name` is reached
+//                                    the process ends at once; with MS, its thread stops there, the
 //                                    others live on that many milliseconds, so that what was said
 //                                    before is heard. A name that is none ends it at the first
 //   ENTENTE_FAILPOINT_LIST=file      appends a line with the name each time that one is reached

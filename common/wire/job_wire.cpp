@@ -9,6 +9,7 @@
 #include "common/base/limits.h"
 #include "common/wire/enumerations.h"
 #include "common/wire/selection_wire.h"
+#include "common/wire/statistics_wire.h"
 #include "common/wire/values.h"
 
 namespace entente::wire {
@@ -177,6 +178,22 @@ static PersonalSpec read(schema::PersonalSpec::Reader from) {
   };
 }
 
+static void write(const AugmentSpec& augment, schema::AugmentSpec::Builder to) {
+  to.setFlipHorizontal(augment.flip_horizontal);
+  to.setFlipVertical(augment.flip_vertical);
+  to.setCrop(unsigned_zero(augment.crop));
+  to.setShift(augment.shift);
+}
+
+static AugmentSpec read(schema::AugmentSpec::Reader from) {
+  return AugmentSpec{
+      .flip_horizontal = from.getFlipHorizontal(),
+      .flip_vertical = from.getFlipVertical(),
+      .crop = finite(from.getCrop(), "augment.crop"),
+      .shift = from.getShift(),
+  };
+}
+
 static void write(const TrainSpec& train, schema::TrainSpec::Builder to) {
   to.setDataset(text(train.dataset));
   to.setLocalEpochs(train.local_epochs);
@@ -198,6 +215,15 @@ static void write(const TrainSpec& train, schema::TrainSpec::Builder to) {
     write_texts(train.freeze, to.initFreeze(static_cast<unsigned>(train.freeze.size())));
   }
   to.setBalanced(train.balanced);
+  if (train.augment != AugmentSpec()) {
+    write(train.augment, to.initAugment());
+  }
+  if (!train.trainer.empty()) {
+    to.setTrainer(text(train.trainer));
+  }
+  if (train.normalise) {
+    write(*train.normalise, to.initNormalise());
+  }
   to.setProxMu(unsigned_zero(train.prox_mu));
   if (!train.exclude.empty()) {
     write_texts(train.exclude, to.initExclude(static_cast<unsigned>(train.exclude.size())));
@@ -226,6 +252,9 @@ static TrainSpec read(schema::TrainSpec::Reader from) {
       .clip_value = finite(from.getClipValue(), "train.clipValue"),
       .freeze = read_patterns(from.getFreeze(), "train.freeze"),
       .balanced = from.getBalanced(),
+      .augment = from.hasAugment() ? read(from.getAugment()) : AugmentSpec(),
+      .trainer = name_text_or_empty(view(from.getTrainer()), "train.trainer"),
+      .normalise = from.hasNormalise() ? std::optional(read(from.getNormalise())) : std::nullopt,
       .prox_mu = finite(from.getProxMu(), "train.proxMu"),
       .exclude = read_patterns(from.getExclude(), "train.exclude"),
       .private_tensors = read_patterns(from.getPrivateTensors(), "train.private"),
@@ -416,11 +445,16 @@ void write(const JobSpec& spec, schema::JobSpec::Builder to) {
   if (spec.init) {
     write(*spec.init, to.initInit());
   }
+  to.setKind(write_enum(spec.kind));
+  if (spec.statistics) {
+    write(*spec.statistics, to.initStatistics());
+  }
 }
 
 JobSpec read(schema::JobSpec::Reader from) {
   JobSpec spec{
       .name = name_text(view(from.getName()), "job.name"),
+      .kind = read_enum<JobKind>(from.getKind(), "job.kind"),
       .rounds = at_most_32(from.getRounds(), limits::kRoundsMax, "job.rounds"),
       .seed = read(from.getSeed()),
       .deadline = Millis(duration_ms(from.getDeadlineMs(), "job.deadlineMs")),
@@ -450,6 +484,9 @@ JobSpec read(schema::JobSpec::Reader from) {
   }
   if (from.hasInit()) {
     spec.init = read(from.getInit());
+  }
+  if (from.hasStatistics()) {
+    spec.statistics = read(from.getStatistics());
   }
   return spec;
 }

@@ -7,9 +7,6 @@
 
 namespace entente::wire {
 
-// -0.0 == 0.0, and equal specs have equal bytes.
-[[nodiscard]] inline double unsigned_zero(double value) { return value == 0.0 ? 0.0 : value; }
-
 void write(const SiteSelection& sites, schema::SiteSelection::Builder to);
 [[nodiscard]] SiteSelection read(schema::SiteSelection::Reader from);
 

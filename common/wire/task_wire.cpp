@@ -40,6 +40,9 @@ static void write(const TaskOrder& order, schema::TaskOrder::Builder to) {
   to.setModelBytes(order.model_bytes);
   to.setCohort(order.cohort);
   to.setSteps(order.steps);
+  if (!order.ranges.empty()) {
+    write_sums(order.ranges, to.initRanges(static_cast<unsigned>(order.ranges.size())));
+  }
   if (order.control) {
     to.setControl(data(*order.control));
   }
@@ -54,6 +57,7 @@ static TaskOrder read(schema::TaskOrder::Reader from) {
       .model_bytes = at_most(from.getModelBytes(), limits::kBlobBytesMax, "task.modelBytes"),
       .cohort = at_most_32(from.getCohort(), limits::kSitesPerJobMax, "task.cohort"),
       .steps = at_most(from.getSteps(), limits::kStepsMax, "task.steps"),
+      .ranges = read_sums(from.getRanges(), "task.ranges"),
       .control = read_optional_digest(from.getControl(), "task.control"),
       .control_bytes = at_most(from.getControlBytes(), limits::kBlobBytesMax, "task.controlBytes"),
   };
@@ -67,33 +71,9 @@ static void write(const TaskResult& result, schema::TaskResult::Builder to) {
   to.setExamples(result.examples);
   to.setSteps(result.steps);
   write_metrics(result.metrics, to.initMetrics(static_cast<unsigned>(result.metrics.size())));
-  write_list(
-      result.sums, [&](unsigned count) { return to.initSums(count); },
-      [](const auto& sums, auto item) {
-        item.setName(text(sums.first));
-        auto values = item.initValues(static_cast<unsigned>(sums.second.size()));
-        for (unsigned i = 0; i < values.size(); ++i) {
-          values.set(i, sums.second[i]);
-        }
-      });
-}
-
-static Sums read_sums(capnp::List<schema::NamedSums>::Reader from) {
-  check_count(from.size(), limits::kSumsPerResultMax, "result.sums");
-  Sums sums;
-  std::size_t values = 0;
-  for (const auto named : from) {
-    values += named.getValues().size();
-    check_count(values, limits::kSumValuesPerResultMax, "result.sums");
-    const auto [place, inserted] = sums.emplace(
-        label(view(named.getName()), "sums.name"),
-        read_list<double>(named.getValues(), limits::kSumValuesPerResultMax, "sums.values",
-                          [](double value) { return finite(value, "sums.value"); }));
-    if (!inserted) {
-      illegal("result.sums", fmt::format("name \"{}\" twice", place->first));
-    }
+  if (!result.sums.empty()) {
+    write_sums(result.sums, to.initSums(static_cast<unsigned>(result.sums.size())));
   }
-  return sums;
 }
 
 static TaskResult read(schema::TaskResult::Reader from) {
@@ -103,7 +83,7 @@ static TaskResult read(schema::TaskResult::Reader from) {
       .examples = at_most(from.getExamples(), limits::kExamplesMax, "result.examples"),
       .steps = from.getSteps(),
       .metrics = read_metrics(from.getMetrics()),
-      .sums = read_sums(from.getSums()),
+      .sums = read_sums(from.getSums(), "result.sums"),
   };
 }
 

@@ -56,6 +56,36 @@ Refusal read(schema::Refusal::Reader from) {
   };
 }
 
+void write_sums(const Sums& sums, capnp::List<schema::NamedSums>::Builder to) {
+  unsigned at = 0;
+  for (const auto& [name, numbers] : sums) {
+    auto item = to[at++];
+    item.setName(text(name));
+    auto values = item.initValues(static_cast<unsigned>(numbers.size()));
+    for (unsigned i = 0; i < values.size(); ++i) {
+      values.set(i, numbers[i]);
+    }
+  }
+}
+
+Sums read_sums(capnp::List<schema::NamedSums>::Reader from, std::string_view what) {
+  check_count(from.size(), limits::kSumsPerResultMax, what);
+  Sums sums;
+  std::size_t values = 0;
+  for (const auto named : from) {
+    values += named.getValues().size();
+    check_count(values, limits::kSumValuesPerResultMax, what);
+    const auto [place, inserted] = sums.emplace(
+        label(view(named.getName()), "sums.name"),
+        read_list<double>(named.getValues(), limits::kSumValuesPerResultMax, "sums.values",
+                          [](double value) { return finite(value, "sums.value"); }));
+    if (!inserted) {
+      illegal(what, fmt::format("name \"{}\" twice", place->first));
+    }
+  }
+  return sums;
+}
+
 void write_metrics(const Metrics& metrics, capnp::List<schema::Metric>::Builder to) {
   unsigned i = 0;
   for (const auto& [name, value] : metrics) {

@@ -32,6 +32,9 @@ inline capnp::Data::Reader data(const BlobId& id) { return {id.bytes.data(), id.
 [[nodiscard]] std::optional<BlobId> read_optional_digest(capnp::Data::Reader value,
                                                          std::string_view what);
 
+// -0.0 == 0.0, and equal specs have equal bytes.
+inline double unsigned_zero(double value) { return value == 0.0 ? 0.0 : value; }
+
 // Fills the list that `init(count)` makes; an empty one stays a null pointer.
 template <class Items, class Init, class Write>
 void write_list(const Items& items, Init init, Write write_item) {
@@ -78,6 +81,9 @@ void write_shape(const Shape& shape, capnp::List<std::int64_t>::Builder to);
 
 void write(const Refusal& refusal, schema::Refusal::Builder to);
 [[nodiscard]] Refusal read(schema::Refusal::Reader from);
+
+void write_sums(const Sums& sums, capnp::List<schema::NamedSums>::Builder to);
+[[nodiscard]] Sums read_sums(capnp::List<schema::NamedSums>::Reader from, std::string_view what);
 
 void write_metrics(const Metrics& metrics, capnp::List<schema::Metric>::Builder to);
 [[nodiscard]] Metrics read_metrics(capnp::List<schema::Metric>::Reader from);

@@ -33,6 +33,8 @@ static void write(const RoundView& round, schema::RoundView::Builder to) {
     to.setModel(data(*round.model));
   }
   to.setRemoved(round.removed);
+  to.setEvaluatedAt(round.evaluated_at);
+  to.setEvaluationExamples(round.evaluation_examples);
 }
 
 static RoundView read(schema::RoundView::Reader from) {
@@ -44,6 +46,11 @@ static RoundView read(schema::RoundView::Reader from) {
       .evaluate_metrics = read_metrics(from.getEvaluateMetrics()),
       .model = read_optional_digest(from.getModel(), "round.model"),
       .removed = from.getRemoved(),
+      .evaluated_at =
+          at_most_32(from.getEvaluatedAt(), limits::kSitesPerJobMax, "round.evaluatedAt"),
+      .evaluation_examples =
+          at_most(from.getEvaluationExamples(), limits::kExamplesMax * limits::kSitesPerJobMax,
+                  "round.evaluationExamples"),
   };
 }
 
@@ -99,11 +106,13 @@ void write(const JobSummary& summary, schema::JobSummary::Builder to) {
   to.setRounds(summary.rounds);
   to.setSubmittedUnixMs(summary.submitted_unix_ms);
   to.setReason(text(prose(summary.reason)));
+  to.setKind(write_enum(summary.kind));
 }
 
 JobSummary read(schema::JobSummary::Reader from) {
   return JobSummary{
       .id = read_name<JobId>(view(from.getId()), "job.id"),
+      .kind = read_enum<JobKind>(from.getKind(), "job.kind"),
       .state = read_enum<JobState>(from.getState(), "job.state"),
       .coordinator = name_text_or_empty(view(from.getCoordinator()), "job.coordinator"),
       .round = at_most_32(from.getRound(), limits::kRoundsMax, "job.round"),
@@ -129,6 +138,10 @@ void write(const JobSiteView& site, schema::JobSiteView::Builder to) {
   write(site.progress, to.initProgress());
   to.setStandsBy(site.stands_by);
   to.setSitsOut(site.sits_out);
+  write_metrics(site.evaluate_metrics,
+                to.initEvaluateMetrics(static_cast<unsigned>(site.evaluate_metrics.size())));
+  to.setEvaluationExamples(site.evaluation_examples);
+  to.setEvaluatedRound(site.evaluated_round);
 }
 
 JobSiteView read(schema::JobSiteView::Reader from) {
@@ -146,6 +159,11 @@ JobSiteView read(schema::JobSiteView::Reader from) {
       .progress = read(from.getProgress()),
       .stands_by = from.getStandsBy(),
       .sits_out = from.getSitsOut(),
+      .evaluate_metrics = read_metrics(from.getEvaluateMetrics()),
+      .evaluation_examples =
+          at_most(from.getEvaluationExamples(), limits::kExamplesMax, "jobSite.evaluationExamples"),
+      .evaluated_round =
+          at_most_32(from.getEvaluatedRound(), limits::kRoundsMax, "jobSite.evaluatedRound"),
   };
 }
 
@@ -159,6 +177,9 @@ void write(const JobView& job, schema::JobView::Builder to) {
   write_list(
       job.rounds, [&](unsigned count) { return to.initRounds(count); },
       [](const auto& round, auto item) { write(round, item); });
+  if (!job.statistics.empty()) {
+    write_sums(job.statistics, to.initStatistics(static_cast<unsigned>(job.statistics.size())));
+  }
 }
 
 JobView read(schema::JobView::Reader from) {
@@ -170,6 +191,7 @@ JobView read(schema::JobView::Reader from) {
                                       [](auto item) { return read(item); }),
       .rounds = read_list<RoundView>(from.getRounds(), kRowsMax, "jobView.rounds",
                                      [](auto item) { return read(item); }),
+      .statistics = read_sums(from.getStatistics(), "jobView.statistics"),
   };
 }
 

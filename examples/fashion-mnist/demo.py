@@ -121,7 +121,8 @@ def print_case(federated, alone, model):
               f"{site['updates_accepted']:10}{site['examples']:18,}")
     first = min(site["site"] for site in federated["sites"])
     print(f"\n  With each update: how many examples and steps, loss and accuracy. No picture, no label."
-          f"\n  {first} also made the initial model and evaluated each round's model."
+          f"\n  {first} also made the initial model."
+          f"\n  With each evaluation: metrics, and the counts that they follow from."
           f"\n\nThe model:  {model}")
 
 

@@ -17,13 +17,15 @@ using nlohmann::json;
 
 constexpr std::size_t kPathBytesMax = 4096;
 constexpr std::size_t kWordBytesMax = 64;
+// Of a column and a category together.
+constexpr std::size_t kSumNameBytesMax = 255;
 constexpr std::uint32_t kThreadsMax = 1024;
 
 // ---- to JSON: one overload for each command and reply ----
 
 json to_json_object(const Prepare& prepare) {
   json object{{"type", "prepare"},
-              {"contract", kVersion},
+              {"contract", prepare.version},
               {"job", job_to_json(prepare.spec)},
               {"train_dataset", dataset_to_json(prepare.train_dataset)},
               {"threads", prepare.threads},
@@ -71,6 +73,14 @@ json to_json_object(const Evaluate& evaluate) {
   return object;
 }
 
+json to_json_object(const Statistics& statistics) {
+  json object{{"type", "statistics"}, {"cell_min", statistics.cell_min}};
+  if (!statistics.ranges.empty()) {
+    object["ranges"] = statistics.ranges;
+  }
+  return object;
+}
+
 json to_json_object(const Stop&) { return {{"type", "stop"}}; }
 
 json to_json_object(const Progress& progress) {
@@ -110,9 +120,7 @@ std::string encode_line(const Message& message) {
 
 Prepare parse_prepare(JsonFields& fields, Fault& fault) {
   Prepare prepare;
-  if (fields.natural("contract") != kVersion) {
-    fault.set(fmt::format("contract must be {}, the version that this trainer speaks", kVersion));
-  }
+  prepare.version = fields.natural32("contract");
   JsonFields job = fields.object("job");
   prepare.spec = job_from_json(job, fault);
   prepare.train_dataset = dataset_from_json(fields.object("train_dataset"), fault);
@@ -127,6 +135,29 @@ Prepare parse_prepare(JsonFields& fields, Fault& fault) {
   prepare.loss_before = fields.has("loss_before") && fields.boolean("loss_before");
   prepare.control = fields.has("control") && fields.boolean("control");
   return prepare;
+}
+
+Sums parse_sums(JsonFields fields, Fault& fault) {
+  Sums sums;
+  std::size_t values = 0;
+  const auto names = fields.rest();
+  if (names.size() > limits::kSumsPerResultMax) {
+    fault.set(fmt::format("sums has more than {} entries", limits::kSumsPerResultMax));
+    return sums;
+  }
+  for (const auto& name : names) {
+    if (name.empty() || name.size() > kSumNameBytesMax) {
+      fault.set(
+          fmt::format("sums has a name that is empty or longer than {} bytes", kSumNameBytesMax));
+      return sums;
+    }
+    sums[name] = fields.numbers(name.c_str(), limits::kSumValuesPerResultMax);
+    values += sums[name].size();
+  }
+  if (values > limits::kSumValuesPerResultMax) {
+    fault.set(fmt::format("sums has more than {} values", limits::kSumValuesPerResultMax));
+  }
+  return sums;
 }
 
 std::string parse_path(JsonFields& fields, const char* key) {
@@ -154,33 +185,14 @@ std::optional<CommandBody> parse_command_body(const std::string& type, JsonField
   if (type == "evaluate") {
     return Evaluate{fields.text("model", kPathBytesMax), parse_path(fields, "own")};
   }
+  if (type == "statistics") {
+    return Statistics{fields.natural("cell_min", limits::kStatisticsCellMinMax),
+                      fields.has("ranges") ? parse_sums(fields.object("ranges"), fault) : Sums()};
+  }
   if (type == "stop") {
     return Stop{};
   }
   return std::nullopt;
-}
-
-Sums parse_sums(JsonFields fields, Fault& fault) {
-  Sums sums;
-  std::size_t values = 0;
-  const auto names = fields.rest();
-  if (names.size() > limits::kSumsPerResultMax) {
-    fault.set(fmt::format("sums has more than {} entries", limits::kSumsPerResultMax));
-    return sums;
-  }
-  for (const auto& name : names) {
-    if (name.empty() || name.size() > kWordBytesMax) {
-      fault.set(
-          fmt::format("sums has a name that is empty or longer than {} bytes", kWordBytesMax));
-      return sums;
-    }
-    sums[name] = fields.numbers(name.c_str(), limits::kSumValuesPerResultMax);
-    values += sums[name].size();
-  }
-  if (values > limits::kSumValuesPerResultMax) {
-    fault.set(fmt::format("sums has more than {} values", limits::kSumValuesPerResultMax));
-  }
-  return sums;
 }
 
 Result parse_result(JsonFields& fields, Fault& fault) {
@@ -242,6 +254,23 @@ std::optional<ReplyBody> parse_reply_body(const std::string& type, JsonFields& f
   return std::nullopt;
 }
 
+// The rest of a line of another version is not for this one to judge.
+std::optional<Refusal> other_version(const json& object) {
+  const auto of = [&](const char* key) {
+    return object.is_object() ? object.value(key, json()) : json();
+  };
+  const json version = of("contract");
+  if (of("type") != "prepare" || !version.is_number_unsigned() || version == kVersion) {
+    return std::nullopt;
+  }
+  return Refusal{
+      "contract_version_unsupported",
+      fmt::format("this trainer speaks version {} of the trainer contract, and was asked "
+                  "for version {}",
+                  kVersion, version.get<std::uint64_t>()),
+      "install the trainer and the agent of one version", Scope::task};
+}
+
 template <class Message, class ParseBody>
 Expected<Message> parse_line(std::string_view line, ParseBody parse_body) {
   const auto violated = [](std::string message) {
@@ -254,6 +283,9 @@ Expected<Message> parse_line(std::string_view line, ParseBody parse_body) {
   const json object = json::parse(line, nullptr, /*allow_exceptions=*/false);
   if (object.is_discarded()) {
     return violated("a line is not JSON");
+  }
+  if (auto refusal = other_version(object)) {
+    return tl::unexpected(std::move(*refusal));
   }
   Fault fault;
   JsonFields fields(object, "", fault);

@@ -7,6 +7,7 @@
 //   initialize  makes the initial model from a seed          -> writes `output`
 //   train       local epochs from `model`                    -> writes the update to `output`
 //   evaluate    metrics of `model` on the evaluation dataset
+//   statistics  counts the dataset of a job of that kind
 //   stop        ends the trainer
 //
 // A trainer answers each command with any number of `progress` and then one `result` or `error`,
@@ -28,13 +29,17 @@
 
 namespace entente::agent::contract {
 
-constexpr int kVersion = 1;
+// Of the contract. A trainer that is asked for one that it does not speak says so with the code
+// "contract_version_unsupported", and which it speaks.
+constexpr std::uint32_t kVersion = 1;
 
 // One line without its newline: a job's spec fits, a flood does not.
 constexpr std::size_t kLineBytesMax = 1 << 20;
 
 struct Prepare {
-  JobSpec spec;  // model, train and evaluate are sent; the rest is the broker's business
+  std::uint32_t version = kVersion;
+  // Of it the model, train and evaluate are sent, or statistics; the rest is the broker's business.
+  JobSpec spec;
   DatasetConfig train_dataset;
   std::optional<DatasetConfig> evaluate_dataset;  // when the job evaluates and the site has it
   std::uint32_t threads = 1;
@@ -65,9 +70,15 @@ struct Evaluate {
   std::string own{};  // like that of Train
 };
 
+// Of a job of the kind "statistics": the first round, or the second when there are ranges.
+struct Statistics {
+  std::uint64_t cell_min = 1;  // rows behind every number of the result, at the least
+  Sums ranges{};               // of each column of numbers
+};
+
 struct Stop {};
 
-using CommandBody = std::variant<Prepare, Initialize, Train, Evaluate, Stop>;
+using CommandBody = std::variant<Prepare, Initialize, Train, Evaluate, Statistics, Stop>;
 
 struct Command {
   std::uint64_t id = 0;  // returned in every reply
@@ -84,7 +95,7 @@ struct Result {
   std::uint64_t examples = 0;
   std::uint64_t steps = 0;
   Metrics metrics;
-  Sums sums{};  // of an evaluation, from which its metrics follow
+  Sums sums{};  // of an evaluation, from which its metrics follow; of statistics
 };
 
 // `transient`: the same command may succeed if tried again.
@@ -105,7 +116,8 @@ struct Reply {
 [[nodiscard]] std::string encode(const Command& command);
 [[nodiscard]] std::string encode(const Reply& reply);
 
-// A line without its newline. Refuses with "contract_violated". Never throws on any input.
+// A line without its newline. Refuses with "contract_violated", and a `prepare` of another version
+// with "contract_version_unsupported", whatever else it holds. Never throws on any input.
 [[nodiscard]] Expected<Command> parse_command(std::string_view line);
 [[nodiscard]] Expected<Reply> parse_reply(std::string_view line);
 

@@ -71,6 +71,19 @@ json train_to_json(const TrainSpec& train) {
   if (!train.freeze.empty()) {
     object["freeze"] = train.freeze;
   }
+  if (train.augment != AugmentSpec()) {
+    object["augment"] = {{"flip_horizontal", train.augment.flip_horizontal},
+                         {"flip_vertical", train.augment.flip_vertical},
+                         {"crop", train.augment.crop},
+                         {"shift", train.augment.shift}};
+  }
+  if (train.normalise) {
+    auto& columns = object["normalise"] = json::array();
+    for (const auto& scale : train.normalise->columns) {
+      columns.push_back(
+          {{"column", scale.column}, {"mean", scale.mean}, {"deviation", scale.deviation}});
+    }
+  }
   if (train.prox_mu != 0) {
     object["prox_mu"] = train.prox_mu;
   }
@@ -187,20 +200,63 @@ ScheduleSpec schedule_from_json(JsonFields fields, Fault& fault) {
   return schedule;
 }
 
-// Empty when the key is not there.
-std::vector<std::string> patterns_from_json(JsonFields& fields, const char* key, Fault& fault) {
-  std::vector<std::string> patterns;
-  if (!fields.has(key)) {
-    return patterns;
+std::vector<Scale> scales_from_json(JsonFields& fields, Fault& fault) {
+  std::vector<Scale> scales;
+  const json& array = fields.array("normalise", limits::kStatisticsColumnsMax);
+  for (std::size_t i = 0; i < array.size() && !fault.first(); ++i) {
+    JsonFields column(array[i], fmt::format("{}[{}]", fields.path_of("normalise"), i), fault);
+    Scale scale;
+    scale.column = column.text("column", kWordBytesMax);
+    scale.mean = column.number("mean");
+    scale.deviation = column.number("deviation");
+    if (!(scale.deviation > 0)) {
+      fault.set(fmt::format("{} must be above 0", column.path_of("deviation")));
+    }
+    column.finish();
+    scales.push_back(std::move(scale));
   }
-  for (const json& pattern : fields.array(key, limits::kFreezePatternsMax)) {
-    if (!pattern.is_string() || pattern.get_ref<const std::string&>().size() > kWordBytesMax) {
+  return scales;
+}
+
+std::vector<std::string> texts_from_json(JsonFields& fields, const char* key, std::size_t size_max,
+                                         Fault& fault) {
+  std::vector<std::string> texts;
+  for (const json& text : fields.array(key, size_max)) {
+    if (!text.is_string() || text.get_ref<const std::string&>().size() > kWordBytesMax) {
       fault.set(fmt::format("{} must hold short strings", fields.path_of(key)));
       break;
     }
-    patterns.push_back(pattern.get<std::string>());
+    texts.push_back(text.get<std::string>());
   }
-  return patterns;
+  return texts;
+}
+
+// Empty when the key is not there.
+std::vector<std::string> patterns_from_json(JsonFields& fields, const char* key, Fault& fault) {
+  return fields.has(key) ? texts_from_json(fields, key, limits::kFreezePatternsMax, fault)
+                         : std::vector<std::string>();
+}
+
+// A job that counts: {"statistics": {"dataset": ..., "columns": [...], "bins": ...}}.
+JobSpec counting_from_json(JsonFields fields, Fault& fault) {
+  JobSpec spec;
+  spec.kind = JobKind::statistics;
+  spec.train.dataset = fields.text("dataset", kWordBytesMax);
+  auto& statistics = spec.statistics.emplace();
+  statistics.columns = texts_from_json(fields, "columns", limits::kStatisticsColumnsMax, fault);
+  statistics.bins = static_cast<std::uint32_t>(fields.natural("bins", limits::kStatisticsBinsMax));
+  fields.finish();
+  return spec;
+}
+
+AugmentSpec augment_from_json(JsonFields fields) {
+  AugmentSpec augment;
+  augment.flip_horizontal = fields.boolean("flip_horizontal");
+  augment.flip_vertical = fields.boolean("flip_vertical");
+  augment.crop = fields.number("crop");
+  augment.shift = fields.natural32("shift");
+  fields.finish();
+  return augment;
 }
 
 // 0 when the key is not there.
@@ -244,12 +300,18 @@ TrainSpec train_from_json(JsonFields fields, Fault& fault) {
   train.clip_norm = fields.has("clip_norm") ? fields.number("clip_norm") : 0;
   train.clip_value = fields.has("clip_value") ? fields.number("clip_value") : 0;
   train.freeze = patterns_from_json(fields, "freeze", fault);
-  train.prox_mu = fields.has("prox_mu") ? fields.number("prox_mu") : 0;
   train.exclude = patterns_from_json(fields, "exclude", fault);
   train.private_tensors = patterns_from_json(fields, "private", fault);
   train.private_epochs = epochs_from_json(fields, "private_epochs");
+  train.prox_mu = fields.has("prox_mu") ? fields.number("prox_mu") : 0;
   if (fields.has("personal")) {
     train.personal = personal_from_json(fields.object("personal"));
+  }
+  if (fields.has("normalise")) {
+    train.normalise = Normalisation{std::nullopt, scales_from_json(fields, fault)};
+  }
+  if (fields.has("augment")) {
+    train.augment = augment_from_json(fields.object("augment"));
   }
   fields.finish();
   return train;
@@ -258,6 +320,12 @@ TrainSpec train_from_json(JsonFields fields, Fault& fault) {
 }  // namespace
 
 json job_to_json(const JobSpec& spec) {
+  if (spec.statistics) {
+    return {{"statistics",
+             {{"dataset", spec.train.dataset},
+              {"columns", spec.statistics->columns},
+              {"bins", spec.statistics->bins}}}};
+  }
   json job{{"model", model_to_json(spec.model)}, {"train", train_to_json(spec.train)}};
   if (spec.evaluate) {
     job["evaluate"] = {{"dataset", spec.evaluate->dataset}};
@@ -269,6 +337,11 @@ json job_to_json(const JobSpec& spec) {
 }
 
 JobSpec job_from_json(JsonFields& job, Fault& fault) {
+  if (job.has("statistics")) {
+    JobSpec spec = counting_from_json(job.object("statistics"), fault);
+    job.finish();
+    return spec;
+  }
   JobSpec spec;
   spec.model = model_from_json(job.object("model"), fault);
   spec.train = train_from_json(job.object("train"), fault);

@@ -9,7 +9,7 @@
 
 namespace entente::agent::contract {
 
-// {"model": ..., "train": ..., "evaluate": ...}
+// {"model": ..., "train": ..., "evaluate": ...}, or {"statistics": ...}
 [[nodiscard]] nlohmann::json job_to_json(const JobSpec& spec);
 // Checks form and bounds only; whether the model makes sense is resolve_model's business.
 [[nodiscard]] JobSpec job_from_json(JsonFields& job, Fault& fault);

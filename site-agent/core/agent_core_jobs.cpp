@@ -22,16 +22,19 @@ std::optional<Refusal> AgentCore::objection(const std::string& coordinator,
                                             const JobSpec& spec) const {
   OfferFacts facts;
   facts.coordinator = coordinator;
+  facts.kind = to_string(spec.kind);
   facts.datasets.push_back(spec.train.dataset);
   if (spec.evaluate && has_dataset(spec.evaluate->dataset)) {
     facts.datasets.push_back(spec.evaluate->dataset);
   }
   facts.layers = layer_kinds_of(spec.model);
-  if (const auto model = resolve_model(spec.model)) {
+  if (const auto model = model_of(spec)) {
     facts.parameters = model->layout.elements();
-    facts.update_bytes = encoded_layout(update_layout(spec, model->layout), spec.update).bytes();
+    facts.update_bytes =
+        trains(spec.kind) ? encoded_layout(update_layout(spec, model->layout), spec.update).bytes()
+                          : 0;
   }
-  facts.cohort = spec.sites.effective_quorum();
+  facts.cohort = cohort_of(spec);
   if (auto refusal = decide(settings_.policy, facts)) {
     return refusal;
   }
@@ -263,7 +266,9 @@ void AgentCore::start_trainer(Job& job) {
   ENTENTE_CHECK(!job.trainer);
   const TrainerId id = next_trainer_++;
   job.trainer = id;
-  trainers_.emplace(id, Trainer{job.promise.job, TrainerState::preparing, now_.monotonic});
+  const auto started = trainers_.emplace(
+      id, Trainer{job.promise.job, TrainerState::preparing, now_.monotonic, false});
+  compute_in_place(started.first->second);
   effect::StartTrainer start{id, job.promise.job, job.promise.spec, {}};
   if (job.promise.spec.evaluate && has_dataset(job.promise.spec.evaluate->dataset)) {
     start.evaluate_dataset = job.promise.spec.evaluate->dataset;
@@ -273,7 +278,7 @@ void AgentCore::start_trainer(Job& job) {
 
 void AgentCore::run(const Task& task, const Job& job) {
   const TaskKey& key = task.order.key;
-  effect::RunTask run{*job.trainer, task.order};
+  effect::RunTask run{*job.trainer, task.order, settings_.policy.statistics_cell_min};
   if (key.kind != TaskKind::initialize && job.keeps_own) {
     const SiteState* state = state_for(job, key);
     run.own = state == nullptr ? std::nullopt : state->own;
@@ -336,9 +341,14 @@ void AgentCore::stop_stale_trainers() {
 
 void AgentCore::schedule() {
   patience_ends_.reset();
-  if (paused_) {
-    return;
+  place_wanted_ = false;
+  if (!paused_) {
+    give_turns();
   }
+  settle_places();
+}
+
+void AgentCore::give_turns() {
   std::map<JobId, Wait> waiting;
   for (auto& [id, job] : jobs_) {
     if (job.accepted || job.trainer) {
@@ -346,7 +356,7 @@ void AgentCore::schedule() {
     }
     if (auto wait = must_wait_now(job.promise, false)) {
       waiting.emplace(id, std::move(*wait));
-    } else if (make_room_for_trainer()) {
+    } else if (may_compute({}) && make_room_for_trainer()) {
       start_trainer(job);
     }
   }
@@ -372,13 +382,14 @@ void AgentCore::schedule() {
       continue;
     }
     if (!job.trainer) {
-      if (make_room_for_trainer()) {
+      if (may_compute({}) && make_room_for_trainer()) {
         start_trainer(job);
       }
       continue;
     }
     Trainer& trainer = trainers_.at(*job.trainer);
-    if (trainer.state == TrainerState::idle) {
+    if (trainer.state == TrainerState::idle && may_compute(trainer)) {
+      compute_in_place(trainer);
       trainer.state = TrainerState::busy;
       trainer.since = now_.monotonic;
       task.stage = Stage::running;

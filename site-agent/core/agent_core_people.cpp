@@ -36,7 +36,9 @@ std::optional<Wait> AgentCore::must_wait_now(const Promise& promise, bool starts
 }
 
 bool AgentCore::starts_round(const TaskOrder& order) const {
-  return order.key.kind == TaskKind::train && !spent_.contains({order.key.job, order.key.round});
+  const bool is_of_round =
+      order.key.kind == TaskKind::train || order.key.kind == TaskKind::statistics;
+  return is_of_round && !spent_.contains({order.key.job, order.key.round});
 }
 
 // Counted before the data is touched; a round that is tried again counts once.

@@ -6,6 +6,7 @@
 #include "common/base/check.h"
 #include "common/base/limits.h"
 #include "common/domain/lost_promise.h"
+#include "common/domain/small_cells.h"
 #include "common/domain/strategy_kinds.h"
 #include "site-agent/core/agent_core.h"
 #include "site-agent/core/peer_text.h"
@@ -30,6 +31,13 @@ std::optional<Refusal> fault_of(const event::TrainerFinished& result) {
                    "the trainer reported more examples or metrics than allowed",
                    "see the trainer's log at the site", Scope::task};
   }
+  for (const auto& [name, values] : result.sums) {
+    if (!std::all_of(values.begin(), values.end(), [](double v) { return std::isfinite(v); })) {
+      return Refusal{"not_finite",
+                     fmt::format("the sums \"{}\" are not finite: the model has diverged", name),
+                     "try a lower learning rate", Scope::task};
+    }
+  }
   for (const auto& [name, value] : result.metrics) {
     if (!std::isfinite(value)) {
       return Refusal{
@@ -39,6 +47,13 @@ std::optional<Refusal> fault_of(const event::TrainerFinished& result) {
     }
   }
   return std::nullopt;
+}
+
+// Whatever made them: statistics that say more than the policy lets out stay in the house.
+std::optional<Refusal> fault_of(const Sums& sums, const StatisticsSpec& spec,
+                                std::uint64_t cell_min) {
+  const auto statistics = site_statistics_from(sums, spec.bins);
+  return statistics ? check_withheld(*statistics, cell_min) : std::optional(statistics.error());
 }
 
 }  // namespace
@@ -107,12 +122,22 @@ std::optional<Refusal> AgentCore::objection(const TaskOrder& order) const {
   if (auto refusal = check_cohort(settings_.policy, order.cohort)) {
     return refusal;
   }
-  if ((order.key.kind == TaskKind::initialize) == order.model.has_value()) {
+  if (!has_task(promise.spec.kind, order.key.kind)) {
     return Refusal{"task_invalid",
-                   order.model ? "an initialize task must not name a model"
-                               : "a task without a model to start from",
+                   fmt::format("a job of the kind \"{}\" has no task \"{}\"",
+                               to_string(promise.spec.kind), to_string(order.key.kind)),
                    {},
                    Scope::task};
+  }
+  const bool needs_model =
+      order.key.kind == TaskKind::train || order.key.kind == TaskKind::evaluate;
+  if (needs_model != order.model.has_value()) {
+    return Refusal{
+        "task_invalid",
+        order.model ? fmt::format("a task \"{}\" must not name a model", to_string(order.key.kind))
+                    : "a task without a model to start from",
+        {},
+        Scope::task};
   }
   if (order.control && !(order.key.kind == TaskKind::train && has_control(promise.spec.strategy))) {
     return Refusal{
@@ -215,6 +240,21 @@ void AgentCore::on(const event::TrainerFinished& event) {
   task->result.steps = event.steps;
   task->result.metrics = event.metrics;
   if (task->order.key.kind == TaskKind::evaluate) {
+    if (auto refusal = check_evaluation(settings_.policy, event.examples)) {
+      fail(task, {std::move(*refusal), false});
+      return;
+    }
+    task->result.sums = event.sums;
+    finish(task);
+    return;
+  }
+  if (task->order.key.kind == TaskKind::statistics) {
+    const auto& spec = jobs_.at(task->order.key.job).promise.spec;
+    if (auto fault = fault_of(event.sums, *spec.statistics, settings_.policy.statistics_cell_min)) {
+      fail(task, {std::move(*fault), false});
+      return;
+    }
+    task->result.sums = event.sums;
     finish(task);
     return;
   }

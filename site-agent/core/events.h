@@ -158,6 +158,13 @@ struct TrainerGone {
   TaskFailure failure;
 };
 
+// The place in the machine's trainer pool that the core has asked for is this site's.
+struct PlaceTaken {};
+// The pool has no place for one more trainer without work.
+struct WarmPlacesFull {
+  TrainerId trainer = 0;
+};
+
 struct OutputStored {
   TaskKey key;
   BlobId blob;
@@ -191,13 +198,13 @@ struct UploadEnded {
 
 }  // namespace event
 
-using Event =
-    std::variant<event::Started, event::Woke, event::DialFailed, event::SessionOpened,
-                 event::SessionEnded, event::Received, event::TrainerPrepared,
-                 event::TrainerProgressed, event::TrainerFinished, event::TrainerRefused,
-                 event::TrainerGone, event::OutputStored, event::OutputLost, event::DownloadMoved,
-                 event::DownloadEnded, event::UploadMoved, event::UploadEnded, event::Decided,
-                 event::Paused, event::Resumed, event::Reconfigured>;
+using Event = std::variant<event::Started, event::Woke, event::DialFailed, event::SessionOpened,
+                           event::SessionEnded, event::Received, event::TrainerPrepared,
+                           event::TrainerProgressed, event::TrainerFinished, event::TrainerRefused,
+                           event::TrainerGone, event::OutputStored, event::OutputLost,
+                           event::DownloadMoved, event::DownloadEnded, event::UploadMoved,
+                           event::UploadEnded, event::Decided, event::Paused, event::Resumed,
+                           event::Reconfigured, event::PlaceTaken, event::WarmPlacesFull>;
 
 namespace effect {
 
@@ -260,10 +267,20 @@ struct StartTrainer {
 struct RunTask {
   TrainerId trainer = 0;
   TaskOrder order;
+  std::uint64_t cell_min = 0;   // of statistics: rows behind every number that is told
   std::optional<BlobId> own{};  // of the site's state to start from
   bool keeps_own = false;       // the trainer writes the next one
 };
 struct StopTrainer {
+  TrainerId trainer = 0;
+};
+// The machine's trainer pool, where there is one. Asks for one place to compute in, until
+// PlaceTaken; StartTrainer and RunTask use it up, and a trainer keeps it until it rests or ends.
+struct SeekPlace {};
+// Asks no longer, and gives back a place that nobody has used.
+struct LeavePlace {};
+// The trainer has no work: it gives its place back and takes one among the warm ones.
+struct RestTrainer {
   TrainerId trainer = 0;
 };
 // Checks the file that a task wrote, encodes it as `update` says and moves it into the blob store.
@@ -320,9 +337,10 @@ using Effect =
                  effect::SaveSiteState, effect::DropSiteState, effect::RecordDeparture,
                  effect::SaveDecision, effect::SpendRound, effect::SavePause, effect::ClearPause,
                  effect::Dial, effect::HangUp, effect::Send, effect::StartTrainer, effect::RunTask,
-                 effect::StopTrainer, effect::StoreOutput, effect::HandOut,
-                 effect::RemoveWorkFolder, effect::Download, effect::StopDownload, effect::Upload,
-                 effect::StopUpload, effect::RemoveBlob, effect::Note>;
+                 effect::StopTrainer, effect::SeekPlace, effect::LeavePlace, effect::RestTrainer,
+                 effect::StoreOutput, effect::HandOut, effect::RemoveWorkFolder, effect::Download,
+                 effect::StopDownload, effect::Upload, effect::StopUpload, effect::RemoveBlob,
+                 effect::Note>;
 
 using Effects = std::vector<Effect>;
 

@@ -31,8 +31,20 @@ Expected<Indices> part_of(const DatasetConfig& config, const Source& source,
   return all;
 }
 
-// Takes the part and leaves out, or keeps, what is held out of it.
-Expected<Selection> select(const DatasetConfig& config, Source& source) {
+// An advert takes so many names, each short and none twice ("a=b" of one column and "a" with a
+// category "b" of another are the same). Other datasets are described by their shape alone.
+bool names_can_be_told(const std::vector<std::string>& names) {
+  constexpr std::size_t kBytesMax = 255;
+  const std::set<std::string_view> different(names.begin(), names.end());
+  return names.size() <= limits::kFeatureNamesMax && different.size() == names.size() &&
+         std::all_of(names.begin(), names.end(), [](const std::string& name) {
+           return !name.empty() && name.size() <= kBytesMax;
+         });
+}
+
+}  // namespace
+
+Expected<Selection> select_examples(const DatasetConfig& config, Source& source) {
   if (source.size() > std::numeric_limits<std::uint32_t>::max()) {
     return invalid_dataset(fmt::format("dataset {} has {} examples, at most {} can be used",
                                        quote(config.name), source.size(),
@@ -71,19 +83,6 @@ Expected<Selection> select(const DatasetConfig& config, Source& source) {
   return selection;
 }
 
-// An advert takes so many names, each short and none twice ("a=b" of one column and "a" with a
-// category "b" of another are the same). Other datasets are described by their shape alone.
-bool can_be_told(const std::vector<std::string>& names) {
-  constexpr std::size_t kBytesMax = 255;
-  const std::set<std::string_view> different(names.begin(), names.end());
-  return names.size() <= limits::kFeatureNamesMax && different.size() == names.size() &&
-         std::all_of(names.begin(), names.end(), [](const std::string& name) {
-           return !name.empty() && name.size() <= kBytesMax;
-         });
-}
-
-}  // namespace
-
 std::vector<std::uint64_t> Dataset::class_counts() const {
   std::vector<std::uint64_t> counts(classes);
   for (const auto label : labels) {
@@ -97,7 +96,7 @@ Expected<Dataset> load_dataset(const DatasetConfig& config) {
   if (!source) {
     return tl::unexpected(source.error());
   }
-  const auto selection = select(config, **source);
+  const auto selection = select_examples(config, **source);
   if (!selection) {
     return tl::unexpected(selection.error());
   }
@@ -109,7 +108,7 @@ Expected<DatasetAdvert> describe_dataset(const DatasetConfig& config) {
   if (!source) {
     return tl::unexpected(source.error());
   }
-  const auto selection = select(config, **source);
+  const auto selection = select_examples(config, **source);
   if (!selection) {
     return tl::unexpected(selection.error());
   }
@@ -122,7 +121,7 @@ Expected<DatasetAdvert> describe_dataset(const DatasetConfig& config) {
   advert.classes = schema.classes;
   advert.class_names = config.class_names;
   advert.tags = config.tags;
-  if (can_be_told(schema.feature_names)) {
+  if (names_can_be_told(schema.feature_names)) {
     advert.features = schema.feature_names;
   }
   advert.targets = schema.targets;

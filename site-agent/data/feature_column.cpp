@@ -64,17 +64,22 @@ Cell present(Cell cell, std::span<const std::string> missing_words) {
   return contains(missing_words, text) ? std::nullopt : Cell(text);
 }
 
-std::optional<float> parse_number(std::string_view text) {
+std::optional<double> parse_real(std::string_view text) {
   if (text.starts_with('+')) {
     text.remove_prefix(1);
   }
   double value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  const auto number = static_cast<float>(value);
-  if (error != std::errc() || end != text.data() + text.size() || !std::isfinite(number)) {
+  if (error != std::errc() || end != text.data() + text.size() ||
+      !std::isfinite(static_cast<float>(value))) {
     return std::nullopt;
   }
-  return number;
+  return value;
+}
+
+std::optional<float> parse_number(std::string_view text) {
+  const auto value = parse_real(text);
+  return value ? std::optional(static_cast<float>(*value)) : std::nullopt;
 }
 
 FeatureColumn::FeatureColumn(std::string name, const TableSpec& table)

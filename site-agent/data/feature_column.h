@@ -69,7 +69,8 @@ class FeatureColumn {
 // that a value is missing.
 [[nodiscard]] Cell present(Cell cell, std::span<const std::string> missing_words);
 
-// A finite number, and nothing behind it.
+// A number that is finite as float32, and nothing behind it; with all of its digits.
+[[nodiscard]] std::optional<double> parse_real(std::string_view text);
 [[nodiscard]] std::optional<float> parse_number(std::string_view text);
 
 }  // namespace entente::agent

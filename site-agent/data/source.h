@@ -50,6 +50,9 @@ class Source {
 [[nodiscard]] Expected<std::unique_ptr<Source>> open_source(const DatasetConfig& config,
                                                             Purpose purpose);
 
+// The part of the examples that is this dataset: of a partition, and of what is held out or left.
+[[nodiscard]] Expected<Selection> select_examples(const DatasetConfig& config, Source& source);
+
 // Refuses with "dataset_invalid" and "dataset_missing": the site's own matter.
 [[nodiscard]] tl::unexpected<Refusal> invalid_dataset(std::string message, std::string hint = {});
 [[nodiscard]] tl::unexpected<Refusal> missing_file(const std::filesystem::path& path,

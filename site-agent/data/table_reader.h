@@ -28,4 +28,7 @@ class TableReader {
   [[nodiscard]] virtual std::string place() const = 0;
 };
 
+// Opens the rows of a dataset whose source is a table, at their beginning.
+[[nodiscard]] Expected<std::unique_ptr<TableReader>> open_rows(const DatasetConfig& config);
+
 }  // namespace entente::agent

@@ -41,7 +41,49 @@ char lower(char byte) {
   return byte >= 'A' && byte <= 'Z' ? static_cast<char>(byte - 'A' + 'a') : byte;
 }
 
+bool each_word(std::string_view text, const std::function<bool(std::string_view)>& take) {
+  std::string word;
+  for (std::size_t i = 0; i <= text.size(); ++i) {
+    if (i < text.size() && is_of_word(static_cast<unsigned char>(text[i]))) {
+      word.push_back(lower(text[i]));
+    } else if (!word.empty()) {
+      if (!take(word)) {
+        break;
+      }
+      word.clear();
+    }
+  }
+  return true;
+}
+
+bool each_character(std::string_view text, const std::function<bool(std::string_view)>& take) {
+  while (!text.empty()) {
+    const auto bytes = character_bytes(text);
+    if (bytes == 0) {
+      return false;
+    }
+    if (!take(text.substr(0, bytes))) {
+      break;
+    }
+    text.remove_prefix(bytes);
+  }
+  return true;
+}
+
 }  // namespace
+
+bool each_piece(TokensBy by, std::string_view text,
+                const std::function<bool(std::string_view)>& take) {
+  switch (by) {
+    case TokensBy::words:
+      return each_word(text, take);
+    case TokensBy::characters:
+      return each_character(text, take);
+    case TokensBy::bytes:
+      return true;
+  }
+  return true;
+}
 
 Tokeniser::Tokeniser(const TokenSpec& spec) : spec_(spec), vocabulary_(spec.vocabulary) {
   if (spec_.by == TokensBy::bytes) {
@@ -61,18 +103,15 @@ Tokeniser::Tokeniser(const TokenSpec& spec) : spec_(spec), vocabulary_(spec.voca
 bool Tokeniser::tokenise(std::string_view text, std::vector<std::int32_t>& tokens) const {
   tokens.clear();
   bool is_read = true;
-  switch (spec_.by) {
-    case TokensBy::bytes:
-      for (const char byte : text.substr(0, spec_.length)) {
-        tokens.push_back(1 + static_cast<unsigned char>(byte));
-      }
-      break;
-    case TokensBy::words:
-      take_words(text, tokens);
-      break;
-    case TokensBy::characters:
-      is_read = take_characters(text, tokens);
-      break;
+  if (spec_.by == TokensBy::bytes) {
+    for (const char byte : text.substr(0, spec_.length)) {
+      tokens.push_back(1 + static_cast<unsigned char>(byte));
+    }
+  } else {
+    is_read = each_piece(spec_.by, text, [&](std::string_view piece) {
+      tokens.push_back(token_of(piece));
+      return tokens.size() < spec_.length;
+    });
   }
   tokens.resize(spec_.length);
   return is_read;
@@ -84,32 +123,12 @@ std::int32_t Tokeniser::hashed(std::string_view token) const {
   return static_cast<std::int32_t>(1 + fingerprint.value() % (vocabulary_ - 1));
 }
 
-void Tokeniser::take_words(std::string_view text, std::vector<std::int32_t>& tokens) const {
-  std::string word;
-  for (std::size_t i = 0; i <= text.size() && tokens.size() < spec_.length; ++i) {
-    if (i < text.size() && is_of_word(static_cast<unsigned char>(text[i]))) {
-      word.push_back(lower(text[i]));
-    } else if (!word.empty()) {
-      tokens.push_back(hashed(word));
-      word.clear();
-    }
+std::int32_t Tokeniser::token_of(std::string_view piece) const {
+  if (alphabet_.empty()) {
+    return hashed(piece);
   }
-}
-
-bool Tokeniser::take_characters(std::string_view text, std::vector<std::int32_t>& tokens) const {
-  while (!text.empty() && tokens.size() < spec_.length) {
-    const auto bytes = character_bytes(text);
-    if (bytes == 0) {
-      return false;
-    }
-    const auto character = text.substr(0, bytes);
-    const auto known = alphabet_.find(character);
-    tokens.push_back(alphabet_.empty()          ? hashed(character)
-                     : known == alphabet_.end() ? kUnknownCharacter
-                                                : known->second);
-    text.remove_prefix(bytes);
-  }
-  return true;
+  const auto known = alphabet_.find(piece);
+  return known == alphabet_.end() ? kUnknownCharacter : known->second;
 }
 
 }  // namespace entente::agent

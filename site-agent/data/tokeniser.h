@@ -23,6 +23,11 @@
 
 namespace entente::agent {
 
+// Hands on the words or the characters of a text, in their order, until `take` returns false. False
+// for characters that are not UTF-8. Words are as described above; bytes are no pieces of a text.
+bool each_piece(TokensBy by, std::string_view text,
+                const std::function<bool(std::string_view)>& take);
+
 class Tokeniser {
  public:
   explicit Tokeniser(const TokenSpec& spec);
@@ -34,8 +39,7 @@ class Tokeniser {
 
  private:
   [[nodiscard]] std::int32_t hashed(std::string_view token) const;
-  void take_words(std::string_view text, std::vector<std::int32_t>& tokens) const;
-  bool take_characters(std::string_view text, std::vector<std::int32_t>& tokens) const;
+  [[nodiscard]] std::int32_t token_of(std::string_view piece) const;
 
   TokenSpec spec_;
   std::uint32_t vocabulary_;

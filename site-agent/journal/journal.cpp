@@ -27,6 +27,26 @@ std::optional<BlobId> blob_of(const SQLite::Column& column) {
   return column.isNull() ? std::nullopt : BlobId::parse(column.getString());
 }
 
+// False when the text is not what this program writes.
+bool read_sums(const std::string& text, Sums& sums) {
+  const auto json = nlohmann::json::parse(text, nullptr, false);
+  if (!json.is_object()) {
+    return false;
+  }
+  for (const auto& [name, values] : json.items()) {
+    if (!values.is_array()) {
+      return false;
+    }
+    for (const auto& value : values) {
+      if (!value.is_number()) {
+        return false;
+      }
+      sums[name].push_back(value.get<double>());
+    }
+  }
+  return true;
+}
+
 // Nothing when the row cannot be read.
 std::optional<OutboxEntry> outbox_row(SQLite::Statement& row) {
   const auto job = JobId::parse(row.getColumn("job").getString());
@@ -53,7 +73,8 @@ std::optional<OutboxEntry> outbox_row(SQLite::Statement& row) {
     }
     entry.result.metrics[name] = value.get<double>();
   }
-  return entry;
+  return read_sums(row.getColumn("sums").getString(), entry.result.sums) ? std::optional(entry)
+                                                                         : std::nullopt;
 }
 
 std::optional<SiteState> state_row(SQLite::Statement& row) {

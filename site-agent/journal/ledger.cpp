@@ -28,6 +28,7 @@ Expected<std::vector<SentRow>> read_ledger(const std::filesystem::path& path) {
       row.blob_bytes = static_cast<std::uint64_t>(select.getColumn("blob_bytes").getInt64());
       row.examples = static_cast<std::uint64_t>(select.getColumn("examples").getInt64());
       row.metrics_json = select.getColumn("metrics").getString();
+      row.sums_json = select.getColumn("sums").getString();
       rows.push_back(std::move(row));
     }
     return rows;

@@ -28,6 +28,7 @@ struct SentRow {
   std::uint64_t blob_bytes = 0;
   std::uint64_t examples = 0;
   std::string metrics_json;
+  std::string sums_json;  // the counts that the metrics of an evaluation follow from
 };
 
 // The ledger, oldest first. Reads beside a running agent. Refuses with "journal_missing" or

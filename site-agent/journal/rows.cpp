@@ -12,6 +12,7 @@ namespace entente::agent {
 namespace {
 
 std::string to_json(const Metrics& metrics) { return nlohmann::json(metrics).dump(); }
+std::string to_json(const Sums& sums) { return nlohmann::json(sums).dump(); }
 
 void bind(SQLite::Statement& statement, const char* name, const std::optional<BlobId>& blob) {
   if (blob) {
@@ -61,7 +62,7 @@ void write(Statements& statements, const effect::SaveResult& it, UnixMillis now)
   auto& insert = statements.prepare(
       "INSERT OR REPLACE INTO outbox VALUES (:job, :round, :kind, :site, :attempt, :seed, :model, "
       ":model_bytes, :blob, :blob_bytes, :examples, :steps, :metrics, :now, "
-      ":seal, :asked_steps)");
+      ":seal, :asked_steps, :sums)");
   const auto& [order, result] = it.entry;
   bind_key(insert, order.key);
   insert.bind(":site", order.key.site.str());
@@ -76,6 +77,7 @@ void write(Statements& statements, const effect::SaveResult& it, UnixMillis now)
   insert.bind(":now", now);
   insert.bind(":seal", seal_of(it.entry).hex());
   insert.bind(":asked_steps", stored(order.steps));
+  insert.bind(":sums", to_json(result.sums));
   insert.exec();
 }
 
@@ -110,9 +112,9 @@ void write(Statements& statements, const effect::DropSiteState& it, UnixMillis) 
 void write(Statements& statements, const effect::RecordDeparture& it, UnixMillis now) {
   auto& upsert = statements.prepare(
       "INSERT INTO sent (job, round, kind, attempt, coordinator, unix_ms, state, blob, blob_bytes, "
-      "examples, metrics) VALUES (:job, :round, :kind, :attempt, "
+      "examples, metrics, sums) VALUES (:job, :round, :kind, :attempt, "
       "coalesce((SELECT coordinator FROM promise WHERE job = :job), ''), "
-      ":now, :state, :blob, :blob_bytes, :examples, :metrics) "
+      ":now, :state, :blob, :blob_bytes, :examples, :metrics, :sums) "
       "ON CONFLICT DO UPDATE SET unix_ms = excluded.unix_ms, state = excluded.state "
       "WHERE excluded.state <> 'announced'");
   const auto& [order, result] = it.entry;
@@ -123,6 +125,7 @@ void write(Statements& statements, const effect::RecordDeparture& it, UnixMillis
   upsert.bind(":blob_bytes", stored(result.blob_bytes));
   upsert.bind(":examples", stored(result.examples));
   upsert.bind(":metrics", to_json(result.metrics));
+  upsert.bind(":sums", to_json(result.sums));
   upsert.exec();
 }
 

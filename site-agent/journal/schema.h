@@ -10,7 +10,7 @@ namespace entente::agent {
 
 inline constexpr std::uint32_t kJournalApplicationId = 0x656e7461;  // "enta"
 
-inline constexpr std::array<std::string_view, 6> kJournalMigrations{
+inline constexpr std::array<std::string_view, 7> kJournalMigrations{
     R"sql(
 CREATE TABLE installation (
   one      INTEGER PRIMARY KEY CHECK (one = 1),
@@ -103,6 +103,11 @@ CREATE TABLE pause (
 )sql",
     R"sql(
 ALTER TABLE outbox ADD COLUMN asked_steps INTEGER NOT NULL DEFAULT 0;
+)sql",
+    R"sql(
+-- The counts of an evaluation, which leave the house beside its metrics.
+ALTER TABLE outbox ADD COLUMN sums TEXT NOT NULL DEFAULT '{}';
+ALTER TABLE sent ADD COLUMN sums TEXT NOT NULL DEFAULT '{}';
 )sql",
     // Residuals keep their seals.
     R"sql(

@@ -64,6 +64,13 @@ Digest seal_of(const OutboxEntry& entry) {
     seal.update_field(name);
     cover(seal, std::bit_cast<std::uint64_t>(value));
   }
+  for (const auto& [name, values] : result.sums) {  // none in rows of before
+    seal.update_field(name);
+    cover(seal, values.size());
+    for (const double value : values) {
+      cover(seal, std::bit_cast<std::uint64_t>(value));
+    }
+  }
   return seal.finish();
 }
 

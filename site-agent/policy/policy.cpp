@@ -177,6 +177,12 @@ std::vector<std::string> narrower_clauses(const Policy& policy) {
   if (policy.cohort_min > 1) {
     add("cohort_min", policy.cohort_min);
   }
+  if (policy.statistics_cell_min != kStatisticsCellMinDefault) {
+    add("statistics_cell_min", policy.statistics_cell_min);
+  }
+  if (policy.evaluation_examples_min != kEvaluationExamplesMinDefault) {
+    add("evaluation_examples_min", policy.evaluation_examples_min);
+  }
   if (policy.rounds_per_day) {
     add("rounds_per_day", *policy.rounds_per_day);
   }
@@ -276,6 +282,17 @@ std::optional<Refusal> check_cohort(const Policy& policy, std::uint32_t cohort) 
                              "has {}",
                              policy.cohort_min, cohort),
                  "raise sites.min in the job file", Scope::site};
+}
+
+std::optional<Refusal> check_evaluation(const Policy& policy, std::uint64_t examples) {
+  if (examples >= policy.evaluation_examples_min) {
+    return std::nullopt;
+  }
+  return Refusal{"policy_declined",
+                 fmt::format("policy clause \"evaluation_examples_min\" asks for {} examples in an "
+                             "evaluation, this site has {}",
+                             policy.evaluation_examples_min, examples),
+                 "the evaluation counts the other sites", Scope::task};
 }
 
 std::int64_t day_of(const Policy& policy, UnixMillis now) {

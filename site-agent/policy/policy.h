@@ -36,6 +36,12 @@ struct Hours {
   bool operator==(const Hours&) const = default;
 };
 
+// Counts of fewer examples come close to telling about one of them.
+constexpr std::uint64_t kEvaluationExamplesMinDefault = 20;
+
+// Statistics say nothing of fewer rows, as it is usual for tables of patients.
+constexpr std::uint64_t kStatisticsCellMinDefault = 10;
+
 // Who has to agree to a job.
 enum class Approval : std::uint8_t { automatic, manual };
 
@@ -43,12 +49,15 @@ enum class Approval : std::uint8_t { automatic, manual };
 struct Policy {
   std::vector<std::string> coordinators;  // who may ask
   std::vector<std::string> datasets;      // what may be computed on
-  std::vector<std::string> kinds;         // kinds of jobs; so far "train"
+  std::vector<std::string> kinds;         // kinds of jobs, by its words (job_kind.h)
 
-  std::vector<std::string> layers{};                 // that a model may have; empty: any
-  std::optional<std::uint64_t> parameters_max{};     // of a model
-  std::optional<std::uint64_t> update_bytes_max{};   // of what leaves the house in one round
-  std::uint32_t cohort_min = 1;                      // sites in a round, this one among them
+  std::vector<std::string> layers{};                // that a model may have; empty: any
+  std::optional<std::uint64_t> parameters_max{};    // of a model
+  std::optional<std::uint64_t> update_bytes_max{};  // of what leaves the house in one round
+  std::uint32_t cohort_min = 1;                     // sites in a round, this one among them
+  std::uint64_t statistics_cell_min = kStatisticsCellMinDefault;  // rows behind a told number
+  // Examples of an evaluation at the least: what is measured on fewer stays in the house.
+  std::uint64_t evaluation_examples_min = kEvaluationExamplesMinDefault;
   std::optional<std::uint32_t> rounds_per_day{};     // of training, for all together
   std::map<std::string, std::uint32_t> rounds_of{};  // likewise, for one coordinator
   std::optional<Hours> hours{};                      // of work on the data
@@ -93,6 +102,9 @@ struct Wait {
 
 // The refusal of a task whose round has fewer sites than the policy asks for.
 [[nodiscard]] std::optional<Refusal> check_cohort(const Policy& policy, std::uint32_t cohort);
+
+// The refusal to tell how a model does on so few examples.
+[[nodiscard]] std::optional<Refusal> check_evaluation(const Policy& policy, std::uint64_t examples);
 
 // Days since 1970 at the site's clock: what rounds_per_day counts by.
 [[nodiscard]] std::int64_t day_of(const Policy& policy, UnixMillis now);

@@ -95,30 +95,42 @@ contract::Prepare AgentLoop::prepare_command(const effect::StartTrainer& effect)
 }
 
 void AgentLoop::carry_out(const effect::StartTrainer& effect) {
+  const auto program = parts_.config.trainer.program_for(effect.spec.train.trainer);
+  if (!program) {
+    decide(event::TrainerGone{effect.trainer, {program.error(), false}});
+    return;
+  }
   try {
     TrainerLaunch launch;
-    launch.program = parts_.config.trainer.program;
+    launch.program = *program;
     launch.work_folder = work_folder(effect.job);
     launch.log_file = parts_.config.data_dir / "logs" / ("trainer-" + effect.job.str() + ".log");
     launch.threads = parts_.config.trainer.threads_per_slot;
     fs::create_directories(launch.work_folder);
-    const auto started =
-        trainers_.emplace(effect.trainer, Trainer{effect.job, TrainerProcess(launch), false});
+    const auto started = trainers_.emplace(
+        effect.trainer, Trainer{.job = effect.job, .process = TrainerProcess(launch)});
+    started.first->second.running = std::exchange(free_place_, std::nullopt);
     started.first->second.process.command(prepare_command(effect));
   } catch (const std::system_error& error) {
+    free_place_.reset();
     decide(event::TrainerGone{
         effect.trainer,
         fault_at_site("trainer_not_started",
                       fmt::format("the site cannot start its trainer: {}", error.what()),
-                      "check [trainer] program in the site's agent.toml")});
+                      "check the trainers in the site's agent.toml")});
   }
 }
 
 void AgentLoop::carry_out(const effect::RunTask& effect) {
   const auto trainer = trainers_.find(effect.trainer);
   if (trainer == trainers_.end()) {
+    free_place_.reset();
     return;  // its end is already on the way to the core
   }
+  if (!trainer->second.running) {
+    trainer->second.running = std::exchange(free_place_, std::nullopt);
+  }
+  trainer->second.warm.reset();
   const TaskOrder& order = effect.order;
   const std::string output = output_file(order.key).string();
   const auto path_of = [this](const std::optional<BlobId>& blob) {
@@ -142,10 +154,35 @@ void AgentLoop::carry_out(const effect::RunTask& effect) {
     case TaskKind::evaluate:
       process.command(contract::Evaluate{model, own});
       return;
+    case TaskKind::statistics:
+      process.command(contract::Statistics{effect.cell_min, order.ranges});
+      return;
   }
 }
 
 void AgentLoop::carry_out(const effect::StopTrainer& effect) { trainers_.erase(effect.trainer); }
+
+void AgentLoop::carry_out(const effect::SeekPlace&) {
+  place_sought_at_ = std::max(system_now().monotonic, no_place_before_);
+}
+
+void AgentLoop::carry_out(const effect::LeavePlace&) {
+  place_sought_at_.reset();
+  free_place_.reset();
+}
+
+void AgentLoop::carry_out(const effect::RestTrainer& effect) {
+  const auto trainer = trainers_.find(effect.trainer);
+  if (trainer == trainers_.end()) {
+    return;  // its end is already on the way to the core
+  }
+  trainer->second.running.reset();
+  no_place_before_ = system_now().monotonic + kPlaceSoughtEvery;
+  trainer->second.warm = parts_.pool->warm.take();
+  if (!trainer->second.warm) {
+    decide(event::WarmPlacesFull{effect.trainer});
+  }
+}
 
 void AgentLoop::carry_out(const effect::StoreOutput& effect) {
   parts_.disk.post(

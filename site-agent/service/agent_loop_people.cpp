@@ -43,15 +43,21 @@ json to_json(const AgentCore::JobStanding& job) {
 json proposal(const AgentCore::JobStanding& job) {
   json shown = to_json(job);
   const JobSpec& spec = job.promise->spec;
-  shown["kind"] = "train";
+  shown["kind"] = to_string(spec.kind);
   shown["sites_min"] = spec.sites.min;
-  shown["strategy"] = spec.strategy.kind;
-  shown["encoding"] = spec.update.encoding;
-  if (const auto model = resolve_model(spec.model)) {
+  if (spec.statistics) {
+    shown["columns"] = spec.statistics->columns;
+    shown["bins"] = spec.statistics->bins;
+  }
+  if (const auto model = model_of(spec); model && has_model(spec.kind)) {
     shown["parameters"] = model->layout.elements();
-    shown["update_bytes"] =
-        encoded_layout(update_layout(spec, model->layout), spec.update).bytes();
-    shown["stays_bytes"] = site_layout(spec, model->layout).bytes();
+    if (trains(spec.kind)) {
+      shown["strategy"] = spec.strategy.kind;
+      shown["encoding"] = spec.update.encoding;
+      shown["update_bytes"] =
+          encoded_layout(update_layout(spec, model->layout), spec.update).bytes();
+      shown["stays_bytes"] = site_layout(spec, model->layout).bytes();
+    }
   }
   return shown;
 }
@@ -214,8 +220,9 @@ void AgentLoop::take(Reread reread) {
   auto& [config, advert] = reread;
   AgentConfig& now = parts_.config;
   if (config.kit != now.kit || config.data_dir != now.data_dir || config.broker != now.broker ||
-      config.proxy != now.proxy) {
-    log::warning("config_kept", "kit, data_dir, broker and proxy change at the next start");
+      config.proxy != now.proxy || config.trainer_pool != now.trainer_pool) {
+    log::warning("config_kept",
+                 "kit, data_dir, broker, proxy and trainer_pool change at the next start");
   }
   now.site = std::move(config.site);
   now.trainer = std::move(config.trainer);

@@ -72,7 +72,8 @@ json sent_json(const SentRow& row) {
           {"blob", row.blob},
           {"bytes", row.blob_bytes},
           {"examples", row.examples},
-          {"metrics", json::parse(row.metrics_json, nullptr, false)}};
+          {"metrics", json::parse(row.metrics_json, nullptr, false)},
+          {"sums", json::parse(row.sums_json, nullptr, false)}};
 }
 
 std::string metrics_text(const std::string& metrics_json) {
@@ -84,6 +85,16 @@ std::string metrics_text(const std::string& metrics_json) {
     }
   }
   return fmt::format("{}", fmt::join(parts, ", "));
+}
+
+// Which counts have left, and how many numbers of each; all of them are in `--json`.
+std::string sums_text(const std::string& sums_json) {
+  const json sums = json::parse(sums_json, nullptr, false);
+  std::vector<std::string> parts;
+  for (const auto& [name, values] : sums.items()) {
+    parts.push_back(fmt::format("{} ({})", name, values.size()));
+  }
+  return parts.empty() ? "" : fmt::format("; sums: {}", fmt::join(parts, ", "));
 }
 
 }  // namespace
@@ -130,7 +141,7 @@ Expected<std::string> show_sent(const AgentConfig& config, bool as_json) {
     text += fmt::format("{:<20}  {:<24} {:>5}  {:<10} {:<9} {:>12} {:>9}  {:<12}  {}\n",
                         format_utc(row.unix_ms), row.job, row.round, row.kind, row.state,
                         row.blob_bytes, row.examples, row.blob.substr(0, 12),
-                        metrics_text(row.metrics_json));
+                        metrics_text(row.metrics_json) + sums_text(row.sums_json));
   }
   return text;
 }

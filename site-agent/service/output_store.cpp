@@ -31,21 +31,6 @@ bool metadata_is_plain(const fs::path& file) {
          });
 }
 
-Expected<void> check_output(const fs::path& file, const TensorLayout& layout) {
-  if (!fs::is_regular_file(fs::symlink_status(file))) {
-    return refuse("contract_violated", "the trainer wrote no result file",
-                  "see the trainer's log at the site", Scope::site);
-  }
-  if (const auto check = check_tensors(file, layout, limits::kUpdateNormMax); !check) {
-    return tl::unexpected(check.error());
-  }
-  if (!metadata_is_plain(file)) {
-    return refuse("contract_violated", "the trainer's file holds metadata beside the tensors",
-                  "write no metadata but \"format\"", Scope::site);
-  }
-  return {};
-}
-
 // A residual whose bytes have changed is as good as lost: what it held is never sent.
 std::optional<fs::path> residual_before(const effect::StoreOutput& output, BlobStore& blobs) {
   if (!output.residual) {
@@ -123,6 +108,21 @@ Expected<event::OutputStored> store(const effect::StoreOutput& output, const fs:
 }
 
 }  // namespace
+
+Expected<void> check_output(const fs::path& file, const TensorLayout& layout) {
+  if (!fs::is_regular_file(fs::symlink_status(file))) {
+    return refuse("contract_violated", "the trainer wrote no result file",
+                  "see the trainer's log at the site", Scope::site);
+  }
+  if (const auto check = check_tensors(file, layout, limits::kUpdateNormMax); !check) {
+    return tl::unexpected(check.error());
+  }
+  if (!metadata_is_plain(file)) {
+    return refuse("contract_violated", "the trainer's file holds metadata beside the tensors",
+                  "write no metadata but \"format\"", Scope::site);
+  }
+  return {};
+}
 
 Event store_output(const effect::StoreOutput& output, const fs::path& file, const fs::path& own,
                    BlobStore& blobs) {

@@ -9,9 +9,15 @@
 #include <filesystem>
 
 #include "common/blob/blob_store.h"
+#include "common/domain/tensor_layout.h"
 #include "site-agent/core/events.h"
 
 namespace entente::agent {
+
+// Refuses a file that is not exactly the model's tensors, finite and within the norm's bound, as
+// check_tensors does, and with "contract_violated" one that is none or holds any other text.
+[[nodiscard]] Expected<void> check_output(const std::filesystem::path& file,
+                                          const TensorLayout& layout);
 
 // OutputStored, or OutputLost with the reason. Never throws.
 [[nodiscard]] Event store_output(const effect::StoreOutput& output,

@@ -9,6 +9,7 @@
 
 #include "common/domain/measures.h"
 #include "site-agent/data/seeded_random.h"
+#include "site-agent/training/augmentation.h"
 #include "site-agent/training/optimizers.h"
 #include "site-agent/training/tally.h"
 
@@ -17,6 +18,9 @@ namespace {
 
 // Large enough for full speed, small enough that activations of a large model fit.
 constexpr std::int64_t kEvaluationBatch = 256;
+
+// What varies the pictures is drawn apart from what shuffles them: "augment" in ASCII.
+constexpr std::uint64_t kAugmentSalt = 0x6175'676d'656e'74;
 
 // By value first, so that one wild value does not shrink all others.
 void clip(const std::vector<torch::Tensor>& parameters, const TrainSpec& spec) {
@@ -112,6 +116,7 @@ Expected<contract::Result> train_locally(Model& model, const Examples& examples,
   const Objective objective(spec, examples.device());
   torch::manual_seed(seed);
   SeededRandom random(seed);
+  SeededRandom variation(seed ^ kAugmentSalt);
   std::vector<std::int64_t> order(static_cast<std::size_t>(examples.size()));
   std::iota(order.begin(), order.end(), 0);
   const auto order_tensor = torch::from_blob(order.data(), {examples.size()}, torch::kInt64);
@@ -130,8 +135,10 @@ Expected<contract::Result> train_locally(Model& model, const Examples& examples,
     }
     const auto first = in_epoch * work.batch;
     const auto count = static_cast<std::int64_t>(std::min(work.batch, work.dataset - first));
-    const auto batch =
-        examples.pick(order_tensor.narrow(0, static_cast<std::int64_t>(first), count));
+    auto batch = examples.pick(order_tensor.narrow(0, static_cast<std::int64_t>(first), count));
+    if (spec.augment != AugmentSpec()) {
+      batch.features = varied(batch.features, spec.augment, variation);
+    }
     const auto outputs = model.forward(batch.features);
     const auto loss = objective.mean(outputs, batch.labels);
     const auto loss_value = loss.item<double>();
@@ -149,8 +156,7 @@ Expected<contract::Result> train_locally(Model& model, const Examples& examples,
     }
     progress.add(static_cast<std::uint64_t>(count));
   }
-  result.sums = tally.sums();
-  result.metrics = metrics_from(result.sums);
+  result.metrics = metrics_from(tally.sums());
   if (!model.is_finite()) {
     return diverged(result.steps);
   }
@@ -174,7 +180,8 @@ Expected<contract::Result> evaluate_model(Model& model, const Examples& examples
   }
   contract::Result result;
   result.examples = static_cast<std::uint64_t>(examples.size());
-  result.metrics = metrics_from(tally.sums());
+  result.sums = tally.sums();
+  result.metrics = metrics_from(result.sums);
   if (!result.metrics.contains("loss")) {
     return refuse("evaluation_not_finite", "the model's loss is not a finite number",
                   "the model has diverged in an earlier round: lower train.optimizer.lr",

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <memory>
 #include <new>
 #include <optional>
 #include <string>
@@ -11,6 +12,8 @@
 
 #include "common/domain/freezing.h"
 #include "common/domain/site_tensors.h"
+#include "site-agent/data/dataset_statistics.h"
+#include "site-agent/data/normalise.h"
 #include "site-agent/training/data_contract.h"
 #include "site-agent/training/device.h"
 #include "site-agent/training/examples.h"
@@ -29,8 +32,8 @@ using contract::Result;
 struct Prepared {
   JobSpec spec;
   Model model;
-  Examples train;
-  std::optional<Examples> evaluate;
+  std::shared_ptr<Examples> train;
+  std::shared_ptr<Examples> evaluate;  // perhaps the same; null where the job is not evaluated
   bool loss_before = false;
   bool control = false;
 };
@@ -66,7 +69,8 @@ tl::unexpected<Refusal> not_prepared() {
 
 Expected<Examples> load_examples(const DatasetConfig& config, const JobSpec& spec,
                                  const ResolvedModel& resolved, Use use, torch::Device device) {
-  auto dataset = load_dataset(config);
+  const auto& normalise = spec.train.normalise;
+  auto dataset = normalise ? load_normalised(config, normalise->columns) : load_dataset(config);
   if (!dataset) {
     return tl::unexpected(dataset.error());
   }
@@ -90,15 +94,23 @@ class Trainer::Session {
   Expected<Result> run(const contract::Initialize& command);
   Expected<Result> run(const contract::Train& command);
   Expected<Result> run(const contract::Evaluate& command);
+  Expected<Result> run(const contract::Statistics& command);
   Expected<Result> run(const contract::Stop&) { return Result{}; }
 
  private:
+  Expected<Result> prepare_to_count(const contract::Prepare& command);
+
   ReportProgress report_;
-  std::optional<Prepared> prepared_;
+  std::optional<Prepared> prepared_;            // of a job with a model
+  std::optional<DatasetStatistics> countable_;  // of one that counts
 };
 
 Expected<Result> Trainer::Session::run(const contract::Prepare& command) {
   prepared_.reset();  // its memory, before that of the next
+  countable_.reset();
+  if (command.spec.statistics) {
+    return prepare_to_count(command);
+  }
   use_threads(command.threads);
   const auto device = choose_device(command.device);
   if (!device) {
@@ -125,14 +137,17 @@ Expected<Result> Trainer::Session::run(const contract::Prepare& command) {
   if (!train) {
     return tl::unexpected(train.error());
   }
-  std::optional<Examples> evaluate;
-  if (command.evaluate_dataset) {
+  const auto training_examples = std::make_shared<Examples>(std::move(*train));
+  std::shared_ptr<Examples> evaluate;
+  if (command.evaluate_dataset && command.evaluate_dataset->name == command.train_dataset.name) {
+    evaluate = training_examples;
+  } else if (command.evaluate_dataset) {
     auto loaded =
         load_examples(*command.evaluate_dataset, command.spec, *resolved, Use::evaluation, *device);
     if (!loaded) {
       return tl::unexpected(loaded.error());
     }
-    evaluate.emplace(std::move(*loaded));
+    evaluate = std::make_shared<Examples>(std::move(*loaded));
   }
   auto model = Model::build(std::move(*resolved), *device, std::move(*frozen));
   if (!model) {
@@ -142,9 +157,44 @@ Expected<Result> Trainer::Session::run(const contract::Prepare& command) {
     return tl::unexpected(optimizer.error());
   }
   Result result;
-  result.examples = static_cast<std::uint64_t>(train->size());
-  prepared_.emplace(Prepared{command.spec, std::move(*model), std::move(*train),
+  result.examples = static_cast<std::uint64_t>(training_examples->size());
+  prepared_.emplace(Prepared{command.spec, std::move(*model), training_examples,
                              std::move(evaluate), command.loss_before, command.control});
+  return result;
+}
+
+Expected<Result> Trainer::Session::prepare_to_count(const contract::Prepare& command) {
+  auto countable = DatasetStatistics::open(command.train_dataset, *command.spec.statistics);
+  if (!countable) {
+    return tl::unexpected(countable.error());
+  }
+  Result result;
+  result.examples = countable->examples();
+  countable_ = *std::move(countable);
+  return result;
+}
+
+Expected<Result> Trainer::Session::run(const contract::Statistics& command) {
+  if (!countable_) {
+    return not_prepared();
+  }
+  std::optional<Ranges> ranges;
+  if (!command.ranges.empty()) {
+    auto read = ranges_from(command.ranges);
+    if (!read) {
+      return tl::unexpected(read.error());
+    }
+    ranges = *std::move(read);
+  }
+  ProgressMeter progress(report_, countable_->examples());
+  const auto statistics =
+      countable_->count(command.cell_min, ranges, [&](std::uint64_t rows) { progress.add(rows); });
+  if (!statistics) {
+    return tl::unexpected(statistics.error());
+  }
+  Result result;
+  result.examples = countable_->examples();
+  result.sums = to_sums(*statistics);
   return result;
 }
 
@@ -162,7 +212,7 @@ Expected<Result> Trainer::Session::run(const contract::Train& command) {
     return not_prepared();
   }
   const RoundSettings settings{prepared_->spec.train, prepared_->loss_before, prepared_->control};
-  return train_round(prepared_->model, prepared_->train, settings, command, report_);
+  return train_round(prepared_->model, *prepared_->train, settings, command, report_);
 }
 
 Expected<Result> Trainer::Session::run(const contract::Evaluate& command) {

@@ -1,5 +1,7 @@
 #include "tests/simulation/broker_disk.h"
 
+#include <iterator>
+#include <limits>
 #include <variant>
 
 namespace entente::simulation {
@@ -128,6 +130,13 @@ std::vector<const broker::TaskRow*> BrokerDisk::done(const JobId& job, Round rou
     }
   }
   return found;
+}
+
+const ModelView* BrokerDisk::last_model(const JobId& job) const {
+  const auto after = models.upper_bound({job, std::numeric_limits<Round>::max()});
+  return after == models.begin() || std::prev(after)->first.first != job
+             ? nullptr
+             : &std::prev(after)->second;
 }
 
 }  // namespace entente::simulation

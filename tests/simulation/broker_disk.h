@@ -43,6 +43,8 @@ struct BrokerDisk {
   // The tasks of one kind in one round that are done, by site.
   [[nodiscard]] std::vector<const broker::TaskRow*> done(const JobId& job, Round round,
                                                          TaskKind kind) const;
+  // Null when it has none.
+  [[nodiscard]] const ModelView* last_model(const JobId& job) const;
 };
 
 }  // namespace entente::simulation

@@ -101,12 +101,24 @@ std::uint64_t examples_at(const SiteId& site) {
   return 100 + static_cast<std::uint64_t>(site.str().front());
 }
 
+Sums evaluation_sums(const SiteId& site, Round round) {
+  const auto count = static_cast<double>(examples_at(site));
+  const double right = std::floor(count * (1 - 1.0 / (round + 2)));
+  return {{"count", {count}},
+          {"correct", {right}},
+          {"loss", {count - right}},
+          {"loss_weight", {count}}};
+}
+
 namespace {
 
 // The draw of a round as it was published (broker/core/draw.h), in floating point: the largest
 // u^(1/weight) of those who have rested.
 std::vector<SiteId> sampled(const JobSpec& spec, Round round, const std::vector<SiteId>& sites,
                             std::map<SiteId, Round>& last_rounds) {
+  if (spec.kind == JobKind::cyclic) {
+    return {sites[(round - 1) % sites.size()]};
+  }
   const auto& sample = spec.sites.sample;
   if (!sample) {
     return sites;

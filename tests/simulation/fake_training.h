@@ -50,6 +50,9 @@ struct TrainedFrom {
                                                       const BlobId& model);
 [[nodiscard]] std::uint64_t examples_at(const SiteId& site);
 
+// What an evaluation of the round's model comes to at the site: so many of its examples are right.
+Sums evaluation_sums(const SiteId& site, Round round);
+
 // The model after all rounds, when `sites` (in any order) take part in every one.
 [[nodiscard]] BlobId undisturbed_model(const JobSpec& spec, std::vector<SiteId> sites);
 

@@ -51,6 +51,33 @@ std::optional<SampleSpec> plan_sample(Random& random, const JobSpec& spec, bool 
   return sample;
 }
 
+// Takes out of the spec what a job of the kind does not have.
+JobKind plan_kind(Random& random, const Plan& plan, JobSpec& spec) {
+  const auto cut = [&spec] {
+    spec.strategy = StrategySpec();
+    spec.sites.sample.reset();
+    spec.train.balanced = false;
+  };
+  if (random.chance(150)) {
+    cut();
+    spec.sites.quorum = 0;
+    return JobKind::cyclic;
+  }
+  if (plan.jobs.empty() || plan.jobs.back().aborted_after || !random.chance(150)) {
+    return JobKind::train;
+  }
+  cut();
+  spec.rounds = 1;
+  spec.train = TrainSpec();
+  spec.train.dataset = "scans";
+  spec.evaluate = EvaluateSpec{"scans", 1};
+  spec.update = UpdateSpec();
+  spec.stop.reset();
+  spec.keep = Keep::all;
+  spec.sites.quorum = std::min(spec.sites.quorum, spec.sites.min);
+  return JobKind::evaluate;
+}
+
 JobPlan plan_job(Random& random, const Plan& plan, std::size_t number) {
   const auto willing = static_cast<std::uint32_t>(willing_sites(plan).size());
   JobPlan job;
@@ -92,14 +119,19 @@ JobPlan plan_job(Random& random, const Plan& plan, std::size_t number) {
   if (job.spec.evaluate && !plan.gentle && random.chance(300)) {
     job.spec.stop = StopSpec{"loss", static_cast<std::uint32_t>(random.between(1, 2)), 0};
   }
+  job.spec.kind = plan_kind(random, plan, job.spec);
   job.submitted_after = random.between(seconds(1), minutes(5));
   if (random.chance(60)) {
     job.aborted_after = job.submitted_after + random.between(seconds(1), minutes(10));
   }
   job.spec.priority = random.chance(300) ? -1 : 0;
   job.spec.preemptible = random.chance(500);
-  if (number > 1 && random.chance(150) && !plan.jobs.back().aborted_after) {
+  if (number > 1 && !plan.jobs.back().aborted_after &&
+      (random.chance(150) || job.spec.kind == JobKind::evaluate)) {
     job.spec.after = {JobId::literal(plan.jobs.back().spec.name + "-1")};
+  }
+  if (job.spec.kind == JobKind::evaluate) {
+    job.spec.init = InitialModel{job.spec.after.front(), InitialModel::Which::last, 0};
   }
   auto from = job.submitted_after;
   while (random.chance(250)) {

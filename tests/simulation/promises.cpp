@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "broker/core/job_transitions.h"
+#include "common/domain/measures.h"
 #include "common/domain/seeds.h"
 #include "common/domain/strategy_kinds.h"
 #include "tests/simulation/fake_training.h"
@@ -91,15 +92,63 @@ struct Promises::RowCheck {
              to_string(before->state), to_string(row.state));
     }
     const bool is_closed = row.state == RoundState::merging || row.state == RoundState::done;
-    const auto quorum = disk.jobs.at(row.job).spec.sites.effective_quorum();
+    const auto& spec = disk.jobs.at(row.job).spec;
+    const auto quorum = cohort_of(spec);
     if (row.round > 0 && is_closed) {
-      const auto done = disk.done(row.job, row.round, TaskKind::train).size();
+      const auto done = disk.done(row.job, row.round, task_of(spec)).size();
       if (done < quorum || row.updates != done) {
         broken("P4 {} round {} closes with {} updates recorded, {} claimed, quorum {}",
                row.job.str(), row.round, done, row.updates, quorum);
       }
       check_sample(row, done);
+      if (spec.kind == JobKind::cyclic && done != 1) {
+        broken("P3 {} round {} is trained at {} sites, and each round of it at one", row.job.str(),
+               row.round, done);
+      }
     }
+    check_evaluation(row);
+    if (row.model_removed && (before == nullptr || !before->model_removed)) {
+      check_removal(row);
+    }
+  }
+
+  // Whatever is the best model, the newest one stays.
+  void check_removal(const broker::RoundRow& row) const {
+    const auto newer = disk.models.upper_bound({row.job, row.round});
+    if (disk.jobs.at(row.job).spec.keep == Keep::all || newer == disk.models.end() ||
+        newer->first.first != row.job) {
+      broken("P1 {}@{} is not kept, and is the newest or of a job that keeps all", row.job.str(),
+             row.round);
+    }
+  }
+
+  // Whatever was accepted, and nothing else, is counted; and a closed evaluation does not change.
+  void check_evaluation(const broker::RoundRow& row) const {
+    if (!row.evaluated) {
+      return;
+    }
+    const auto* before = find(disk.rounds, std::pair(row.job, row.round));
+    if (before != nullptr && before->evaluated) {
+      if (before->evaluate_metrics != row.evaluate_metrics) {
+        broken("P3 {} round {} is evaluated twice", row.job.str(), row.round);
+      }
+      return;
+    }
+    Sums sums;
+    const auto done = disk.done(row.job, row.round, TaskKind::evaluate);
+    for (const auto* task : done) {
+      if (!add(sums, evaluation_sums(task->key.site, row.round))) {
+        broken("P3 {} round {}: sums that do not add up", row.job.str(), row.round);
+      }
+    }
+    if (row.evaluated_at != done.size() || row.evaluate_metrics != metrics_from(sums)) {
+      broken("P3 {} round {} is evaluated at {} sites, and {} have answered", row.job.str(),
+             row.round, row.evaluated_at, done.size());
+    }
+  }
+
+  static TaskKind task_of(const JobSpec& spec) {
+    return trains(spec.kind) ? TaskKind::train : TaskKind::evaluate;
   }
 
   // A job may go on with fewer places after a rest; what was accepted before stays accepted.
@@ -152,7 +201,9 @@ struct Promises::RowCheck {
       }
     }
     const auto* round = find(disk.rounds, std::pair(key.job, key.round));
-    const auto wanted = key.kind == TaskKind::evaluate ? RoundState::done : RoundState::training;
+    const bool is_of_round =
+        key.kind != TaskKind::evaluate || task_of(disk.jobs.at(key.job).spec) == TaskKind::evaluate;
+    const auto wanted = is_of_round ? RoundState::training : RoundState::done;
     if (round == nullptr || round->state != wanted) {
       broken("P2 {} is accepted in a round that is not open for it", name_of(key));
     }
@@ -211,12 +262,12 @@ void Promises::after_commit(std::span<const broker::Row> rows) {
       if (job->state != JobState::running) {
         places_.erase(job->job);
       }
-      check_rest(job->job);
+      check_released(job->job);
     }
   }
 }
 
-void Promises::check_rest(const JobId& job) const {
+void Promises::check_released(const JobId& job) const {
   const auto state = disk_.jobs.at(job).state;
   const bool holds_slots = std::any_of(
       disk_.parts.begin(), disk_.parts.end(),
@@ -284,6 +335,13 @@ void Promises::check_model(const ModelView& model) const {
   }
   const auto& job = disk_.jobs.at(model.job);
   const auto seed = job_seed(job.spec, job.spec_digest);
+  if (model.version == 0 && job.spec.init) {
+    const auto* origin = disk_.last_model(job.spec.init->job);
+    if (origin == nullptr || origin->blob != model.blob) {
+      broken("P3 {} is not the model that its job starts from", name);
+    }
+    return;
+  }
   if (model.version == 0) {
     if (model.blob != initial_model(task_seed(seed, 0, ""))) {
       broken("P3 {} is not the initial model of its spec", name);
@@ -535,7 +593,7 @@ void Promises::at_end(const Plan& plan) const {
       broken("P7 the beginning or the end of {} is not in the audit log", id.str());
     }
     const auto* final_model = find(disk_.models, std::pair(id, job.spec.rounds));
-    const bool is_stopped = job.spec.stop && !job.reason.empty();
+    const bool is_stopped = (job.spec.stop && !job.reason.empty()) || !trains(job.spec.kind);
     if (job.state == JobState::completed && final_model == nullptr && !is_stopped) {
       broken("P3 {} is completed without its last model", id.str());
     }
@@ -546,7 +604,8 @@ void Promises::at_end(const Plan& plan) const {
       broken("P5 nothing lasting went wrong, and {} {}: {}", id.str(), to_string(job.state),
              job.reason);
     }
-    if (final_model->blob != undisturbed_model(job.spec, willing_sites(plan))) {
+    if (trains(job.spec.kind) &&
+        final_model->blob != undisturbed_model(job.spec, willing_sites(plan))) {
       broken("P3 nothing lasting went wrong, and the final model of {} is another one", id.str());
     }
   }

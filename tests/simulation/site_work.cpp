@@ -1,6 +1,7 @@
 // What a site does beside talking: its trainers, its files and its transfers.
 #include <fmt/format.h>
 
+#include "common/domain/measures.h"
 #include "tests/simulation/fake_training.h"
 #include "tests/simulation/site_host.h"
 #include "tests/simulation/trace_text.h"
@@ -95,7 +96,12 @@ void SiteHost::deliver(agent::TrainerId id, const TaskOrder& order,
         trained_update({*order.model, own, order.control}, order.seed, key.round, plan_.id);
   }
   const auto steps = order.steps != 0 ? order.steps : 10;
-  decide(agent::event::TrainerFinished{id, examples_at(plan_.id), steps, {{"loss", 0.5}}});
+  agent::event::TrainerFinished finished{id, examples_at(plan_.id), steps, {{"loss", 0.5}}};
+  if (key.kind == TaskKind::evaluate) {
+    finished.sums = evaluation_sums(plan_.id, key.round);
+    finished.metrics = metrics_from(finished.sums);
+  }
+  decide(finished);
 }
 
 void SiteHost::carry_out(const agent::effect::StopTrainer& effect) {

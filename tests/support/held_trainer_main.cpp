@@ -1,9 +1,10 @@
 // held-trainer: the built-in trainer, whose commands a test can hold back.
 //
 // An agent starts it in place of entente-trainer. Before it passes on a command, it looks for a
-// file of the command's name ("prepare", "initialize", "train-2", "evaluate") in the folder `hold`
-// beside the agent's data folder. While there is one, the command waits, and `<name>.held` holds
-// the trainer's process id. So a test stops a round where it likes, without sleeping.
+// file of the command's name ("prepare", "initialize", "train-2", "evaluate", "statistics-1") in
+// the folder `hold` beside the agent's data folder. While there is one, the command waits, and
+// `<name>.held` holds the trainer's process id. So a test stops a round where it likes, without
+// sleeping.
 //
 // The process that the agent knows becomes the trainer; a child of it holds the commands.
 #include <poll.h>
@@ -45,6 +46,9 @@ std::string name_of(std::string_view line) {
     if (line.find(std::string("\"type\":\"") + type + '"') != std::string_view::npos) {
       return type;
     }
+  }
+  if (line.find("\"type\":\"statistics\"") != std::string_view::npos) {
+    return line.find("\"ranges\"") == std::string_view::npos ? "statistics-1" : "statistics-2";
   }
   return "train-" + value_of(line, "\"round\":");
 }

@@ -167,13 +167,23 @@ TEST(Outbox, MetricsWithoutABlobAreAnnouncedStraightAway) {
   TaskOrder order = Scenario::train(1);
   order.key.kind = TaskKind::evaluate;
   s.begin(order);
-  const Sums sums{{"count", {10}}};
-  const Effects effects = s.on(event::TrainerFinished{trainer, 10, 0, {{"accuracy", 0.9}}, sums});
+  const Sums sums{{"count", {20}}};
+  const Effects effects = s.on(event::TrainerFinished{trainer, 20, 0, {{"accuracy", 0.9}}, sums});
   EXPECT_FALSE(has<effect::StoreOutput>(effects));
   ASSERT_EQ(sent<msg::ResultAnnounce>(effects).size(), 1U);
   EXPECT_FALSE(sent<msg::ResultAnnounce>(effects)[0].result.blob);
-  EXPECT_EQ(sent<msg::ResultAnnounce>(effects)[0].result.sums, Sums())
-      << "they tell too much of few examples";
+  EXPECT_EQ(sent<msg::ResultAnnounce>(effects)[0].result.sums, sums);
+  EXPECT_EQ(all<effect::RecordDeparture>(effects).at(0).entry.result.sums, sums)
+      << "the ledger has what leaves";
+
+  order.key.round = 2;
+  s.begin(order);
+  const Effects few =
+      s.on(event::TrainerFinished{trainer, 19, 0, {{"accuracy", 0.9}}, {{"count", {19}}}});
+  EXPECT_TRUE(sent<msg::ResultAnnounce>(few).empty()) << "they tell too much of few examples";
+  ASSERT_EQ(sent<msg::TaskFailed>(few).size(), 1U);
+  EXPECT_THAT(sent<msg::TaskFailed>(few)[0].failure.reason.message,
+              testing::HasSubstr("evaluation_examples_min"));
 }
 
 TEST(Outbox, AnAcceptedInitialModelIsKeptForTheFirstRound) {

@@ -319,6 +319,27 @@ TEST(Download, ThatIsCutIsToldAndTriedAgainAfterAPause) {
   EXPECT_TRUE(has<effect::Download>(s.sleep()));
 }
 
+TEST(Tasks, OfWhichTheKindOfTheJobKnowsNothingAreRefused) {
+  auto settings = Scenario::defaults();
+  settings.policy.kinds = {"evaluate"};
+  Scenario s(settings);
+  s.start();
+  auto offer = Scenario::offer();
+  offer.spec.kind = JobKind::evaluate;
+  offer.spec.rounds = 1;
+  offer.spec.evaluate = EvaluateSpec{"scans", 1};
+  offer.spec.init = InitialModel{JobId::literal("lung-9"), InitialModel::Which::last, 0};
+  const auto starts = all<effect::StartTrainer>(s.hear(offer));
+  ASSERT_EQ(starts.size(), 1U);
+  s.on(event::TrainerPrepared{starts[0].trainer});
+  const auto failed = sent<msg::TaskFailed>(s.hear(msg::TaskOffer{Scenario::train(1)}));
+  ASSERT_EQ(failed.size(), 1U) << "its policy has allowed to judge a model, and no more";
+  EXPECT_EQ(failed[0].failure.reason.code, "task_invalid");
+  auto order = Scenario::train(1);
+  order.key.kind = TaskKind::evaluate;
+  EXPECT_TRUE(sent<msg::TaskFailed>(s.hear(msg::TaskOffer{order})).empty());
+}
+
 TEST(Download, ThatTheBrokerRefusesFailsTheTask) {
   Scenario s;
   s.start();

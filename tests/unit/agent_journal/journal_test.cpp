@@ -67,6 +67,7 @@ OutboxEntry a_result(Round round, Attempt attempt = 1) {
   entry.result.examples = 640;
   entry.result.steps = 20;
   entry.result.metrics = {{"accuracy", 0.1}, {"loss", 1.0 / 3.0}};
+  entry.result.sums = {{"count", {640}}, {"loss", {0.1 + 0.2}}};
   return entry;
 }
 
@@ -300,6 +301,7 @@ TEST_F(JournalFile, LedgerIsReadBesideARunningAgentAndOutlivesTheJob) {
   EXPECT_EQ((*rows)[0].blob, blob(101).hex());
   EXPECT_EQ((*rows)[0].blob_bytes, 4096U);
   EXPECT_EQ((*rows)[0].metrics_json, R"({"accuracy":0.1,"loss":0.3333333333333333})");
+  EXPECT_EQ((*rows)[0].sums_json, R"({"count":[640.0],"loss":[0.30000000000000004]})");
   EXPECT_EQ((*rows)[1].state, "announced");
 }
 

@@ -41,11 +41,13 @@ auto fields(const JobRow& row) {
 auto fields(const PartRow& row) {
   return std::tie(row.job, row.site, row.enrolment, row.reason, row.updates_accepted, row.bytes_out,
                   row.tensors_out, row.examples, row.told_closed, row.last_round,
-                  row.steps_per_second);
+                  row.steps_per_second, row.evaluate_metrics, row.evaluation_examples,
+                  row.evaluated_round);
 }
 auto fields(const RoundRow& row) {
   return std::tie(row.job, row.round, row.state, row.updates, row.train_metrics,
-                  row.evaluate_metrics, row.model, row.model_bytes, row.model_removed);
+                  row.evaluate_metrics, row.model, row.model_bytes, row.model_removed,
+                  row.evaluated, row.evaluated_at, row.evaluation_examples);
 }
 auto fields(const TaskRow& row) {
   return std::tie(row.key, row.state, row.result, row.reason, row.steps);
@@ -83,13 +85,19 @@ JobRow job_row(JobState state = JobState::running, const JobId& job = kJob) {
 }
 
 RoundRow round_row(Round round, RoundState state, std::optional<BlobId> model = {}) {
-  return {kJob, round, state, 2, {{"loss", 0.1 + 0.2}}, {{"accuracy", 1e300}}, model, 300};
+  RoundRow row{kJob, round, state, 2, {{"loss", 0.1 + 0.2}}, {{"accuracy", 1e300}}, model, 300};
+  row.evaluated = round == 1;
+  row.evaluated_at = 3;
+  row.evaluation_examples = 1'000;
+  return row;
 }
 
 TaskRow task_row(const SiteId& site, TaskState state, std::optional<BlobId> update = {},
                  Attempt attempt = 1, TaskKind kind = TaskKind::train, Round round = 1) {
-  return {
-      {kJob, round, kind, site, attempt}, state, {update, 200, 640, 20, {{"loss", 0.5}}}, "why"};
+  return {{kJob, round, kind, site, attempt},
+          state,
+          {update, 200, 640, 20, {{"loss", 0.5}}, {{"count", {640}}, {"loss", {0.1 + 0.2, 3}}}},
+          "why"};
 }
 
 ModelView model(Round version, const BlobId& id, const JobId& job = kJob) {

@@ -134,6 +134,9 @@ TEST(JobFile, TheDocumentedExampleUsesEveryKey) {
                        0.5,
                        {"conv1.*"},
                        true,
+                       {true, false, 0.8, 2},
+                       "torch",
+                       {},
                        0.01,
                        {"conv2.bias"},
                        {"classes.*"},
@@ -145,6 +148,13 @@ TEST(JobFile, TheDocumentedExampleUsesEveryKey) {
   EXPECT_EQ(spec->after, std::vector{JobId::literal("lung-pretraining-1")});
   EXPECT_EQ(spec->init,
             (InitialModel{JobId::literal("lung-pretraining-1"), InitialModel::Which::best, 0}));
+}
+
+TEST(JobFile, AFlipIsOneOfThreeWords) {
+  const auto flipped = parse_job_file(kMinimal, "job.toml", {"train.augment.flip=sideways"});
+  ASSERT_FALSE(flipped);
+  EXPECT_THAT(flipped.error().message,
+              testing::HasSubstr("train.augment.flip is \"sideways\", which is unknown"));
 }
 
 TEST(JobFile, NumbersAreWrittenAsShortAsTheyReadBackTheSame) {
@@ -159,6 +169,31 @@ TEST(JobFile, NumbersAreWrittenAsShortAsTheyReadBackTheSame) {
   EXPECT_THAT(text, testing::HasSubstr("momentum = 0.0\n"));
   EXPECT_EQ(parse_job_file(text, "text", {})->sites.require, spec->sites.require) << text;
   EXPECT_EQ(*parse_job_file(text, "text", {}), *spec) << text;
+}
+
+// The example beside the kinds.
+TEST(JobFile, AJobThatEvaluatesHasNoTrainTableAndReadsBackAsTheSame) {
+  const auto page = read_text(kSource / "docs/job-file.md");
+  const auto begin = page.find("name = \"lung-check\"");
+  const auto text = page.substr(begin, page.find("```\n", begin) - begin);
+  const auto spec = parse_job_file(text, "docs", {"evaluate.loss=\"mse\""});
+  ASSERT_TRUE(spec) << spec.error().message;
+  EXPECT_EQ(spec->kind, JobKind::evaluate);
+  EXPECT_EQ(spec->rounds, 1U);
+  EXPECT_EQ(spec->train.dataset, "lung-scans-test");
+  EXPECT_EQ(spec->train.loss, Loss::mse);
+  const auto again = parse_job_file(job_file_text(*spec), "text", {});
+  ASSERT_TRUE(again) << again.error().message << "\n" << job_file_text(*spec);
+  EXPECT_EQ(*again, *spec);
+  const auto trained =
+      parse_job_file(text + "[train]\ndataset = \"x\"\nlocal_epochs = 2\n", "docs", {});
+  ASSERT_FALSE(trained);
+  EXPECT_THAT(trained.error().message, testing::HasSubstr("has no [train]"));
+  const auto unknown = parse_job_file(text, "docs", {"kind=\"evaluat\""});
+  ASSERT_FALSE(unknown);
+  EXPECT_THAT(
+      unknown.error().message,
+      testing::HasSubstr("kind is \"evaluat\", which is unknown; did you mean \"evaluate\"?"));
 }
 
 // The documented example has every key, so that a key which is not written shows here.
@@ -187,6 +222,45 @@ TEST(JobFile, TheTextOfASpecReadsBackAsTheSame) {
     ASSERT_TRUE(again) << again.error().message << "\n" << text;
     EXPECT_EQ(*again, *spec) << text;
   }
+}
+
+TEST(JobFile, AJobThatCountsHasItsOwnTable) {
+  constexpr auto kCounts = R"(
+name = "numbers"
+kind = "statistics"
+sites = { min = 3 }
+[statistics]
+dataset = "tumours"
+columns = ["mean radius", "diagnosis"]
+bins = 16
+quantiles = [0.05, 0.5]
+)";
+  const auto spec = parse_job_file(kCounts, "job.toml", {});
+  ASSERT_TRUE(spec) << spec.error().message;
+  EXPECT_EQ(spec->kind, JobKind::statistics);
+  EXPECT_EQ(spec->rounds, 2U);
+  EXPECT_EQ(spec->train.dataset, "tumours");
+  EXPECT_EQ(spec->statistics, (StatisticsSpec{{"mean radius", "diagnosis"}, 16, {0.05, 0.5}}));
+  const auto again = parse_job_file(job_file_text(*spec), "text", {});
+  ASSERT_TRUE(again) << again.error().message << job_file_text(*spec);
+  EXPECT_EQ(*again, *spec);
+  EXPECT_FALSE(parse_job_file(kCounts, "job.toml", {"rounds=3"}));
+  EXPECT_FALSE(parse_job_file(kCounts, "job.toml", {"strategy.kind=krum"}));
+  EXPECT_FALSE(parse_job_file(kMinimal, "job.toml", {"statistics.dataset=tumours"}));
+}
+
+TEST(JobFile, NormalisesByAJobOrByNumbers) {
+  auto spec = parse_job_file(kMinimal, "job.toml", {"train.normalise=stats:numbers-1"});
+  ASSERT_TRUE(spec) << spec.error().message;
+  EXPECT_EQ(spec->train.normalise, (Normalisation{JobId::literal("numbers-1"), {}}));
+  EXPECT_FALSE(parse_job_file(kMinimal, "job.toml", {"train.normalise=numbers-1"}));
+  spec->train.normalise->columns = {{"mean radius", 14.1, 3.5}, {"area", 0.1 + 0.2, 1}};
+  const auto text = job_file_text(*spec);
+  const auto again = parse_job_file(text, "text", {});
+  ASSERT_TRUE(again) << again.error().message << text;
+  EXPECT_EQ(*again, *spec) << text;
+  spec->train.normalise->columns[0].deviation = 0;
+  EXPECT_FALSE(parse_job_file(job_file_text(*spec), "text", {}));
 }
 
 std::string row_of(const std::string& page, const std::string& first_cell) {

@@ -27,7 +27,7 @@ Prepare full_prepare() {
   prepare.train_dataset.name = "fashion-mnist";
   prepare.train_dataset.source = IdxFiles{"/data/images.gz", "/data/labels.gz"};
   prepare.train_dataset.classes = 10;
-  prepare.train_dataset.partition = Partition{"iid", 0.5, 4, 3, UINT64_MAX};
+  prepare.train_dataset.partition = Partition{"shards", 0.5, 3, 4, 3, UINT64_MAX};
   prepare.evaluate_dataset.emplace().name = "fashion-mnist-test";
   prepare.evaluate_dataset->source = IdxFiles{"/data/test-images.gz", "/data/test-labels.gz"};
   prepare.threads = 2;
@@ -101,6 +101,8 @@ TEST(Contract, BlocksAndEverySettingOfTrainingSurviveTheLine) {
   sent.spec.train.clip_norm = 5;
   sent.spec.train.clip_value = 0.5;
   sent.spec.train.freeze = {"conv1.*"};
+  sent.spec.train.augment = {true, false, 0.75, 3};
+  sent.spec.train.normalise = Normalisation{std::nullopt, {{"age", 48.5, 13.1}}};
   sent.spec.train.prox_mu = 0.01;
   sent.spec.train.exclude = {"norm.*"};
   sent.spec.train.private_tensors = {"fc.*"};
@@ -115,14 +117,41 @@ TEST(Contract, BlocksAndEverySettingOfTrainingSurviveTheLine) {
   EXPECT_EQ(got.spec.train, sent.spec.train);
 }
 
+TEST(Contract, AJobThatCountsSurvivesTheLine) {
+  auto sent = full_prepare();
+  sent.spec = {};
+  sent.spec.kind = JobKind::statistics;
+  sent.spec.train.dataset = "digits";
+  sent.spec.statistics = StatisticsSpec{{"age", "ward"}, 16};
+  const auto got = round_trip(sent);
+  EXPECT_EQ(got.spec, sent.spec);
+  const Statistics counts{12, {{"age", {20, 80}}}};
+  const auto again = round_trip(counts);
+  EXPECT_EQ(again.cell_min, counts.cell_min);
+  EXPECT_EQ(again.ranges, counts.ranges);
+}
+
 // A trainer of a site's own that is older refuses keys that it does not know.
 TEST(Contract, WhatAJobLeavesToItsDefaultIsNotWritten) {
   const auto line = encode(Command{1, full_prepare()});
   for (const auto* key :
-       {"class_weights", "schedule", "clip_norm", "clip_value", "freeze", "nesterov", "shortcut",
-        "prox_mu", "exclude", "private", "personal", "control"}) {
+       {"class_weights", "schedule", "clip_norm", "clip_value", "freeze", "augment", "nesterov",
+        "shortcut", "prox_mu", "exclude", "private", "personal", "control"}) {
     EXPECT_EQ(line.find(key), std::string::npos) << key;
   }
+}
+
+// What else a later version may have put into the line is not looked at.
+TEST(Contract, AnotherVersionIsRefusedByItsNumber) {
+  const auto refused =
+      parse_command(R"({"id":1,"type":"prepare","contract":2,"unheard_of":[true]})");
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, "contract_version_unsupported");
+  EXPECT_EQ(refused.error().message,
+            "this trainer speaks version 1 of the trainer contract, and was asked for version 2");
+  auto sent = full_prepare();
+  sent.version = 7;
+  EXPECT_FALSE(parse_command(encode(Command{1, sent})));
 }
 
 TEST(Contract, OtherCommandsSurviveTheLine) {
@@ -273,8 +302,6 @@ TEST(Contract, AFaultInsideIsNamedByItsPath) {
               HasSubstr("job.model.layers[2].layers[0].type is missing"));
   EXPECT_THAT(why_refused(with("\"batch_size\":64", "\"batch_size\":0")), HasSubstr("batch_size"));
   EXPECT_THAT(why_refused(with("\"input\":[1,", "\"input\":[-1,")), HasSubstr("job.model.input"));
-  EXPECT_THAT(why_refused(with("\"contract\":1", "\"contract\":2")),
-              HasSubstr("contract must be 1"));
   EXPECT_THAT(why_refused(with("\"of\":4", "\"of\":4294967296")), HasSubstr("partition.of"));
   EXPECT_THAT(why_refused(with("\"threads\":2", "\"threads\":0")), HasSubstr("threads"));
 }

@@ -113,6 +113,7 @@ TEST(CoordinatorPage, QuotesThePolicyWordForWord) {
   policy.coordinators = {"*"};
   policy.cohort_min = 5;
   quotes(decide(policy, facts)->message);
+  quotes(agent::check_evaluation(policy, 7)->message);
   policy.rounds_per_day = 4;
   agent::Circumstances moment;
   moment.rounds_today = 4;

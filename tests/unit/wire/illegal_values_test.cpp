@@ -224,6 +224,8 @@ TEST(IllegalValues, InAJobSpec) {
   expect("train.freeze", [](auto& s) { s.train.freeze[0] = ""; });
   expect("train.freeze",
          [](auto& s) { s.train.freeze.assign(limits::kFreezePatternsMax + 1, "*"); });
+  expect("augment.crop", [](auto& s) { s.train.augment.crop = kInfinity; });
+  expect("train.trainer", [](auto& s) { s.train.trainer = "no name"; });
   expect("train.proxMu", [](auto& s) { s.train.prox_mu = kNaN; });
   expect("train.exclude", [](auto& s) { s.train.exclude[0] = ""; });
   expect("train.private",

@@ -60,6 +60,10 @@ JobSpec without_later_fields(JobSpec spec) {
   spec.train.clip_norm = 0;
   spec.train.clip_value = 0;
   spec.train.freeze.clear();
+  spec.train.augment = {};
+  spec.train.trainer.clear();
+  spec.train.normalise.reset();
+  spec.statistics.reset();
   spec.train.prox_mu = 0;
   spec.train.exclude.clear();
   spec.train.private_tensors.clear();
@@ -188,6 +192,13 @@ TEST(CanonicalSpec, EveryFieldChangesTheDigest) {
       {"train.clip_norm", [](JobSpec& s) { s.train.clip_norm = 1; }},
       {"train.clip_value", [](JobSpec& s) { s.train.clip_value = 1; }},
       {"train.freeze", [](JobSpec& s) { s.train.freeze[0] = "conv2.*"; }},
+      {"augment.flip", [](JobSpec& s) { s.train.augment.flip_horizontal = false; }},
+      {"augment.vertical flip", [](JobSpec& s) { s.train.augment.flip_vertical = true; }},
+      {"augment.crop", [](JobSpec& s) { s.train.augment.crop = 0.9; }},
+      {"augment.shift", [](JobSpec& s) { ++s.train.augment.shift; }},
+      {"no augment", [](JobSpec& s) { s.train.augment = {}; }},
+      {"trainer", [](JobSpec& s) { s.train.trainer = "jax"; }},
+      {"no trainer", [](JobSpec& s) { s.train.trainer.clear(); }},
       {"train.prox_mu", [](JobSpec& s) { s.train.prox_mu = 1; }},
       {"train.exclude", [](JobSpec& s) { s.train.exclude[0] = "bn.*"; }},
       {"no train.exclude", [](JobSpec& s) { s.train.exclude.clear(); }},
@@ -208,6 +219,13 @@ TEST(CanonicalSpec, EveryFieldChangesTheDigest) {
       {"update.fraction", [](JobSpec& s) { s.update.fraction = 0.1; }},
       {"no update.fraction", [](JobSpec& s) { s.update.fraction.reset(); }},
       {"float32", [](JobSpec& s) { s.update = UpdateSpec(); }},
+      {"normalise.from", [](JobSpec& s) { s.train.normalise->from.reset(); }},
+      {"normalise.columns", [](JobSpec& s) { s.train.normalise->columns[0].mean = 48; }},
+      {"no normalise", [](JobSpec& s) { s.train.normalise.reset(); }},
+      {"statistics.columns", [](JobSpec& s) { s.statistics->columns.pop_back(); }},
+      {"statistics.bins", [](JobSpec& s) { ++s.statistics->bins; }},
+      {"statistics.quantiles", [](JobSpec& s) { s.statistics->quantiles.clear(); }},
+      {"no statistics", [](JobSpec& s) { s.statistics.reset(); }},
       {"a site's weight", [](JobSpec& s) { s.strategy.site_weights.begin()->second = 3; }},
   };
   std::map<Digest, std::string> digests;

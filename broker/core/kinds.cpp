@@ -1,0 +1,60 @@
+#include "broker/core/kinds.h"
+
+#include <cmath>
+
+#include "common/base/check.h"
+
+namespace entente::broker {
+
+const KindRules& rules_of(JobKind kind) {
+  switch (kind) {
+    case JobKind::train:
+      return kTrainKind;
+    case JobKind::statistics:
+      return kStatisticsKind;
+    case JobKind::evaluate:
+      return kEvaluateKind;
+    case JobKind::cyclic:
+      return kCyclicKind;
+  }
+  ENTENTE_CHECK(!"a kind of job without rules");
+  return kTrainKind;
+}
+
+std::vector<const Task*> round_answers(const Job& job, Round round) {
+  std::vector<const Task*> answers;
+  const auto kind = rules_of(job).task;
+  for (const auto& [key, task] : job.tasks) {
+    if (key.round == round && key.kind == kind && task.row.state == TaskState::done) {
+      answers.push_back(&task);
+    }
+  }
+  return answers;
+}
+
+Metrics mean_metrics(const std::vector<const Task*>& answers) {
+  Metrics means;
+  if (answers.empty()) {
+    return means;
+  }
+  for (const auto& [name, unused] : answers.front()->row.result.metrics) {
+    double sum = 0;
+    double weight = 0;
+    bool everywhere = true;
+    for (const auto* task : answers) {
+      const auto metric = task->row.result.metrics.find(name);
+      everywhere = everywhere && metric != task->row.result.metrics.end();
+      if (everywhere) {
+        sum += metric->second * static_cast<double>(task->row.result.examples);
+        weight += static_cast<double>(task->row.result.examples);
+      }
+    }
+    // Two huge values of hostile sites add up to infinity, which no row can hold.
+    if (everywhere && weight > 0 && std::isfinite(sum)) {
+      means[name] = sum / weight;
+    }
+  }
+  return means;
+}
+
+}  // namespace entente::broker

@@ -1,0 +1,54 @@
+// What the kinds of jobs decide about their rounds, one file a kind (kind_*.cpp).
+//
+// rounds.cpp holds the rules that all of them share: quorum, stall, places, rest, preemption, the
+// order of rounds. A kind says what a site does in a round, which sites have a turn in it, how many
+// answers it takes, and what becomes of them. common/domain/job_kind.h has what its spec may hold.
+//
+// Pure; used by the loop thread.
+#pragma once
+
+#include "broker/core/step.h"
+
+namespace entente::broker {
+
+// Of the sites that hold places: how many a round asks, how many answers it takes, and how many it
+// needs at least.
+struct Turnout {
+  std::size_t asked = 0;
+  std::size_t wanted = 0;
+  std::size_t quorum = 0;
+};
+
+struct KindRules {
+  TaskKind task;     // what a site does in a round
+  bool makes_model;  // round 0 makes a model, unless the job starts from another one's
+
+  // Whether a round asks some of the sites only. Then nobody loses a place for failing in one: the
+  // next in turn is asked instead.
+  bool (*draws)(const Job&);
+  Turnout (*turnout)(const Job&);
+  // The sites at work that hold places and may be asked in this round, the first to be asked first.
+  std::vector<SiteId> (*in_turn)(const State&, const Job&, Round);
+  // What begins at the sites, after "round 2 of 5: ", when these are asked.
+  std::string (*describe)(const Job&, const std::vector<SiteId>& asked);
+  // The round has its answers (round_answers); their number is saved. Leaves its state at `merging`
+  // when the rest is to come as an event, at `done` when it is finished.
+  void (*close)(Step&, Job&, RoundRow&);
+};
+
+[[nodiscard]] const KindRules& rules_of(JobKind kind);
+[[nodiscard]] inline const KindRules& rules_of(const Job& job) { return rules_of(job.spec().kind); }
+
+// The answers that a round has taken, by site.
+[[nodiscard]] std::vector<const Task*> round_answers(const Job& job, Round round);
+
+// Means over the sites' metrics, weighted by examples; only metrics that every answer has.
+[[nodiscard]] Metrics mean_metrics(const std::vector<const Task*>& answers);
+
+// The kinds.
+extern const KindRules kTrainKind;
+extern const KindRules kStatisticsKind;
+extern const KindRules kEvaluateKind;
+extern const KindRules kCyclicKind;
+
+}  // namespace entente::broker
