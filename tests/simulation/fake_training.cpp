@@ -71,6 +71,25 @@ BlobId residual_after(const BlobId& sparse_update) {
   return hash.finish();
 }
 
+BlobId sent_update(const JobSpec& spec, Round round, const SiteId& site, const BlobId& model,
+                   const std::optional<BlobId>& server_state,
+                   const std::optional<BlobId>& sent_before) {
+  TrainedFrom from{model};
+  if (keeps_own(spec) && sent_before) {
+    from.own = own_after(*sent_before);
+  }
+  if (has_control(spec.strategy)) {
+    from.control = server_state;
+  }
+  const auto seed = task_seed(job_seed(spec, digest_of(spec)), round, site.str());
+  const auto trained = trained_update(from, seed, round, site);
+  if (spec.update.encoding != "topk") {
+    return trained;
+  }
+  return sparse_update(trained,
+                       sent_before ? std::optional(residual_after(*sent_before)) : std::nullopt);
+}
+
 BlobId merged_model(const BlobId& model, std::span<const WeightedUpdate> updates,
                     const std::optional<BlobId>& server_state) {
   Sha256 hash;
@@ -158,18 +177,8 @@ BlobId undisturbed_model(const JobSpec& spec, std::vector<SiteId> sites) {
     for (const auto& site : sampled(spec, round, sites, last_rounds)) {
       const auto before = sent.find(site);
       const bool is_first = before == sent.end();
-      TrainedFrom from{model};
-      if (keeps_own(spec) && !is_first) {
-        from.own = own_after(before->second);
-      }
-      if (has_control(spec.strategy)) {
-        from.control = server_state;
-      }
-      auto update = trained_update(from, task_seed(seed, round, site.str()), round, site);
-      if (spec.update.encoding == "topk") {
-        update = sparse_update(
-            update, is_first ? std::nullopt : std::optional(residual_after(before->second)));
-      }
+      const auto update = sent_update(spec, round, site, model, server_state,
+                                      is_first ? std::nullopt : std::optional(before->second));
       sent[site] = update;
       updates.push_back({site, update, static_cast<double>(examples_at(site))});
     }

@@ -334,7 +334,6 @@ void Promises::check_model(const ModelView& model) const {
     broken("P1 {} is published and its blob is not stored", name);
   }
   const auto& job = disk_.jobs.at(model.job);
-  const auto seed = job_seed(job.spec, job.spec_digest);
   if (model.version == 0 && job.spec.init) {
     const auto* origin = disk_.last_model(job.spec.init->job);
     if (origin == nullptr || origin->blob != model.blob) {
@@ -343,6 +342,7 @@ void Promises::check_model(const ModelView& model) const {
     return;
   }
   if (model.version == 0) {
+    const auto seed = job_seed(job.spec, job.spec_digest);
     if (model.blob != initial_model(task_seed(seed, 0, ""))) {
       broken("P3 {} is not the initial model of its spec", name);
     }
@@ -355,29 +355,15 @@ void Promises::check_model(const ModelView& model) const {
   std::vector<WeightedUpdate> updates;
   for (const auto* task : disk_.done(model.job, model.version, TaskKind::train)) {
     const auto& site = task->key.site;
-    const auto update_after = [&](const std::optional<BlobId>& before) {
-      TrainedFrom from{parent->blob};
-      if (keeps_own(job.spec) && before) {
-        from.own = own_after(*before);
-      }
-      if (has_control(job.spec.strategy)) {
-        from.control = parent->server_state;
-      }
-      const auto trained =
-          trained_update(from, task_seed(seed, model.version, site.str()), model.version, site);
-      const bool is_sparse = job.spec.update.encoding == "topk";
-      return is_sparse ? sparse_update(trained, before ? std::optional(residual_after(*before))
-                                                       : std::nullopt)
-                       : trained;
+    const auto update_after = [&](const std::optional<BlobId>& sent) {
+      return sent_update(job.spec, model.version, site, parent->blob, parent->server_state, sent);
     };
     auto expected = update_after(update_before(model, site));
-    const bool keeps_state = keeps_own(job.spec) || job.spec.update.encoding == "topk";
-    // Whoever loses its disk loses what it kept with it. Whose accepted update the broker has lost
-    // may have gone on from what that one left there.
-    if (keeps_state && disks_lost_.contains(site) &&
-        task->result.blob == update_after(std::nullopt)) {
-      expected = *task->result.blob;
-    } else if (keeps_state && uncounted_.contains({model.job, site})) {
+    // Who lost its disk, or went on from an update that the broker lost, has kept something else.
+    const bool may_differ =
+        uncounted_.contains({model.job, site}) ||
+        (disks_lost_.contains(site) && task->result.blob == update_after(std::nullopt));
+    if (keeps_state(job.spec) && may_differ) {
       expected = task->result.blob.value_or(expected);
     }
     if (task->result.blob != expected || task->result.examples != examples_at(site)) {

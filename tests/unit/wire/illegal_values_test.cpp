@@ -266,7 +266,7 @@ TEST(IllegalValues, InATask) {
   expect_invalid(msg::Control(msg::TaskOffer{{key, 0, {}, 0, 0, limits::kStepsMax + 1}}),
                  "task.steps");
   expect_invalid(msg::Control(msg::TaskOffer{
-                     {key, 0, {}, 0, 0, 0, samples::blob(1), limits::kBlobBytesMax + 1}}),
+                     {key, 0, {}, 0, 0, 0, {}, samples::blob(1), limits::kBlobBytesMax + 1}}),
                  "task.controlBytes");
   expect_invalid(msg::Control(msg::TaskReport{key, {.done = 0, .total = 0, .unit = "by\ttes"}}),
                  "progress.unit");
