@@ -1,7 +1,7 @@
 // What a site does with a model in one round: local epochs of minibatch descent, or an evaluation.
 //
-// Everything random follows from the seed: the order of the examples in each epoch, how pictures are
-// varied and, by way of LibTorch's global generator, dropout.
+// Everything random follows from the seed: the order of the examples in each epoch, how pictures
+// are varied and, by way of LibTorch's global generator, dropout.
 #pragma once
 
 #include <cstdint>
