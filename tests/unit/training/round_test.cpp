@@ -31,7 +31,7 @@ Dataset one_example() {
   return data;
 }
 
-TrainSpec plain(double lr, std::uint32_t epochs) {
+TrainSpec training(double lr, std::uint32_t epochs) {
   TrainSpec spec;
   spec.loss = Loss::mse;
   spec.batch_size = 1;
@@ -92,7 +92,7 @@ class RoundFiles : public StripesFolder {
 };
 
 TEST_F(RoundFiles, AnUpdateIsLocalMinusGlobal) {
-  const auto spec = plain(0.1, 1);
+  const auto spec = training(0.1, 1);
   EXPECT_EQ(run(spec, {1, 2}).steps, 1U);
   // 2 * (3 - 6) = -6: both go up by 0.6.
   EXPECT_THAT(update(spec), ElementsAre(FloatNear(0.6F, 1e-6), FloatNear(0.6F, 1e-6)));
@@ -100,7 +100,7 @@ TEST_F(RoundFiles, AnUpdateIsLocalMinusGlobal) {
 
 // In the first step w is w_global; in the second the gradient has mu (w - w_global) on top.
 TEST_F(RoundFiles, FedProxPullsBackToTheGlobalModel) {
-  auto spec = plain(0.1, 2);
+  auto spec = training(0.1, 2);
   spec.prox_mu = 0.5;
   run(spec, {1, 2});
   // After the first step w = 4.2: the gradient is -3.6 + 0.5 * 0.6 = -3.3.
@@ -109,7 +109,7 @@ TEST_F(RoundFiles, FedProxPullsBackToTheGlobalModel) {
 
 // c = (1, 2), c_i = (0.5, 4): the first step is 0.1 (6 - c + c_i).
 TEST_F(RoundFiles, ScaffoldCorrectsEachStepAndUpdatesItsControl) {
-  const auto spec = plain(0.1, 2);
+  const auto spec = training(0.1, 2);
   const auto layout = resolved().layout;
   write("c", with_suffix(layout, kControlSuffix), {1, 2});
   write("own", with_suffix(layout, kControlSuffix), {0.5, 4});
@@ -128,14 +128,14 @@ TEST_F(RoundFiles, ScaffoldCorrectsEachStepAndUpdatesItsControl) {
 }
 
 TEST_F(RoundFiles, ScaffoldBeginsWithControlsOfZero) {
-  const auto spec = plain(0.1, 1);
+  const auto spec = training(0.1, 1);
   run(spec, {1, 2}, true);
   // The control is the gradient then: -6 of both.
   EXPECT_THAT(next(spec, true), ElementsAre(FloatNear(-6, 1e-4), FloatNear(-6, 1e-4)));
 }
 
 TEST_F(RoundFiles, WhatIsExcludedIsTrainedWithTheOthersAndStays) {
-  auto spec = plain(0.1, 1);
+  auto spec = training(0.1, 1);
   spec.exclude = {"*.bias"};
   run(spec, {1, 2});
   EXPECT_THAT(update(spec), ElementsAre(FloatNear(0.6F, 1e-6)));
@@ -143,7 +143,7 @@ TEST_F(RoundFiles, WhatIsExcludedIsTrainedWithTheOthersAndStays) {
 }
 
 TEST_F(RoundFiles, TheNextRoundGoesOnFromWhatHasStayed) {
-  auto spec = plain(0.1, 1);
+  auto spec = training(0.1, 1);
   spec.exclude = {"*.bias"};
   write("own", site_layout(spec, false, resolved().layout), {4});
   run(spec, {1, 2}, false, "own");
@@ -153,7 +153,7 @@ TEST_F(RoundFiles, TheNextRoundGoesOnFromWhatHasStayed) {
 }
 
 TEST_F(RoundFiles, FedRepTrainsTheHeadAloneAndThenTheBodyAlone) {
-  auto spec = plain(0.1, 1);
+  auto spec = training(0.1, 1);
   spec.private_tensors = {"*.bias"};
   spec.private_epochs = 2;
   const auto result = run(spec, {1, 2});
@@ -164,7 +164,7 @@ TEST_F(RoundFiles, FedRepTrainsTheHeadAloneAndThenTheBodyAlone) {
 }
 
 TEST_F(RoundFiles, FedProxDoesNotPullWhatStays) {
-  auto spec = plain(0.1, 2);
+  auto spec = training(0.1, 2);
   spec.prox_mu = 0.5;
   spec.exclude = {"*.bias"};
   run(spec, {1, 2});
@@ -175,7 +175,7 @@ TEST_F(RoundFiles, FedProxDoesNotPullWhatStays) {
 
 // v starts from (3, 3): w = 6 there, so that nothing but the pull to (1, 2) moves it.
 TEST_F(RoundFiles, DittoTrainsAModelOfTheSitesOwnBesideTheSharedOne) {
-  auto spec = plain(0.1, 1);
+  auto spec = training(0.1, 1);
   run(spec, {1, 2});
   const auto without = update(spec);
   spec.personal = PersonalSpec{0.5, 1};
@@ -188,7 +188,7 @@ TEST_F(RoundFiles, DittoTrainsAModelOfTheSitesOwnBesideTheSharedOne) {
 }
 
 TEST_F(RoundFiles, DittosModelStartsFromTheGlobalOne) {
-  auto spec = plain(0.1, 1);
+  auto spec = training(0.1, 1);
   spec.personal = PersonalSpec{0.5, 2};
   run(spec, {1, 2});
   // As FedProx with the same pull: see there.
@@ -196,7 +196,7 @@ TEST_F(RoundFiles, DittosModelStartsFromTheGlobalOne) {
 }
 
 TEST_F(RoundFiles, WhatIsFrozenIsZeroInUpdateAndControl) {
-  auto spec = plain(0.1, 1);
+  auto spec = training(0.1, 1);
   spec.freeze = {"*.bias"};
   run(spec, {1, 2}, true);
   const auto sent = update(spec, true);
@@ -206,7 +206,7 @@ TEST_F(RoundFiles, WhatIsFrozenIsZeroInUpdateAndControl) {
 }
 
 TEST_F(RoundFiles, AnEvaluationUsesWhatIsTheSites) {
-  auto spec = plain(0.1, 1);
+  auto spec = training(0.1, 1);
   auto model = *Model::build(resolved(), torch::kCPU);
   const auto layout = resolved().layout;
   write("global", layout, {1, 2});
@@ -215,7 +215,7 @@ TEST_F(RoundFiles, AnEvaluationUsesWhatIsTheSites) {
   ASSERT_TRUE(load_for_site(model, spec, path("global"), path("own"), false));
   EXPECT_EQ(model.tensors()[0].item<float>(), 1);
   EXPECT_EQ(model.tensors()[1].item<float>(), 4);
-  spec = plain(0.1, 1);
+  spec = training(0.1, 1);
   spec.personal.emplace();
   write("personal", site_layout(spec, false, layout), {8, 9});
   ASSERT_TRUE(load_for_site(model, spec, path("global"), path("personal"), true));
@@ -225,7 +225,7 @@ TEST_F(RoundFiles, AnEvaluationUsesWhatIsTheSites) {
 }
 
 TEST_F(RoundFiles, TheSameRoundGivesTheSameBytes) {
-  auto spec = plain(0.1, 3);
+  auto spec = training(0.1, 3);
   spec.private_tensors = {"*.bias"};
   spec.private_epochs = 2;
   run(spec, {1, 2}, true);
