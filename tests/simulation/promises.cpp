@@ -6,9 +6,9 @@
 #include <cmath>
 
 #include "broker/core/job_transitions.h"
-#include "common/domain/measures.h"
 #include "common/domain/seeds.h"
 #include "common/domain/strategy_kinds.h"
+#include "tests/simulation/evaluation_promise.h"
 #include "tests/simulation/fake_training.h"
 #include "tests/simulation/world.h"
 
@@ -106,7 +106,9 @@ struct Promises::RowCheck {
                row.round, done);
       }
     }
-    check_evaluation(row);
+    if (const auto fault = fault_of_evaluation(disk, row)) {
+      broken("{}", *fault);
+    }
     if (row.model_removed && (before == nullptr || !before->model_removed)) {
       check_removal(row);
     }
@@ -119,31 +121,6 @@ struct Promises::RowCheck {
         newer->first.first != row.job) {
       broken("P1 {}@{} is not kept, and is the newest or of a job that keeps all", row.job.str(),
              row.round);
-    }
-  }
-
-  // Whatever was accepted, and nothing else, is counted; and a closed evaluation does not change.
-  void check_evaluation(const broker::RoundRow& row) const {
-    if (!row.evaluated) {
-      return;
-    }
-    const auto* before = find(disk.rounds, std::pair(row.job, row.round));
-    if (before != nullptr && before->evaluated) {
-      if (before->evaluate_metrics != row.evaluate_metrics) {
-        broken("P3 {} round {} is evaluated twice", row.job.str(), row.round);
-      }
-      return;
-    }
-    Sums sums;
-    const auto done = disk.done(row.job, row.round, TaskKind::evaluate);
-    for (const auto* task : done) {
-      if (!add(sums, evaluation_sums(task->key.site, row.round))) {
-        broken("P3 {} round {}: sums that do not add up", row.job.str(), row.round);
-      }
-    }
-    if (row.evaluated_at != done.size() || row.evaluate_metrics != metrics_from(sums)) {
-      broken("P3 {} round {} is evaluated at {} sites, and {} have answered", row.job.str(),
-             row.round, row.evaluated_at, done.size());
     }
   }
 
