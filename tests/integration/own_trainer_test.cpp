@@ -100,8 +100,8 @@ class TrainerTest : public OwnTrainer {
     checks_ = list.size();
     for (const auto& finding : list) {
       if (finding["health"] != "ok") {
-        findings_[finding["check"]] = fmt::format("{}: {}", finding["health"].get<std::string>(),
-                                                  finding["message"].get<std::string>());
+        findings_[finding["check"].get<std::string>()] = fmt::format(
+            "{}: {}", finding["health"].get<std::string>(), finding["message"].get<std::string>());
       }
     }
     return outcome.code;
