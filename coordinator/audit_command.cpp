@@ -37,23 +37,38 @@ void print_entries(const std::vector<AuditEntry>& entries) {
   print_table(rows);
 }
 
-// The whole log from its first entry, a page after the other.
+// Hands out the log's entries after number `seq`, one after the other, until `take` refuses one.
+template <class Take>
+Expected<void> read_from(BrokerClient& client, std::uint64_t seq, Take take) {
+  for (;;) {
+    const auto page = client.ask<std::vector<AuditEntry>>(msg::ReadAudit{seq});
+    if (!page) {
+      return tl::unexpected(page.error());
+    }
+    if (page->empty()) {
+      return {};
+    }
+    for (const auto& entry : *page) {
+      if (Expected<void> taken = take(entry); !taken) {
+        return taken;
+      }
+    }
+    seq = page->back().seq;
+  }
+}
+
 ExitCode show_all(const Options& options) {
   auto client = BrokerClient::connect(options);
   if (!client) {
     return print_refusal(options, client.error());
   }
   std::vector<AuditEntry> entries;
-  for (;;) {
-    const auto page = client->ask<std::vector<AuditEntry>>(
-        msg::ReadAudit{entries.empty() ? 0 : entries.back().seq});
-    if (!page) {
-      return print_refusal(options, page.error());
-    }
-    if (page->empty()) {
-      break;
-    }
-    entries.insert(entries.end(), page->begin(), page->end());
+  const auto read = read_from(*client, 0, [&entries](const AuditEntry& entry) {
+    entries.push_back(entry);
+    return Expected<void>();
+  });
+  if (!read) {
+    return print_refusal(options, read.error());
   }
   if (options.json) {
     print_json(to_json(entries));
@@ -69,12 +84,11 @@ ExitCode show(const Options& options, const AuditArguments& arguments) {
   }
   msg::ShowAudit query{std::nullopt, arguments.last};
   if (!arguments.job.empty()) {
-    query.job = JobId::parse(arguments.job);
-    if (!query.job) {
-      return print_refusal(options,
-                           Refusal{"job_unknown", fmt::format("\"{}\" is no job id", arguments.job),
-                                   "list your jobs with: entente job list"});
+    const auto job = parse_job(arguments.job);
+    if (!job) {
+      return print_refusal(options, job.error());
     }
+    query.job = *job;
   }
   return ask_and_print<std::vector<AuditEntry>>(options, query, print_entries);
 }
@@ -122,22 +136,17 @@ Refusal rewritten(const AuditMark& mark) {
 // `from`.
 Expected<AuditTrail> follow(BrokerClient& client, const AuditMark& from) {
   AuditTrail trail;
-  for (;;) {
-    const auto page = client.ask<std::vector<AuditEntry>>(msg::ReadAudit{trail.last().seq});
-    if (!page) {
-      return tl::unexpected(page.error());
+  auto read = read_from(client, 0, [&](const AuditEntry& entry) -> Expected<void> {
+    if (!trail.follow(entry)) {
+      return tl::unexpected(broken(entry, trail.last()));
     }
-    for (const auto& entry : *page) {
-      if (!trail.follow(entry)) {
-        return tl::unexpected(broken(entry, trail.last()));
-      }
-      if (entry.seq == from.seq && entry.hash != from.hash) {
-        return tl::unexpected(rewritten(from));
-      }
+    if (entry.seq == from.seq && entry.hash != from.hash) {
+      return tl::unexpected(rewritten(from));
     }
-    if (page->empty()) {
-      break;
-    }
+    return {};
+  });
+  if (!read) {
+    return tl::unexpected(std::move(read.error()));
   }
   if (trail.last().seq < from.seq) {
     return tl::unexpected(

@@ -32,14 +32,6 @@ struct JobArguments {
   bool mine = false;
 };
 
-Expected<JobId> parse_job(const std::string& text) {
-  if (const auto id = JobId::parse(text)) {
-    return *id;
-  }
-  return refuse("job_unknown", fmt::format("\"{}\" is no job id", text),
-                "list your jobs with: entente job list");
-}
-
 // Runs what a command does with the broker and the job that it was given.
 template <class Run>
 ExitCode with_job(const Options& options, const JobArguments& arguments, Run run) {
@@ -53,13 +45,13 @@ ExitCode with_job(const Options& options, const JobArguments& arguments, Run run
 
 // What a coordinator does with a job that has completed.
 std::string next_step(const JobSummary& job) {
-  if (job.kind == JobKind::statistics) {
-    return fmt::format("see what it has counted with: entente job statistics {}", job.id.str());
+  const auto id = job.id.str();
+  if (trains(job.kind)) {
+    return fmt::format("take the model with: entente model pull {0} -o {0}.safetensors", id);
   }
-  return trains(job.kind)
-             ? fmt::format("take the model with: entente model pull {0} -o {0}.safetensors",
-                           job.id.str())
-             : fmt::format("see what it found with: entente job show {}", job.id.str());
+  return job.kind == JobKind::statistics
+             ? fmt::format("see what it has counted with: entente job statistics {}", id)
+             : fmt::format("see what it found with: entente job show {}", id);
 }
 
 ExitCode watch(const Options& options, BrokerClient& client, const JobId& job,

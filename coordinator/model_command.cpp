@@ -3,15 +3,14 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
-#include <charconv>
 #include <memory>
 #include <nlohmann/json.hpp>
-#include <system_error>
 
 #include "common/runtime/system_clock.h"
-#include "common/tensors/pruning.h"
 #include "coordinator/ask.h"
 #include "coordinator/model_description.h"
+#include "coordinator/prune_command.h"
+#include "coordinator/published_model.h"
 #include "coordinator/text.h"
 
 namespace entente::cli {
@@ -20,69 +19,8 @@ namespace {
 struct ModelArguments {
   std::string model;
   std::filesystem::path output;
-  double sparsity = 0;
   std::string job;
 };
-
-struct ModelName {
-  JobId job;
-  std::optional<Round> version;  // none: the newest
-  bool is_best = false;
-};
-
-// "fashion-mnist-1" is the newest version, "fashion-mnist-1@3" that of round 3,
-// "fashion-mnist-1@best" the one that did best where it was evaluated.
-Expected<ModelName> parse_model(const std::string& text) {
-  const auto at = text.find('@');
-  const auto job = JobId::parse(text.substr(0, at));
-  std::optional<Round> version;
-  bool is_legal = job.has_value();
-  const bool is_best = at != std::string::npos && text.substr(at) == "@best";
-  if (at != std::string::npos && !is_best) {
-    Round number = 0;
-    const auto* end = text.data() + text.size();
-    const auto parsed = std::from_chars(text.data() + at + 1, end, number);
-    is_legal = is_legal && parsed.ec == std::errc() && parsed.ptr == end;
-    version = number;
-  }
-  if (!is_legal) {
-    return refuse("model_unknown", fmt::format("\"{}\" is no model", text),
-                  "write the job's id, job@round or job@best; list them with: entente model list");
-  }
-  return ModelName{*job, version, is_best};
-}
-
-// The round whose model was evaluated best, by the job's own metric where it has one. Of equal ones
-// the earlier.
-std::optional<Round> best_round(const JobView& job) {
-  std::optional<Round> best;
-  double best_score = 0;
-  for (const auto& round : job.rounds) {
-    const auto its_score = score(job.spec.stop, round.evaluate_metrics);
-    if (round.model && !round.removed && its_score && (!best || *its_score > best_score)) {
-      best = round.round;
-      best_score = *its_score;
-    }
-  }
-  return best;
-}
-
-Expected<ModelView> find_model(BrokerClient& client, const ModelName& name) {
-  msg::ShowModel query{name.job, name.version};
-  if (name.is_best) {
-    const auto job = client.ask<JobView>(msg::ShowJob{name.job});
-    if (!job) {
-      return tl::unexpected(job.error());
-    }
-    query.version = best_round(*job);
-    if (!query.version) {
-      return refuse("model_unknown",
-                    fmt::format("no model of {} has been evaluated", name.job.str()),
-                    "give the job an [evaluate] table, or name a round: job@round");
-    }
-  }
-  return client.ask<ModelView>(query);
-}
 
 std::string size_text(const ModelView& model) {
   return model.removed ? "removed" : human_bytes(model.bytes);
@@ -106,12 +44,11 @@ void print_models(const std::vector<ModelView>& models) {
 ExitCode list(const Options& options, const ModelArguments& arguments) {
   msg::ListModels query;
   if (!arguments.job.empty()) {
-    query.job = JobId::parse(arguments.job);
-    if (!query.job) {
-      return print_refusal(options,
-                           Refusal{"job_unknown", fmt::format("\"{}\" is no job id", arguments.job),
-                                   "list your jobs with: entente job list"});
+    const auto job = parse_job(arguments.job);
+    if (!job) {
+      return print_refusal(options, job.error());
     }
+    query.job = *job;
   }
   return ask_and_print<std::vector<ModelView>>(options, query, print_models);
 }
@@ -160,50 +97,6 @@ ExitCode show(const Options& options, const ModelArguments& arguments) {
   return ExitCode::done;
 }
 
-// A download of gigabytes must not end in front of a place that cannot take it.
-Expected<void> check_output(const std::filesystem::path& output) {
-  std::error_code ignored;
-  if (std::filesystem::is_directory(output, ignored)) {
-    return refuse("output_invalid", fmt::format("{} is a folder", output.string()),
-                  "name the file to write with -o FILE");
-  }
-  const auto folder = std::filesystem::absolute(output).parent_path();
-  if (!std::filesystem::is_directory(folder, ignored)) {
-    return refuse("output_invalid", fmt::format("there is no folder {}", folder.string()),
-                  "make it first, or name another file with -o FILE");
-  }
-  return {};
-}
-
-// Gets the model that `text` names and writes it to `output`.
-Expected<ModelView> pull_to(const Options& options, const std::string& text,
-                            const std::filesystem::path& output) {
-  const auto name = parse_model(text);
-  if (!name) {
-    return tl::unexpected(name.error());
-  }
-  auto client = BrokerClient::connect(options);
-  if (!client) {
-    return tl::unexpected(client.error());
-  }
-  auto model = find_model(*client, *name);
-  if (!model) {
-    return model;
-  }
-  if (model->removed) {
-    return refuse(
-        "model_removed",
-        fmt::format("{}@{} is no longer kept, only its receipt is: the job keeps its best "
-                    "and its last model",
-                    model->job.str(), model->version),
-        fmt::format("pull {0}@best, or the last one: {0}", model->job.str()));
-  }
-  if (const auto pulled = client->download(*model, output); !pulled) {
-    return tl::unexpected(pulled.error());
-  }
-  return model;
-}
-
 ExitCode pull(const Options& options, const ModelArguments& arguments) {
   if (const auto writable = check_output(arguments.output); !writable) {
     return print_refusal(options, writable.error());
@@ -219,58 +112,6 @@ ExitCode pull(const Options& options, const ModelArguments& arguments) {
   } else {
     fmt::print("{}@{} -> {} ({}, SHA-256 {})\n", model->job.str(), model->version,
                arguments.output.string(), human_bytes(model->bytes), model->blob.hex());
-  }
-  return ExitCode::done;
-}
-
-Expected<Pruned> prune_file(const std::filesystem::path& model, const ModelArguments& arguments) {
-  const auto file = TensorFile::open(model);
-  if (!file) {
-    return tl::unexpected(file.error());
-  }
-  try {
-    return prune_tensors(*file, arguments.sparsity, arguments.output);
-  } catch (const std::system_error& error) {
-    return refuse("output_invalid", error.what(), "name another file with -o FILE");
-  }
-}
-
-// Of a file, or of a model that is pulled first.
-Expected<Pruned> prune_model(const Options& options, const ModelArguments& arguments) {
-  std::error_code ignored;
-  if (std::filesystem::is_regular_file(arguments.model, ignored)) {
-    if (std::filesystem::equivalent(arguments.model, arguments.output, ignored)) {
-      return refuse("output_invalid",
-                    fmt::format("{} would be overwritten while it is read", arguments.model),
-                    "name another file with -o FILE");
-    }
-    return prune_file(arguments.model, arguments);
-  }
-  auto whole = arguments.output;
-  whole += ".unpruned";
-  if (const auto model = pull_to(options, arguments.model, whole); !model) {
-    return tl::unexpected(model.error());
-  }
-  auto pruned = prune_file(whole, arguments);
-  std::filesystem::remove(whole, ignored);
-  return pruned;
-}
-
-ExitCode prune(const Options& options, const ModelArguments& arguments) {
-  if (const auto writable = check_output(arguments.output); !writable) {
-    return print_refusal(options, writable.error());
-  }
-  const auto pruned = prune_model(options, arguments);
-  if (!pruned) {
-    return print_refusal(options, pruned.error());
-  }
-  if (options.json) {
-    print_json({{"file", arguments.output.string()},
-                {"weights", pruned->weights},
-                {"zeros", pruned->zeros}});
-  } else {
-    fmt::print("{} -> {}: {} of {} weights are zero\n", arguments.model, arguments.output.string(),
-               with_commas(pruned->zeros), with_commas(pruned->weights));
   }
   return ExitCode::done;
 }
@@ -308,19 +149,7 @@ void add_model_command(CLI::App& app, const Options& options, Action& chosen) {
     chosen = [&options, arguments] { return describe_model(options, arguments->model); };
   });
 
-  auto* prune_command =
-      model->add_subcommand("prune", "Set the smallest weights of a model to zero");
-  prune_command
-      ->add_option("MODEL", arguments->model, "model file, or job id, job@round or job@best")
-      ->required();
-  prune_command
-      ->add_option("--sparsity", arguments->sparsity,
-                   "share of the weights to remove, from 0 to below 1")
-      ->required();
-  prune_command->add_option("-o,--output", arguments->output, "the file to write")->required();
-  prune_command->callback([&options, &chosen, arguments] {
-    chosen = [&options, arguments] { return prune(options, *arguments); };
-  });
+  add_prune_command(*model, options, chosen);
 }
 
 }  // namespace entente::cli

@@ -12,25 +12,6 @@
 namespace entente::cli {
 namespace {
 
-Expected<ModelSpec> model_of(const Options& options, const std::string& subject) {
-  std::error_code ignored;
-  if (std::filesystem::is_regular_file(subject, ignored)) {
-    return read_job_file(subject, {}).map([](const JobSpec& spec) { return spec.model; });
-  }
-  const auto job = JobId::parse(subject);
-  if (!job) {
-    return refuse("model_unknown", fmt::format("\"{}\" is neither a job file nor a job", subject),
-                  "name a job file, or a job's id: entente job list");
-  }
-  auto client = BrokerClient::connect(options);
-  if (!client) {
-    return tl::unexpected(client.error());
-  }
-  return client->ask<JobView>(msg::ShowJob{*job}).map([](const JobView& view) {
-    return view.spec.model;
-  });
-}
-
 std::uint64_t elements(const std::vector<TensorInfo>& tensors) {
   return TensorLayout{tensors}.elements();
 }
@@ -102,6 +83,25 @@ void print(const ModelSpec& spec, const ResolvedModel& model) {
 }
 
 }  // namespace
+
+Expected<ModelSpec> model_of(const Options& options, const std::string& subject) {
+  std::error_code ignored;
+  if (std::filesystem::is_regular_file(subject, ignored)) {
+    return read_job_file(subject, {}).map([](const JobSpec& spec) { return spec.model; });
+  }
+  const auto job = JobId::parse(subject);
+  if (!job) {
+    return refuse("model_unknown", fmt::format("\"{}\" is neither a job file nor a job", subject),
+                  "name a job file, or a job's id: entente job list");
+  }
+  auto client = BrokerClient::connect(options);
+  if (!client) {
+    return tl::unexpected(client.error());
+  }
+  return client->ask<JobView>(msg::ShowJob{*job}).map([](const JobView& view) {
+    return view.spec.model;
+  });
+}
 
 ExitCode describe_model(const Options& options, const std::string& subject) {
   const auto spec = model_of(options, subject);

@@ -6,6 +6,14 @@
 
 namespace entente::cli {
 
+Expected<JobId> parse_job(const std::string& text) {
+  if (const auto id = JobId::parse(text)) {
+    return *id;
+  }
+  return refuse("job_unknown", fmt::format("\"{}\" is no job id", text),
+                "list your jobs with: entente job list");
+}
+
 std::string describe(const Metrics& metrics) {
   std::string text;
   for (const auto& [name, value] : metrics) {

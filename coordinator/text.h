@@ -1,13 +1,18 @@
-// How metrics and tables look on a terminal.
+// Text from a command line, and how metrics and tables look on a terminal.
 #pragma once
 
 #include <string>
 #include <vector>
 
 #include "common/base/figures.h"
+#include "common/base/ids.h"
+#include "common/base/refusal.h"
 #include "common/domain/task.h"
 
 namespace entente::cli {
+
+// Refuses with "job_unknown" what cannot be a job's id.
+[[nodiscard]] Expected<JobId> parse_job(const std::string& text);
 
 [[nodiscard]] std::string describe(const Metrics& metrics);  // "accuracy 0.912, loss 0.2514"
 

@@ -189,6 +189,20 @@ struct ScheduleSpec {
   # Like OptimizerSpec.options.
 }
 
+struct AugmentSpec {
+  # How pictures are varied while they are trained on.
+
+  flipHorizontal @0 :Bool;
+  flipVertical @1 :Bool;
+  # With probability 1/2 each.
+
+  crop @2 :Float64;
+  # The least share of height and width that is kept, finite. 1: all.
+
+  shift @3 :UInt32;
+  # Pixels, either way.
+}
+
 struct TrainSpec {
   # One site's work in one round.
 
@@ -221,8 +235,38 @@ struct TrainSpec {
   # Names of tensors that are not trained, a * standing for any characters: at most 64, of 1 to 255
   # bytes each.
 
-  normalise @11 :Normalisation;
+  augment @11 :AugmentSpec;
+  # Null: pictures are taken as they are.
+
+  trainer @12 :Text;
+  # A trainer that sites list under this name, 1 to 63 bytes. Null: whichever a site uses.
+
+  normalise @13 :Normalisation;
   # Null: sites give the inputs as they have them.
+
+  proxMu @14 :Float64;
+  # FedProx: the loss has proxMu/2 |w - global|^2 on top, finite. 0: it has not.
+
+  exclude @15 :List(Text);
+  privateTensors @16 :List(Text);
+  # Names of tensors that each site keeps for itself, like `freeze`. No update has them.
+
+  privateEpochs @17 :UInt32;
+  # Passes over the data that train the private tensors alone, before `localEpochs` that train the
+  # others alone. At most 10,000. 0: all are trained together.
+
+  personal @18 :PersonalSpec;
+  # Null: sites train no model of their own beside the shared one.
+}
+
+struct PersonalSpec {
+  # A second model that each site trains for itself and never sends (Ditto).
+
+  lambda @0 :Float64;
+  # It is drawn to the global model by lambda/2 |v - global|^2. Finite.
+
+  localEpochs @1 :UInt32;
+  # Passes over the site's data in one round, at most 10,000.
 }
 
 struct Scale {
@@ -263,6 +307,9 @@ struct EvaluateSpec {
 
   every @1 :UInt32;
   # Rounds between two evaluations, at most 100,000. The last round is always evaluated.
+
+  personal @2 :Bool;
+  # What is evaluated is the site's personal model instead of the global one.
 }
 
 enum Weighting {
@@ -341,7 +388,7 @@ struct InitialModel {
 
   version :union {
     last @1 :Void;
-    best @2 :Void;     # by its evaluation: highest accuracy, or lowest loss
+    best @2 :Void;     # by that job's stop.metric; without one by the highest accuracy or lowest loss
     round @3 :UInt32;  # at most 100,000
   }
 }
@@ -370,7 +417,8 @@ struct JobSpec {
   # Where all randomness of the job comes from.
 
   deadlineMs @4 :Int64;
-  # From submission to the end, in milliseconds: 0 to ten years.
+  # From submission to the end, in milliseconds: 0 to ten years. The clock stands while the job is
+  # paused or waits for the jobs of `after`.
 
   stallWindowMs @5 :Int64;
   # A task that makes no progress for this long is lost, in milliseconds: 0 to ten years.

@@ -102,6 +102,12 @@ struct TaskOrder {
   ranges @6 :List(NamedSums);
   # Of `statistics` in the second round: for each column of numbers the two ends of the range that
   # the bins of its histogram divide. Empty in the first.
+
+  control @7 :Data;
+  # Of `train` with "scaffold": the server's control variate, 32 bytes. Null: it is 0 still.
+
+  controlBytes @8 :UInt64;
+  # Size of that blob in bytes, at most 2^40.
 }
 
 struct TaskOffer {

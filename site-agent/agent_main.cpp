@@ -1,6 +1,6 @@
 // entente-agent: the composition root of a site's agent, and the commands for the site's people.
 #include <CLI/CLI.hpp>
-#include <algorithm>
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <string>
@@ -16,10 +16,14 @@
 #include "site-agent/service/local_commands.h"
 #include "site-agent/service/people_commands.h"
 #include "site-agent/service/serve.h"
+#include "site-agent/service/trainer_examination.h"
 
 namespace {
 
 constexpr entente::Millis kApprovalMax = std::chrono::hours{366 * 24};
+constexpr entente::Millis kPatienceMax = std::chrono::hours{24};
+// Of the names of what is looked at in a trainer, which are printed one by one.
+constexpr std::size_t kCheckWidth = 14;
 
 int report(const entente::Refusal& refusal) {
   std::fprintf(stderr, "error: %s\n", refusal.message.c_str());
@@ -34,7 +38,11 @@ struct Options {
   std::string log_format = "text";
   std::string hold;
   entente::agent::PeopleCommand people;
+  entente::agent::TrainerTrial trial;
+  std::string silence;
+  std::string limit;
   bool json = false;
+  bool tests_trainer = false;
 };
 
 CLI::App* add_command(CLI::App& app, const char* name, const char* what, Options& options) {
@@ -65,15 +73,72 @@ int show_sent(const entente::agent::AgentConfig& config, const Options& options)
 }
 
 int examine(const entente::agent::AgentConfig& config, const Options& options) {
-  using entente::agent::Health;
   const auto findings = entente::agent::examine(config, options.config_file);
   const auto text =
       options.json ? entente::agent::to_json_text(findings) : entente::agent::to_text(findings);
   std::fputs(text.c_str(), stdout);
-  return std::any_of(findings.begin(), findings.end(),
-                     [](const auto& finding) { return finding.health == Health::fail; })
-             ? 1
-             : 0;
+  return entente::agent::any_failed(findings) ? 1 : 0;
+}
+
+void add_trainer_test_command(CLI::App& app, Options& options) {
+  auto* command =
+      add_command(app, "trainer-test",
+                  "Hold a trainer against the trainer contract, on this site's data", options);
+  command->add_option("NAME", options.trial.trainer,
+                      "one of [[trainers]] in agent.toml (default: [trainer] program)");
+  command->add_option("--dataset", options.trial.dataset, "which to train on (default: the first)");
+  command->add_option("--job", options.trial.job,
+                      "a job file whose model and training are tried (default: one linear layer)");
+  command->add_option("--silence", options.silence,
+                      "how long the trainer may say nothing: \"60s\" (default)");
+  command->add_option("--limit", options.limit, "how long one command may take: \"10m\" (default)");
+  command->add_flag("--json", options.json, "print JSON");
+  command->callback([&options] { options.tests_trainer = true; });
+}
+
+// The duration of an option that is given; false when it is none.
+bool read_duration(const char* option, const std::string& text, entente::Millis max,
+                   entente::Millis& duration) {
+  if (text.empty()) {
+    return true;
+  }
+  const auto given = entente::parse_duration(text);
+  if (!given || *given <= entente::Millis{0} || *given > max) {
+    std::fprintf(stderr, "error: %s %s is no time of up to %lld hours\nhint: write 90s or 12h\n",
+                 option, text.c_str(),
+                 static_cast<long long>(std::chrono::floor<std::chrono::hours>(max).count()));
+    return false;
+  }
+  duration = *given;
+  return true;
+}
+
+int test_trainer(Options& options) {
+  auto& patience = options.trial.patience;
+  if (!read_duration("--silence", options.silence, kPatienceMax, patience.silence) ||
+      !read_duration("--limit", options.limit, kPatienceMax, patience.command)) {
+    return 2;
+  }
+  const auto config = entente::agent::read_agent_config(options.config_file);
+  if (!config) {
+    return report(config.error());
+  }
+  const auto print = [&options](const entente::agent::Finding& finding) {
+    if (!options.json) {
+      std::fputs(entente::agent::to_text({finding}, kCheckWidth).c_str(), stdout);
+      std::fflush(stdout);
+    }
+  };
+  const auto found = entente::agent::examine_trainer(*config, options.trial, print);
+  if (!found) {
+    return report(found.error());
+  }
+  if (options.json) {
+    std::fputs(entente::agent::to_json_text(found->findings).c_str(), stdout);
+  } else if (!found->log_tail.empty()) {
+    std::printf("\nwhat the trainer has printed last:\n%s", found->log_tail.c_str());
+  }
+  return entente::agent::any_failed(found->findings) ? 1 : 0;
 }
 
 CLI::App* add_people_command(CLI::App& app, const char* name, const char* what, Options& options) {
@@ -103,14 +168,12 @@ void add_people_commands(CLI::App& app, Options& options) {
 }
 
 int run_people_command(Options& options) {
+  entente::Millis hold{0};
+  if (!read_duration("--for", options.hold, kApprovalMax, hold)) {
+    return 2;
+  }
   if (!options.hold.empty()) {
-    const auto hold = entente::parse_duration(options.hold);
-    if (!hold || *hold <= entente::Millis{0} || *hold > kApprovalMax) {
-      std::fprintf(stderr, "error: --for %s is no time of up to a year\nhint: write 12h or 7d\n",
-                   options.hold.c_str());
-      return 2;
-    }
-    options.people.hold = *hold;
+    options.people.hold = hold;
   }
   const auto data_dir = entente::agent::read_data_dir(options.config_file);
   if (!data_dir) {
@@ -145,6 +208,7 @@ int main(int argc, char** argv) {
   auto* doctor_command =
       add_command(app, "doctor", "Look at all that the agent needs, and say what to do", options);
   doctor_command->add_flag("--json", options.json, "print JSON");
+  add_trainer_test_command(app, options);
   add_people_commands(app, options);
   try {
     app.parse(argc, argv);
@@ -154,6 +218,9 @@ int main(int argc, char** argv) {
 
   if (!options.people.verb.empty()) {
     return run_people_command(options);
+  }
+  if (options.tests_trainer) {
+    return test_trainer(options);
   }
   const auto config = entente::agent::read_agent_config(options.config_file);
   if (!config) {

@@ -2,9 +2,8 @@
 // all of them end at the same time.
 //
 //  - A site's speed is the steps of its last update over the time from its first word about
-//  training
-//    to its result. The latest measure counts half and those before the other half, so that one
-//    busy hour does not decide. It is a row of the site's part, and outlives a restart.
+//    training to its result. The latest measure counts half and those before the other half, so
+//    that one busy hour does not decide. It is a row of the site's part, and outlives a restart.
 //  - Who has no speed yet does its nominal work: the job's epochs over its data.
 //  - The others would do their nominal work together in T = sum of steps / sum of speeds. Each gets
 //    what it does in that time, but no more than limits::kBalanceFactorMax times its nominal steps

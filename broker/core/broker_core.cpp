@@ -184,7 +184,7 @@ BrokerCore::BrokerCore(BrokerInfo info, Snapshot snapshot, Now now) {
     auto& job = state_.jobs[row.job];
     auto model = model_of(row.spec);
     ENTENTE_CHECK(model.has_value());  // it was checked before the row was written
-    job.layout = std::make_shared<const TensorLayout>(std::move(model->layout));
+    set_layout(job, row.spec, std::move(model->layout));
     job.saved_at = now.monotonic;
     job.row = std::move(row);
   }

@@ -2,8 +2,7 @@
 // this is what happens then, and what it costs the coordinator (usage.h).
 //
 //  - A job holds one slot at each of its sites, from the moment it asks the site to its end, or
-//  until
-//    it rests (pausing.h).
+//    until it rests (pausing.h).
 //  - A site that declines, or does not answer within the stall window, holds no slot for it. A late
 //    answer counts all the same: the site then stands by without a slot.
 //  - A job that goes back to the queue gives its slots back. The sites' words stay: they are not

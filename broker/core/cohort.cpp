@@ -216,7 +216,7 @@ void give_out_places(Step& step, Job& job) {
 }
 
 void fill_places(Step& step, Job& job) {
-  if (job.row.state != JobState::running || !job.spec().sites.replace) {
+  if (!job.runs() || !job.spec().sites.replace) {
     return;
   }
   std::size_t untaken = 0;
@@ -267,7 +267,7 @@ bool may_join(const Step& step, const Job& job) {
 }
 
 void join_open_round(Step& step, Job& job) {
-  if (job.row.state != JobState::running) {
+  if (!job.runs()) {
     return;
   }
   const auto& round = job.rounds.rbegin()->second;

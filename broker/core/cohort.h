@@ -1,8 +1,7 @@
 // Who takes part in a job's rounds: places, silence, and who steps in for whom.
 //
 //  - A job starts with a number of places and keeps that number while it runs. One site holds a
-//  place; a site
-//    that has accepted the job and holds none stands by.
+//    place; a site that has accepted the job and holds none stands by.
 //  - A site whose task was lost for want of progress is silent until something is heard of it: its
 //    advert, a word about the job, bytes that move. No round waits for a silent site. One that is
 //    away is left out until it is back. One that is connected is given its task all the same: only

@@ -53,19 +53,25 @@ struct MergeInput {
   BlobId update;
   double weight = 0;
   double loss = 0;  // of the global model there before training, where the strategy asks for it
+  std::uint64_t steps = 0;
 };
 
 struct StartMerge {
   JobId job;
   Round round = 0;
   StrategySpec strategy;
-  double local_lr = 0;  // of the sites' training
+  // Of the sites' training.
+  double local_lr = 0;
+  double local_momentum = 0;
+  double prox_mu = 0;
+  std::uint32_t places = 1;  // sites among which a round's are
   Digest spec_digest;
   BlobId model;
-  std::optional<BlobId> server_state;  // after the round before, if it has left any
-  std::vector<MergeInput> updates;     // by site id
-  UpdateSpec update;                   // how they are written down
-  std::shared_ptr<const TensorLayout> layout;
+  std::optional<BlobId> server_state;                 // after the round before, if it has left any
+  std::vector<MergeInput> updates;                    // by site id
+  UpdateSpec update;                                  // how they are written down
+  std::shared_ptr<const TensorLayout> layout;         // of the model
+  std::shared_ptr<const TensorLayout> update_layout;  // of what the sites send of it
 };
 
 // No row names this blob any more.

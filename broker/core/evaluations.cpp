@@ -14,9 +14,6 @@
 namespace entente::broker {
 namespace {
 
-// What an event's sentence names.
-constexpr std::size_t kNamedMax = 20;
-
 std::vector<Task*> evaluations_of(Job& job, Round round) {
   std::vector<Task*> tasks;
   for (auto it = job.tasks.lower_bound({job.id(), round, TaskKind::evaluate, SiteId(), 0});
@@ -207,7 +204,7 @@ void record_evaluation(Step& step, Job& job, RoundRow& round,
                    : fmt::format(
                          "round {} evaluated at {} of the sites on {} examples together: "
                          "{}{}{}",
-                         round.round, counted.size(), combined.examples, names(counted, kNamedMax),
+                         round.round, counted.size(), combined.examples, names(counted),
                          combined.how.empty() ? "" : "; ", combined.how);
   event.text += others_text(evaluations_of(job, round.round));
   step.tell(job, std::move(event));

@@ -29,30 +29,30 @@ struct JobTransition {
 
 constexpr std::array kJobTransitions{
     JobTransition{JobState::queued, JobTrigger::sites_claimed, JobState::matching},
+    JobTransition{JobState::queued, JobTrigger::pause_requested, JobState::paused},
     JobTransition{JobState::queued, JobTrigger::cannot_go_on, JobState::failed},
     JobTransition{JobState::queued, JobTrigger::abort_requested, JobState::aborted},
     JobTransition{JobState::matching, JobTrigger::sites_found, JobState::running},
     JobTransition{JobState::matching, JobTrigger::sites_lost, JobState::queued},
+    JobTransition{JobState::matching, JobTrigger::pause_requested, JobState::paused},
     JobTransition{JobState::matching, JobTrigger::cannot_go_on, JobState::failed},
     JobTransition{JobState::matching, JobTrigger::abort_requested, JobState::aborted},
+    JobTransition{JobState::running, JobTrigger::gave_way, JobState::queued},
+    JobTransition{JobState::running, JobTrigger::pause_requested, JobState::paused},
     JobTransition{JobState::running, JobTrigger::rounds_finished, JobState::completed},
     JobTransition{JobState::running, JobTrigger::stopped_early, JobState::completed},
-    // The last evaluation may come in while the job rests.
-    JobTransition{JobState::queued, JobTrigger::rounds_finished, JobState::completed},
-    JobTransition{JobState::matching, JobTrigger::rounds_finished, JobState::completed},
-    JobTransition{JobState::paused, JobTrigger::stopped_early, JobState::completed},
-    JobTransition{JobState::queued, JobTrigger::stopped_early, JobState::completed},
-    JobTransition{JobState::matching, JobTrigger::stopped_early, JobState::completed},
     JobTransition{JobState::running, JobTrigger::cannot_go_on, JobState::failed},
     JobTransition{JobState::running, JobTrigger::abort_requested, JobState::aborted},
-    JobTransition{JobState::running, JobTrigger::gave_way, JobState::queued},
-    JobTransition{JobState::queued, JobTrigger::pause_requested, JobState::paused},
-    JobTransition{JobState::matching, JobTrigger::pause_requested, JobState::paused},
-    JobTransition{JobState::running, JobTrigger::pause_requested, JobState::paused},
     JobTransition{JobState::paused, JobTrigger::resume_requested, JobState::queued},
-    JobTransition{JobState::paused, JobTrigger::rounds_finished, JobState::completed},
     JobTransition{JobState::paused, JobTrigger::cannot_go_on, JobState::failed},
     JobTransition{JobState::paused, JobTrigger::abort_requested, JobState::aborted},
+    // The last evaluation may come in while the job rests.
+    JobTransition{JobState::queued, JobTrigger::rounds_finished, JobState::completed},
+    JobTransition{JobState::queued, JobTrigger::stopped_early, JobState::completed},
+    JobTransition{JobState::matching, JobTrigger::rounds_finished, JobState::completed},
+    JobTransition{JobState::matching, JobTrigger::stopped_early, JobState::completed},
+    JobTransition{JobState::paused, JobTrigger::rounds_finished, JobState::completed},
+    JobTransition{JobState::paused, JobTrigger::stopped_early, JobState::completed},
 };
 
 // The state that `trigger` leads to; nothing when the table has no such row.

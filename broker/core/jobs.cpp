@@ -11,6 +11,7 @@
 #include "broker/core/rounds.h"
 #include "broker/core/tasks.h"
 #include "common/base/check.h"
+#include "common/domain/site_tensors.h"
 
 namespace entente::broker {
 namespace {
@@ -84,8 +85,7 @@ void end(Step& step, Job& job, JobTrigger trigger, JobEventKind kind, const std:
 // Whether an acceptance is of use, now or later.
 bool is_welcome(const Job& job, const Part& part) {
   return job.spec().sites.replace || part.row.claimed ||
-         (job.row.state != JobState::running &&
-          (is_mandatory(job, part.row.site) || has_room(job)));
+         (!job.runs() && (is_mandatory(job, part.row.site) || has_room(job)));
 }
 
 std::string answer_text(const Job& job, const SiteId& site, const msg::JobReply& reply,
@@ -98,7 +98,7 @@ std::string answer_text(const Job& job, const SiteId& site, const msg::JobReply&
     return fmt::format("{} is left out: {}", site.str(), part.reason);
   }
   return fmt::format("{} accepted{}", site.str(),
-                     job.row.state == JobState::running && !part.has_place ? " and stands by" : "");
+                     job.runs() && !part.has_place ? " and stands by" : "");
 }
 
 // A site that has accepted takes its word back: its people, or its policy, have changed their mind.
@@ -122,8 +122,13 @@ void withdraw(Step& step, Job& job, Part& part, const Refusal& why) {
 
 }  // namespace
 
+void set_layout(Job& job, const JobSpec& spec, TensorLayout model) {
+  job.update_layout = std::make_shared<const TensorLayout>(update_layout(spec, model));
+  job.layout = std::make_shared<const TensorLayout>(std::move(model));
+}
+
 Job& admit(Step& step, const Identity& coordinator, const JobSpec& spec, const Digest& digest,
-           std::shared_ptr<const TensorLayout> layout, const std::string& token) {
+           TensorLayout layout, const std::string& token) {
   const auto id = next_job_id(step.state, spec.name);
   Job& job = step.state.jobs[id];
   job.row.job = id;
@@ -133,7 +138,7 @@ Job& admit(Step& step, const Identity& coordinator, const JobSpec& spec, const D
   job.row.token = token;
   job.row.submitted_unix_ms = step.now.unix_ms;
   job.row.number = step.state.jobs.size();
-  job.layout = std::move(layout);
+  set_layout(job, spec, std::move(layout));
   if (!waits_for_others(step.state, job)) {
     job.deadline = step.now.monotonic + spec.deadline;
   }

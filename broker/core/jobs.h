@@ -9,9 +9,12 @@
 
 namespace entente::broker {
 
+// What follows from the spec and its model's layout, at the submission and after a restart.
+void set_layout(Job& job, const JobSpec& spec, TensorLayout model);
+
 // Assigns the id and stores the job, which waits in the queue from then on.
 Job& admit(Step& step, const Identity& coordinator, const JobSpec& spec, const Digest& digest,
-           std::shared_ptr<const TensorLayout> layout, const std::string& token);
+           TensorLayout layout, const std::string& token);
 
 // Gives out the places among the sites that have accepted, and begins the rounds or goes on with
 // them.

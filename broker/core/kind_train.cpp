@@ -10,9 +10,6 @@
 namespace entente::broker {
 namespace {
 
-// What an event's sentence names.
-constexpr std::size_t kNamedMax = 20;
-
 bool draws(const Job& job) { return job.spec().sites.sample.has_value(); }
 
 Turnout turnout(const Job& job) {
@@ -29,7 +26,7 @@ std::vector<SiteId> sites_in_turn(const State& state, const Job& job, Round roun
 
 std::string describe(const Job& job, const std::vector<SiteId>& asked) {
   const auto begin = fmt::format("training at {}", asked.size());
-  return draws(job) ? fmt::format("{} of {} sites, {}", begin, places(job), names(asked, kNamedMax))
+  return draws(job) ? fmt::format("{} of {} sites, {}", begin, places(job), names(asked))
                     : begin + " sites";
 }
 

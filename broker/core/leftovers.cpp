@@ -54,8 +54,8 @@ void drop_updates(Step& step, const Job& merged, Round round) {
   }
 }
 
-void drop_server_state(Step& step, const Job& of, const RoundRow& round) {
-  if (round.server_state && !has_twin(step.state, of)) {
+void drop_server_state(Step& step, const Job& job, const RoundRow& round) {
+  if (round.server_state && !has_twin(step.state, job)) {
     step.act(DropBlob{*round.server_state});
   }
 }

@@ -2,7 +2,7 @@
 //
 //  - An update, once its round is merged.
 //  - The state of the server's optimiser, once a later one has taken its place or the job has
-//  ended.
+//    ended.
 //  - Of a job that keeps its best and its last model only, each other version: as soon as no round
 //    goes on from it and its evaluation is done, since until then it may be the best. The row says
 //    so in the same transaction; its receipt stays.
@@ -18,9 +18,9 @@ namespace entente::broker {
 // Of a round that was merged.
 void drop_updates(Step& step, const Job& merged, Round round);
 
-// Of the last round before one that has left a state of its own.
-void drop_server_state(Step& step, const Job& of, const RoundRow& round);
-// Of a job that has ended.
+// The one that `round` has left, once a later round has left its own.
+void drop_server_state(Step& step, const Job& job, const RoundRow& round);
+// That of a job that has ended.
 void drop_last_server_state(Step& step, const Job& job);
 
 // Versions that the job does not keep. A job that has ended awaits no evaluation.

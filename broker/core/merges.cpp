@@ -4,6 +4,7 @@
 
 #include <numeric>
 
+#include "broker/core/cohort.h"
 #include "broker/core/weights.h"
 #include "common/domain/strategy_kinds.h"
 
@@ -59,16 +60,20 @@ void start_merge(Step& step, Job& job, const RoundRow& round) {
   merge.round = round.round;
   merge.strategy = job.spec().strategy;
   merge.local_lr = job.spec().train.learning_rate(round.round);
+  merge.local_momentum = job.spec().train.optimizer.momentum;
+  merge.prox_mu = job.spec().train.prox_mu;
+  merge.places = static_cast<std::uint32_t>(places(job));
   merge.spec_digest = job.row.spec_digest;
   merge.model = *before.model;
   merge.server_state = before.server_state;
   merge.layout = job.layout;
+  merge.update_layout = job.update_layout;
   merge.update = job.spec().update;
   const auto updates = accepted_updates(job, round.round);
   const auto weights = merge_weights(merge.strategy, updates);
   for (std::size_t i = 0; i < updates.size(); ++i) {
-    merge.updates.push_back(
-        {updates[i]->key.site, *updates[i]->result.blob, weights[i], loss_before(*updates[i])});
+    merge.updates.push_back({updates[i]->key.site, *updates[i]->result.blob, weights[i],
+                             loss_before(*updates[i]), updates[i]->result.steps});
   }
   step.act(std::move(merge));
 }

@@ -10,8 +10,7 @@
 //    queue and gives its slots back: no job holds slots while it waits for more.
 //  - One that is paused is not in the queue. One that has run before prefers the sites that it had.
 //  - A running job that is to make way for another (scheduler.h, rule 8) is told so, and goes back
-//  to
-//    the queue when its round has ended.
+//    to the queue when its round has ended.
 //  - When declines leave fewer than `sites.min` candidates, or a mandatory site declines, the job
 //    fails at once and its reason names each site's words. A site that has just connected, and has
 //    not said yet what it has, counts as a candidate.

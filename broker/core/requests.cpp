@@ -61,8 +61,8 @@ class Answer {
     if (!model) {
       return reply(model.error());
     }
-    auto& job = admit(step_, session_.identity, submit.spec, digest,
-                      std::make_shared<const TensorLayout>(std::move(model->layout)), submit.token);
+    auto& job = admit(step_, session_.identity, submit.spec, digest, std::move(model->layout),
+                      submit.token);
     run_queue(step_);
     reply(summarise(job));
   }

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 
 #include "broker/core/cohort.h"
 #include "broker/core/draining.h"
@@ -36,18 +37,18 @@ std::vector<Task*> tasks_of(Job& job, Round round, TaskKind kind) {
   return tasks;
 }
 
-// The first site that has not failed to make the initial model yet. Who was only silent may try
-// again.
+// The first site that has not failed to make the initial model yet. Whose latest attempt was only
+// lost may try again.
 std::optional<SiteId> next_maker(Job& job, const std::vector<SiteId>& candidates) {
-  const auto tried = tasks_of(job, 0, TaskKind::initialize);
-  for (const auto& site : candidates) {
-    if (std::none_of(tried.begin(), tried.end(), [&](const Task* task) {
-          return task->row.key.site == site && task->row.state != TaskState::lost;
-        })) {
-      return site;
-    }
+  std::map<SiteId, TaskState> latest;
+  for (const auto* task : tasks_of(job, 0, TaskKind::initialize)) {  // in the order of attempts
+    latest[task->row.key.site] = task->row.state;
   }
-  return std::nullopt;
+  const auto next = std::ranges::find_if(candidates, [&](const SiteId& site) {
+    const auto tried = latest.find(site);
+    return tried == latest.end() || tried->second == TaskState::lost;
+  });
+  return next == candidates.end() ? std::nullopt : std::optional(*next);
 }
 
 // Who may be given a task that nobody else does meanwhile.

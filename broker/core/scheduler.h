@@ -27,7 +27,7 @@
 //     take it from each other, and slots go to third ones in between.
 //
 //  4. BACKFILL. A job behind the reservation starts on the slots that the reservation does not
-//  need.
+//     need.
 //     Rationale: they would idle, and the reservation starts no later for it.
 //
 //  5. A site that is away or draining cannot be claimed. A job with too few sites that are there
@@ -42,8 +42,7 @@
 //     Rationale: the slots that the running job holds idle meanwhile. The other one has enough.
 //
 //  8. PREEMPTION. Where the free slots are not enough for the job of rule 3, running jobs of a
-//  lower
-//     priority that may be preempted give way to it, each when its round has ended: as few as
+//     lower priority that may be preempted give way to it, each when its round has ended: as few as
 //     possible, those of the lowest priority first, the youngest of them before others. None does
 //     unless all that yield are enough together. The reservation then lies on their sites.
 //     Rationale: a slot is lent to a preemptible job while nobody of more weight needs it. At a

@@ -68,7 +68,7 @@ std::vector<SiteId> first_in_turn(const State& state, const Job& job, Round roun
 }
 
 bool sits_out(const Job& job, const SiteId& site) {
-  if (job.row.state != JobState::running || job.rounds.empty() || !rules_of(job).draws(job) ||
+  if (!job.runs() || job.rounds.empty() || !rules_of(job).draws(job) ||
       !job.parts.at(site).row.has_place) {
     return false;
   }

@@ -77,10 +77,11 @@ struct Part {
 struct Job {
   JobRow row;
   Candidates candidates;
-  std::optional<Wait> wait;     // while it is queued
-  std::uint32_t claims = 0;     // slots that it holds
-  std::uint32_t vacancies = 0;  // places that nobody in the job can take (cohort.h)
-  std::shared_ptr<const TensorLayout> layout;
+  std::optional<Wait> wait;                    // while it is queued
+  std::uint32_t claims = 0;                    // slots that it holds
+  std::uint32_t vacancies = 0;                 // places that nobody in the job can take (cohort.h)
+  std::shared_ptr<const TensorLayout> layout;  // of the model
+  std::shared_ptr<const TensorLayout> update_layout;  // of what its sites send of it
   std::optional<JobId> gives_way_to;    // after this round, while it runs (scheduler.h)
   std::optional<Monotonic> deadline{};  // none while its clock stands still
   Monotonic saved_at{};                 // with the elapsed part of the deadline

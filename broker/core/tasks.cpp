@@ -15,6 +15,7 @@
 #include "broker/core/selection.h"
 #include "broker/core/statistics.h"
 #include "common/base/limits.h"
+#include "common/domain/algorithms.h"
 #include "common/domain/lost_promise.h"
 #include "common/domain/measures.h"
 #include "common/domain/seeds.h"
@@ -45,6 +46,10 @@ TaskOrder order_of(const Job& job, const TaskRow& task) {
   if (const auto* round = model_round(job, key)) {
     order.model = round->model;
     order.model_bytes = round->model_bytes;
+    if (key.kind == TaskKind::train && has_control(job.spec().strategy)) {
+      order.control = round->server_state;
+      order.control_bytes = round->server_state_bytes;
+    }
   }
   order.steps = task.steps;
   if (key.kind == TaskKind::statistics) {
@@ -58,6 +63,9 @@ void offer(Step& step, const Job& job, const Task& task) {
   const auto order = order_of(job, task.row);
   if (order.model) {
     step.act(GrantGet{peer_of(task.row.key.site), *order.model});
+  }
+  if (order.control) {
+    step.act(GrantGet{peer_of(task.row.key.site), *order.control});
   }
   step.send(task.row.key.site, msg::TaskOffer{order});
 }
@@ -113,8 +121,26 @@ std::string describe(const TaskKey& key) {
   return {};
 }
 
+// FedNova divides an update by its steps and multiplies all by what the steps come to: a number
+// that does not follow from the job's epochs would do with the others' updates as it likes.
+std::optional<Refusal> check_steps(const TrainSpec& train, const TaskResult& result) {
+  const auto steps_max = steps_of_epochs(train, result.examples);
+  if (result.steps >= 1 && result.steps <= std::max<std::uint64_t>(steps_max, 1)) {
+    return std::nullopt;
+  }
+  return Refusal{"steps_invalid",
+                 fmt::format("took {} steps; with {} examples the job's epochs come to {}",
+                             result.steps, result.examples, steps_max),
+                 "report the optimiser's steps in the result", Scope::task};
+}
+
 // What the job's strategy cannot do without.
-std::optional<Refusal> check_for_strategy(const StrategySpec& strategy, const TaskResult& result) {
+std::optional<Refusal> check_for_strategy(const JobSpec& spec, const TaskRow& task,
+                                          const TaskResult& result) {
+  const StrategySpec& strategy = spec.strategy;
+  if (needs_steps(strategy) && task.steps == 0) {
+    return check_steps(spec.train, result);
+  }
   if (strategy.weights == Weighting::steps && result.steps == 0) {
     return Refusal{"steps_invalid", "took no step, and the job weighs updates by their steps",
                    "report the optimiser's steps in the result", Scope::task};
@@ -156,6 +182,10 @@ UpdateSpec update_spec(const JobSpec& spec, TaskKind kind) {
   return kind == TaskKind::train ? spec.update : UpdateSpec();
 }
 
+const std::shared_ptr<const TensorLayout>& layout_of(const Job& job, TaskKind kind) {
+  return kind == TaskKind::train ? job.update_layout : job.layout;
+}
+
 // What is wrong with the numbers of a result, before any byte of its blob is accepted.
 std::optional<Refusal> check_result(const Job& job, const TaskRow& task, const TaskResult& result) {
   const auto& key = task.key;
@@ -173,7 +203,7 @@ std::optional<Refusal> check_result(const Job& job, const TaskRow& task, const T
                    "docs/trainer-contract.md says how a trainer is asked for steps", Scope::task};
   }
   if (key.kind == TaskKind::train) {
-    if (auto refusal = check_for_strategy(job.spec().strategy, result)) {
+    if (auto refusal = check_for_strategy(job.spec(), task, result)) {
       return refusal;
     }
   }
@@ -194,8 +224,9 @@ std::optional<Refusal> check_result(const Job& job, const TaskRow& task, const T
       return refusal;
     }
   }
-  const auto bytes_max = encoded_layout(*job.layout, update_spec(job.spec(), key.kind)).bytes() +
-                         limits::kTensorHeaderBytesMax;
+  const auto bytes_max =
+      encoded_layout(*layout_of(job, key.kind), update_spec(job.spec(), key.kind)).bytes() +
+      limits::kTensorHeaderBytesMax;
   if (result.blob_bytes > bytes_max) {
     return Refusal{"result_too_large",
                    fmt::format("{} bytes are more than this model's tensors can need ({})",
@@ -316,7 +347,7 @@ void accept_result(Step& step, Job& job, Task& task, const TaskResult& result) {
   auto& part = job.parts.at(key.site);
   part.row.reason.clear();
   part.row.bytes_out += result.blob_bytes;
-  part.row.tensors_out += result.blob ? job.layout->tensors.size() : 0;
+  part.row.tensors_out += result.blob ? layout_of(job, key.kind)->tensors.size() : 0;
   const bool is_of_round = key.kind == rules_of(job).task;
   if (is_of_round) {
     part.accepted_key = key;
@@ -478,8 +509,9 @@ void on_result_announce(Step& step, const SiteId& site, const msg::ResultAnnounc
   task->row.state = TaskState::uploading;
   task->announced = announce.result;
   task->progress = {0, announce.result.blob_bytes, "bytes up"};
-  step.act(GrantPut{peer_of(site), *announce.result.blob, announce.result.blob_bytes, job->layout,
-                    norm_max(job->spec(), key.kind), update_spec(job->spec(), key.kind)});
+  step.act(GrantPut{peer_of(site), *announce.result.blob, announce.result.blob_bytes,
+                    layout_of(*job, key.kind), norm_max(job->spec(), key.kind),
+                    update_spec(job->spec(), key.kind)});
   step.send(site, msg::ResultGrant{key, *announce.result.blob});
   note_progress(step, job->id());
 }
@@ -540,7 +572,8 @@ void on_transfer_moved(Step& step, const TransferMoved& moved) {
       }
       const bool is_upload = task.announced && task.announced->blob == moved.blob;
       const auto* round = model_round(job, key);
-      const bool is_download = !task.announced && round != nullptr && round->model == moved.blob;
+      const bool is_download = !task.announced && round != nullptr &&
+                               (round->model == moved.blob || round->server_state == moved.blob);
       if (is_upload || is_download) {
         heard_from(step, job, key.site);
         touch(step, task);

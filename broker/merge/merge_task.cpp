@@ -5,14 +5,18 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <numeric>
 #include <span>
 #include <string_view>
 #include <utility>
 
+#include "broker/merge/file_values.h"
 #include "broker/merge/strategies/norm_clipping.h"
+#include "broker/merge/strategies/weighted_mean.h"
 #include "broker/merge/strategy.h"
 #include "broker/merge/threaded_sweep.h"
 #include "common/base/check.h"
+#include "common/domain/site_tensors.h"
 #include "common/domain/strategy_kinds.h"
 #include "common/tensors/update_file.h"
 
@@ -69,22 +73,10 @@ Expected<void> check_updates(const std::vector<SpooledUpdate>& updates) {
   return {};
 }
 
-// An update's file as a strategy reads it.
-class FileValues final : public UpdateValues {
- public:
-  explicit FileValues(UpdateFile file) : file_(std::move(file)) {}
-  [[nodiscard]] std::size_t size() const override { return file_.size(); }
-  [[nodiscard]] const float* block(std::size_t start, std::size_t count,
-                                   float* scratch) const override {
-    return file_.read(start, {scratch, count});
-  }
-
- private:
-  UpdateFile file_;
-};
-
 // The updates of a round, mapped, and what the strategy is told of them.
 struct OpenCohort {
+  std::vector<UpdateFile> files;
+  std::vector<Piece> pieces;  // of the model's tensors in each of them
   std::vector<FileValues> values;
   std::vector<ScaledValues> clipped;
   Cohort cohort;
@@ -93,16 +85,23 @@ struct OpenCohort {
 Expected<OpenCohort> open_cohort(const MergeRequest& request, Sweep& sweep) {
   OpenCohort open;
   open.cohort.local_lr = request.local_lr;
+  open.cohort.local_momentum = request.local_momentum;
+  open.cohort.prox_mu = request.prox_mu;
+  open.pieces = pieces_of(request.layout, request.update_layout, {});
   for (const SpooledUpdate& update : request.updates) {
-    auto file = UpdateFile::open(update.file, request.layout, request.update);
+    auto file = UpdateFile::open(update.file, request.update_layout, request.update);
     if (!file) {
       Refusal reason = std::move(file.error());
       reason.message = fmt::format("update of site {}: {}", update.site.str(), reason.message);
       return tl::unexpected(std::move(reason));
     }
-    open.values.emplace_back(std::move(*file));
+    open.files.push_back(std::move(*file));
     open.cohort.weights.push_back(update.weight);
     open.cohort.losses.push_back(update.loss);
+    open.cohort.steps.push_back(update.steps);
+  }
+  for (const UpdateFile& file : open.files) {
+    open.values.emplace_back(file, open.pieces, request.layout.elements());
   }
   for (const FileValues& values : open.values) {
     open.cohort.updates.push_back(&values);
@@ -166,7 +165,57 @@ std::span<float> part(std::vector<float>& values, std::size_t start, std::size_t
   return values.empty() ? std::span<float>() : std::span(values).subspan(start, count);
 }
 
+// SCAFFOLD's control variate after this round (Karimireddy et al. 2020, Algorithm 1): c += |S|/N
+// times the mean of what the sites' have changed by, weighted like their updates. Returns its
+// bytes.
+Expected<std::uint64_t> merge_control(const MergeRequest& request, const OpenCohort& open,
+                                      Sweep& sweep) {
+  std::optional<FlatFile> before;
+  if (request.state) {
+    auto file =
+        open_own("the server's control variate", *request.state, control_layout(request.layout));
+    if (!file) {
+      return tl::unexpected(std::move(file.error()));
+    }
+    before.emplace(std::move(*file));
+  }
+  const auto pieces = pieces_of(request.layout, request.update_layout, kControlSuffix);
+  std::vector<FileValues> changes;
+  for (const UpdateFile& file : open.files) {
+    changes.emplace_back(file, pieces, request.layout.elements());
+  }
+  std::vector<const UpdateValues*> rows_of;
+  for (const FileValues& change : changes) {
+    rows_of.push_back(&change);
+  }
+  const auto& weights = open.cohort.weights;
+  const double total = std::accumulate(weights.begin(), weights.end(), 0.0);
+  const double share = static_cast<double>(changes.size()) / static_cast<double>(request.places);
+  TensorFileWriter writer(request.state_output, control_layout(request.layout), request.metadata);
+  sweep.each(request.layout.elements(), [&](Range range) {
+    std::vector<float> control(range.count);
+    if (before) {
+      const auto values = before->values.subspan(range.start, range.count);
+      std::copy(values.begin(), values.end(), control.begin());
+    }
+    std::array<double, kBlockValues> mean;
+    for_each_block(rows_of, range, [&](Rows rows, std::size_t start, std::size_t count) {
+      weighted_mean(rows, weights, total, std::span(mean).first(count));
+      for (std::size_t i = 0; i < count; ++i) {
+        float& value = control[start - range.start + i];
+        value = static_cast<float>(double{value} + share * mean[i]);
+      }
+    });
+    writer.write(range.start, control);
+  });
+  return writer.close();
+}
+
 }  // namespace
+
+TensorLayout control_layout(const TensorLayout& model) {
+  return with_suffix(model, kControlSuffix);
+}
 
 TensorLayout state_layout(const TensorLayout& model, std::size_t vectors) {
   TensorLayout layout;
@@ -226,8 +275,16 @@ Expected<MergeResult> merge(const MergeRequest& request) {
     state.write(1, range, variance);
   });
   MergeResult result;
+  if (has_control(request.strategy)) {
+    auto control = merge_control(request, *open, sweep);
+    if (!control) {
+      return tl::unexpected(std::move(control.error()));
+    }
+    result.state_bytes = *control;
+  } else {
+    result.state_bytes = state.close();
+  }
   result.bytes = writer.close();
-  result.state_bytes = state.close();
   return result;
 }
 

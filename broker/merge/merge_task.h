@@ -28,7 +28,8 @@ struct SpooledUpdate {
   SiteId site;
   std::filesystem::path file;
   double weight = 0;
-  double loss = 0;  // of the global model there before training; for qfedavg
+  double loss = 0;          // of the global model there before training; for qfedavg
+  std::uint64_t steps = 0;  // of its training; for fednova
 };
 
 struct MergeRequest {
@@ -36,9 +37,15 @@ struct MergeRequest {
   std::filesystem::path model;
   std::optional<std::filesystem::path> state;  // of the server optimiser, after the last round
   std::vector<SpooledUpdate> updates;          // strictly ascending by site
-  double local_lr = 0;                         // of the sites' training; for qfedavg
+  // Of the sites' training; for qfedavg and fednova.
+  double local_lr = 0;
+  double local_momentum = 0;
+  double prox_mu = 0;
+  std::uint32_t places =
+      1;  // sites of the job, of which some or all have sent updates; for scaffold
   TensorLayout layout;
-  UpdateSpec update;  // how the updates are written down; has passed check_update_spec()
+  TensorLayout update_layout;  // site_tensors.h: of the model's tensors those that are exchanged
+  UpdateSpec update;           // how the updates are written down; has passed check_update_spec()
   std::filesystem::path output;
   std::filesystem::path state_output;  // written when the strategy has state
   TensorMetadata metadata;             // of both; nothing that differs between two equal merges
@@ -57,5 +64,8 @@ struct MergeResult {
 
 // The server's state as tensors: "momentum." and the name of each of the model's, then "variance.".
 [[nodiscard]] TensorLayout state_layout(const TensorLayout& model, std::size_t vectors);
+
+// The same of scaffold: its control variate, 0 for tensors that stay at the sites.
+[[nodiscard]] TensorLayout control_layout(const TensorLayout& model);
 
 }  // namespace entente::broker

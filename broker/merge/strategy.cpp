@@ -12,6 +12,7 @@
 #include "broker/merge/strategies/bulyan.h"
 #include "broker/merge/strategies/coordinate_median.h"
 #include "broker/merge/strategies/distances.h"
+#include "broker/merge/strategies/fed_nova.h"
 #include "broker/merge/strategies/geometric_median.h"
 #include "broker/merge/strategies/krum.h"
 #include "broker/merge/strategies/pair_distances.h"
@@ -119,6 +120,12 @@ Expected<PreparedRule> prepare_q_fedavg(const StrategySpec& spec, const Cohort& 
   return combination(cohort.updates, std::move(combined.weights), combined.divisor);
 }
 
+Expected<PreparedRule> prepare_fed_nova(const StrategySpec&, const Cohort& cohort, Sweep&) {
+  auto combined = fed_nova(cohort.weights, cohort.steps,
+                           {cohort.local_momentum, cohort.local_lr * cohort.prox_mu});
+  return combination(cohort.updates, std::move(combined.weights), combined.divisor);
+}
+
 struct Rule {
   std::string_view name;
   Expected<PreparedRule> (*prepare)(const StrategySpec&, const Cohort&, Sweep&);
@@ -131,6 +138,8 @@ constexpr std::array kRules{
     Rule{"fedadagrad", &prepare_mean, ServerRule::adagrad},
     Rule{"fedadam", &prepare_mean, ServerRule::adam},
     Rule{"fedyogi", &prepare_mean, ServerRule::yogi},
+    Rule{"fednova", &prepare_fed_nova},
+    Rule{"scaffold", &prepare_mean, ServerRule::scale},
     Rule{"qfedavg", &prepare_q_fedavg},
     Rule{"median", &prepare_median},
     Rule{"trimmed_mean", &prepare_trimmed_mean},
@@ -167,6 +176,9 @@ ServerOptimizer server_optimizer(const StrategySpec& spec) {
     return optimizer;
   }
   read(optimizer.lr, "server_lr");
+  if (optimizer.rule == ServerRule::scale) {
+    return optimizer;
+  }
   read(optimizer.beta1, "beta1");
   if (optimizer.rule == ServerRule::momentum) {
     return optimizer;

@@ -23,8 +23,11 @@ namespace entente::broker {
 struct Cohort {
   std::vector<const UpdateValues*> updates;
   std::vector<double> weights;
-  std::vector<double> losses;  // of the global model before training; for qfedavg, else empty
-  double local_lr = 0;         // of the sites' training; for qfedavg
+  std::vector<double> losses;        // of the global model before training; for qfedavg, else empty
+  std::vector<std::uint64_t> steps;  // of the sites' training; for fednova
+  double local_lr = 0;               // of it likewise; for qfedavg and fednova
+  double local_momentum = 0;
+  double prox_mu = 0;
 };
 
 // Merges one block: `rows` are the same block of each of `updates` below.

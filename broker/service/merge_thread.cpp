@@ -6,6 +6,7 @@
 #include <exception>
 
 #include "broker/merge/merge_task.h"
+#include "common/domain/strategy_kinds.h"
 #include "common/runtime/failpoint.h"
 #include "common/runtime/log.h"
 
@@ -17,10 +18,14 @@ constexpr std::size_t kMergesWaitingMax = 65'536;
 
 // A function of the job's content only: equal merges give equal files.
 TensorMetadata metadata_of(const StartMerge& merge) {
-  return {{"format", "pt"},
-          {"entente.spec", merge.spec_digest.hex()},
-          {"entente.round", std::to_string(merge.round)},
-          {"entente.strategy", merge.strategy.kind}};
+  TensorMetadata metadata{{"format", "pt"},
+                          {"entente.spec", merge.spec_digest.hex()},
+                          {"entente.round", std::to_string(merge.round)},
+                          {"entente.strategy", merge.strategy.kind}};
+  if (has_control(merge.strategy)) {
+    metadata["entente.places"] = std::to_string(merge.places);
+  }
+  return metadata;
 }
 
 }  // namespace
@@ -93,6 +98,9 @@ MergeFinished MergeThread::carry_out(const StartMerge& start) {
   MergeRequest request;
   request.strategy = start.strategy;
   request.local_lr = start.local_lr;
+  request.local_momentum = start.local_momentum;
+  request.prox_mu = start.prox_mu;
+  request.places = start.places;
   request.threads = std::max(1U, std::thread::hardware_concurrency());
   request.model = blobs_.path(start.model);
   if (start.server_state) {
@@ -100,9 +108,10 @@ MergeFinished MergeThread::carry_out(const StartMerge& start) {
   }
   for (const auto& update : start.updates) {
     request.updates.push_back(
-        {update.site, blobs_.path(update.update), update.weight, update.loss});
+        {update.site, blobs_.path(update.update), update.weight, update.loss, update.steps});
   }
   request.layout = *start.layout;
+  request.update_layout = *start.update_layout;
   request.update = start.update;
   const auto name = fmt::format("{}-{}", start.job.str(), start.round);
   request.output = blobs_.scratch_path(name);

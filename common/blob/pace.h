@@ -6,8 +6,7 @@
 // session on which no whole message arrives for limits::kHeartbeatTimeout is taken for dead. So:
 //
 //  - The first chunks of a session are small: nothing is known about the line yet. Its later
-//  transfers
-//    go on with what the earlier ones have found out.
+//    transfers go on with what the earlier ones have found out.
 //  - They double when a whole window has met a queue shorter than kQueueShort, so that a fast line
 //    carries full chunks after a few round trips. They are halved when one chunk has met a queue
 //    longer than kQueueLong.

@@ -36,7 +36,7 @@ std::vector<SiteId> read_site_names(TomlReader& table, std::string_view key) {
   return sites;
 }
 
-// One of the words that `parse` takes; the first enumerator is the default.
+// One of the words for `known`, whose first one is the default.
 template <class Enum, std::size_t N>
 Enum read_word(TomlReader& table, std::string_view key, std::string_view path,
                const std::array<Enum, N>& known) {
@@ -210,6 +210,22 @@ Loss read_loss(TomlReader& table, std::string_view path) {
   return loss.value_or(Loss::cross_entropy);
 }
 
+AugmentSpec read_augment(TomlReader table) {
+  AugmentSpec augment;
+  if (table.has("flip")) {
+    const auto word = table.string("flip");
+    augment.flip_horizontal = word == "horizontal" || word == "both";
+    augment.flip_vertical = word == "vertical" || word == "both";
+    if (!augment.flip_horizontal && !augment.flip_vertical) {
+      table.problem("flip", fmt::format("train.augment.flip is {}, which is unknown{}", quote(word),
+                                        suggestion(word, {"horizontal", "vertical", "both"})));
+    }
+  }
+  augment.crop = table.number("crop", augment.crop);
+  augment.shift = count(table, "shift", 0, std::numeric_limits<std::uint32_t>::max(), 0);
+  return augment;
+}
+
 // "stats:JOB", whose numbers are looked up when the job is submitted; or a table with the numbers.
 std::optional<Normalisation> read_normalisation(TomlReader& train) {
   if (!train.has("normalise")) {
@@ -244,6 +260,14 @@ std::optional<Normalisation> read_normalisation(TomlReader& train) {
   return normalise;
 }
 
+PersonalSpec read_personal(TomlReader table) {
+  PersonalSpec personal;
+  personal.lambda = table.number("lambda", personal.lambda);
+  personal.local_epochs =
+      count(table, "local_epochs", 1, limits::kLocalEpochsMax, personal.local_epochs);
+  return personal;
+}
+
 TrainSpec read_train(TomlReader table, std::uint32_t rounds) {
   TrainSpec train;
   train.dataset = table.string("dataset");
@@ -254,10 +278,20 @@ TrainSpec read_train(TomlReader table, std::uint32_t rounds) {
   train.clip_norm = table.number("clip_norm", train.clip_norm);
   train.clip_value = table.number("clip_value", train.clip_value);
   train.freeze = table.strings("freeze");
+  train.prox_mu = table.number("prox_mu", train.prox_mu);
+  train.exclude = table.strings("exclude");
+  train.private_tensors = table.strings("private");
+  train.private_epochs =
+      count(table, "private_epochs", 0, limits::kLocalEpochsMax, train.private_epochs);
+  if (table.has("personal")) {
+    train.personal = read_personal(table.table("personal"));
+  }
   train.optimizer = read_optimizer(table.table("optimizer"));
   train.balanced = read_balanced(table);
   train.normalise = read_normalisation(table);
   train.schedule = read_schedule(table.table("schedule"), rounds);
+  train.augment = read_augment(table.table("augment"));
+  train.trainer = table.string("trainer", {});
   return train;
 }
 
@@ -312,6 +346,7 @@ std::optional<EvaluateSpec> read_evaluate(TomlReader& root) {
   EvaluateSpec evaluate;
   evaluate.dataset = table.string("dataset");
   evaluate.every = count(table, "every", 1, limits::kRoundsMax, evaluate.every);
+  evaluate.personal = table.boolean("personal", evaluate.personal);
   return evaluate;
 }
 
@@ -357,17 +392,9 @@ void read_weights(TomlReader& table, StrategySpec& strategy) {
     }
     return;
   }
-  const auto word = table.string("weights", std::string(to_string(strategy.weights)));
-  std::vector<std::string> known;
-  for (const auto weighting : {Weighting::examples, Weighting::steps, Weighting::uniform}) {
-    known.emplace_back(to_string(weighting));
-    if (word == known.back()) {
-      strategy.weights = weighting;
-      return;
-    }
-  }
-  table.problem("weights", fmt::format("strategy.weights is {}, which is unknown{}", quote(word),
-                                       suggestion(word, known)));
+  strategy.weights =
+      read_word(table, "weights", "strategy.weights",
+                std::array{Weighting::examples, Weighting::steps, Weighting::uniform});
 }
 
 StrategySpec read_strategy(TomlReader table) {

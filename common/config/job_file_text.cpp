@@ -101,6 +101,16 @@ toml::table model_table(const ModelSpec& model) {
   return toml::table{{"input", list_of(model.input)}, {"layers", layers_array(model.layers)}};
 }
 
+toml::table augment_table(const AugmentSpec& augment) {
+  toml::table table{{"crop", augment.crop}, {"shift", augment.shift}};
+  if (augment.flip_horizontal || augment.flip_vertical) {
+    table.insert("flip", !augment.flip_vertical     ? "horizontal"
+                         : !augment.flip_horizontal ? "vertical"
+                                                    : "both");
+  }
+  return table;
+}
+
 toml::table normalise_table(const Normalisation& normalise) {
   toml::table table;
   if (normalise.from) {
@@ -140,10 +150,24 @@ toml::table train_table(const TrainSpec& train) {
                     {"clip_norm", train.clip_norm},
                     {"clip_value", train.clip_value},
                     {"freeze", list_of(train.freeze)},
+                    {"prox_mu", train.prox_mu},
+                    {"exclude", list_of(train.exclude)},
+                    {"private", list_of(train.private_tensors)},
+                    {"private_epochs", train.private_epochs},
                     {"optimizer", std::move(optimizer_table)},
                     {"schedule", std::move(schedule_table)}};
+  if (train.personal) {
+    table.insert("personal", toml::table{{"lambda", train.personal->lambda},
+                                         {"local_epochs", train.personal->local_epochs}});
+  }
   if (train.balanced) {
     table.insert("local_steps", "balanced");
+  }
+  if (train.augment != AugmentSpec()) {
+    table.insert("augment", augment_table(train.augment));
+  }
+  if (!train.trainer.empty()) {
+    table.insert("trainer", train.trainer);
   }
   if (train.normalise) {
     table.insert("normalise", normalise_table(*train.normalise));
@@ -179,7 +203,8 @@ toml::table update_table(const UpdateSpec& update) {
 toml::table evaluate_table(const JobSpec& spec) {
   const auto& evaluate = *spec.evaluate;
   if (trains(spec.kind)) {
-    return toml::table{{"dataset", evaluate.dataset}, {"every", evaluate.every}};
+    return toml::table{
+        {"dataset", evaluate.dataset}, {"every", evaluate.every}, {"personal", evaluate.personal}};
   }
   return toml::table{{"dataset", evaluate.dataset},
                      {"loss", std::string(to_string(spec.train.loss))},

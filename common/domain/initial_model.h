@@ -15,7 +15,7 @@ namespace entente {
 struct InitialModel {
   enum class Which : std::uint8_t {
     last,
-    best,  // by its evaluation: the highest accuracy or, where there is none, the lowest loss
+    best,  // by its job's stop.metric; without one by the highest accuracy or the lowest loss
     round,
   };
 

@@ -9,6 +9,7 @@
 #include "common/base/limits.h"
 #include "common/base/nearest.h"
 #include "common/base/quote.h"
+#include "common/domain/algorithms.h"
 #include "common/domain/freezing.h"
 #include "common/domain/strategy_kinds.h"
 #include "common/domain/update_encodings.h"
@@ -227,6 +228,15 @@ Problem check_train(const JobSpec& spec) {
                      "0 turns it off");
     }
   }
+  if (!train.trainer.empty() && !is_name(train.trainer)) {
+    return invalid(
+        fmt::format("train.trainer is {}, which is not a legal name", quote(train.trainer)),
+        kNameHint);
+  }
+  if (auto wrong =
+          check_count("train.private_epochs", train.private_epochs, 0, limits::kLocalEpochsMax)) {
+    return wrong;
+  }
   if (auto optimizer = resolve_optimizer(train.optimizer); !optimizer) {
     return optimizer.error();
   }
@@ -292,6 +302,9 @@ Expected<void> check_learning(const TrainSpec& train, const ResolvedModel& model
   if (auto frozen = frozen_tensors(train.freeze, model); !frozen) {
     return tl::unexpected(frozen.error());
   }
+  if (auto suits = check_augment(train.augment, model.layers.front().input); !suits) {
+    return suits;
+  }
   if (train.batch_size == 1 && model.needs_pairs()) {
     return refuse("job_invalid",
                   "train.batch_size is 1, but batch_norm compares the examples of a batch",
@@ -326,6 +339,9 @@ Expected<ResolvedModel> validate(const JobSpec& spec) {
   auto model = model_of(spec);
   if (model && has_model(spec.kind)) {
     if (auto fits = check_learning(spec.train, *model); !fits) {
+      return tl::unexpected(fits.error());
+    }
+    if (auto fits = check_algorithms(spec, *model); !fits) {
       return tl::unexpected(fits.error());
     }
   }

@@ -10,6 +10,7 @@
 #include "common/base/ids.h"
 #include "common/base/refusal.h"
 #include "common/base/time.h"
+#include "common/domain/augmentation.h"
 #include "common/domain/initial_model.h"
 #include "common/domain/job_kind.h"
 #include "common/domain/layers.h"
@@ -55,6 +56,14 @@ struct TaskNeeds {
   bool operator==(const TaskNeeds&) const = default;
 };
 
+// Ditto: a second model that a site trains for itself, drawn to the global one by
+// lambda/2 |v - w|^2.
+struct PersonalSpec {
+  double lambda = 0.1;
+  std::uint32_t local_epochs = 1;
+  bool operator==(const PersonalSpec&) const = default;
+};
+
 // One site's work in one round. Of a job that trains nothing only what its examples are and how a
 // model is judged by them: dataset, loss, class_weights; the rest has its defaults.
 struct TrainSpec {
@@ -69,7 +78,14 @@ struct TrainSpec {
   double clip_value = 0;              // values of a gradient are kept within it; 0: none is
   std::vector<std::string> freeze{};  // patterns of tensors that are not trained (freezing.h)
   bool balanced = false;  // steps by each site's speed instead of epochs (broker/core/balance.h)
+  AugmentSpec augment{};  // of pictures
+  std::string trainer{};  // one that sites have under this name; empty: whichever a site uses
   std::optional<Normalisation> normalise{};  // of the inputs; none: as the sites have them
+  double prox_mu = 0;  // FedProx: the loss has mu/2 |w - w_global|^2 on top; 0: it has not
+  std::vector<std::string> exclude{};          // patterns of tensors that are not exchanged
+  std::vector<std::string> private_tensors{};  // likewise: a head of the site's own
+  std::uint32_t private_epochs = 0;  // of those alone, before the shared ones; 0: all at once
+  std::optional<PersonalSpec> personal{};
 
   [[nodiscard]] double learning_rate(Round round) const {
     return optimizer.lr * schedule_factor(schedule, round);
@@ -80,6 +96,7 @@ struct TrainSpec {
 struct EvaluateSpec {
   std::string dataset;
   std::uint32_t every = 1;  // rounds between evaluations; the last round is always evaluated
+  bool personal = false;    // of the site's personal model instead of the global one
   bool operator==(const EvaluateSpec&) const = default;
 };
 
@@ -88,8 +105,8 @@ struct JobSpec {
   JobKind kind = JobKind::train;
   std::uint32_t rounds = 1;
   std::optional<std::uint64_t> seed;  // by default derived from the spec's digest
-  Millis deadline{};                  // from submission to the end
-  Millis stall_window{};              // a task without progress for this long is lost
+  Millis deadline{};      // from submission to the end; stands while paused or waiting for `after`
+  Millis stall_window{};  // a task without progress for this long is lost
   std::int32_t priority = 0;  // -100 to 100; the highest goes first (broker/core/scheduler.h)
   SiteSelection sites;
   ModelSpec model;
@@ -120,7 +137,8 @@ struct JobSpec {
 // The key of the dataset that every site of the job has, by its place in a job file of the kind.
 [[nodiscard]] std::string dataset_key(JobKind kind);
 
-// What of the training can only be judged with the model's shapes: a part of validate().
+// What of the training can only be judged with the model's shapes: a part of validate(), which also
+// judges how the parts of a job fit together (algorithms.h).
 [[nodiscard]] Expected<void> check_learning(const TrainSpec& train, const ResolvedModel& model);
 
 // Checks everything that can be judged without knowing the sites: ranges, names, the model's

@@ -38,10 +38,6 @@ tl::unexpected<Refusal> invalid(std::string message, std::string hint) {
 
 std::string_view to_string(SampleBy by) { return name_of(kSampleByNames, by); }
 
-std::optional<SampleBy> parse_sample_by(std::string_view text) {
-  return value_of(kSampleByNames, text);
-}
-
 std::uint32_t updates_wanted(const SampleSpec& sample, std::size_t places) {
   // With so many in each round there is always somebody who has rested.
   const auto rested = places / (std::uint64_t{sample.separation} + 1);

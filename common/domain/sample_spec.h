@@ -29,7 +29,6 @@ enum class SampleBy : std::uint8_t {
 };
 
 [[nodiscard]] std::string_view to_string(SampleBy by);
-[[nodiscard]] std::optional<SampleBy> parse_sample_by(std::string_view text);
 
 struct SampleSpec {
   SampleBy by = SampleBy::uniform;

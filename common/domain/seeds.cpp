@@ -60,11 +60,13 @@ std::uint64_t draw_number(std::uint64_t job_seed, Round round, std::string_view 
   return split_mix_finalise(mix.hash());
 }
 
-std::uint64_t rounding_seed(std::uint64_t task_seed) {
+std::uint64_t course_seed(std::uint64_t task_seed, std::string_view course) {
   Fnv1a mix;
   mix.add(task_seed, 8);
-  mix.add("rounding");
+  mix.add(course);
   return split_mix_finalise(mix.hash());
 }
+
+std::uint64_t rounding_seed(std::uint64_t task_seed) { return course_seed(task_seed, "rounding"); }
 
 }  // namespace entente

@@ -22,6 +22,9 @@ namespace entente {
 // number than its training draws from.
 [[nodiscard]] std::uint64_t draw_number(std::uint64_t job_seed, Round round, std::string_view site);
 
+// What a part of a task's training draws from that has a course of its own: "private", "personal".
+[[nodiscard]] std::uint64_t course_seed(std::uint64_t task_seed, std::string_view course);
+
 // What the rounding of a task's update draws from: other numbers than its training.
 [[nodiscard]] std::uint64_t rounding_seed(std::uint64_t task_seed);
 

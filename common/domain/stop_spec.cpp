@@ -33,8 +33,6 @@ tl::unexpected<Refusal> invalid(std::string message, std::string hint) {
 
 std::string_view to_string(Keep keep) { return name_of(kKeepNames, keep); }
 
-std::optional<Keep> parse_keep(std::string_view text) { return value_of(kKeepNames, text); }
-
 bool is_error(std::string_view metric) {
   const auto last = metric.substr(metric.rfind('_') + 1);
   return std::find(kErrors.begin(), kErrors.end(), last) != kErrors.end();

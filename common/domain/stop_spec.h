@@ -1,8 +1,7 @@
 // When a job ends before its last round, and which of its models it keeps.
 //
 //  - It stops early after `patience` evaluations in a row none of which was better than the best
-//  one
-//    before them by more than `min_delta`. An evaluation without the metric counts for nothing.
+//    one before them by more than `min_delta`. An evaluation without the metric counts for nothing.
 //  - What is better follows from the metric: of an error (a loss) less, of anything else more.
 #pragma once
 
@@ -31,7 +30,6 @@ enum class Keep : std::uint8_t {
 };
 
 [[nodiscard]] std::string_view to_string(Keep keep);
-[[nodiscard]] std::optional<Keep> parse_keep(std::string_view text);
 
 // Whether less of the metric is better.
 [[nodiscard]] bool is_error(std::string_view metric);

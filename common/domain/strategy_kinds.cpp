@@ -47,6 +47,7 @@ constexpr std::array kMultiKrum{
 constexpr std::array kGeometric{
     StrategyParameter{"iterations", 3, 1, kIterationsMax, Bound::included, Bound::included, true},
     positive("nu", 1e-6), byzantine(0)};
+constexpr std::array kScaffold{positive("server_lr", 1)};
 constexpr std::array kFair{StrategyParameter{"q", 1, 0, 10}};
 
 constexpr std::array kGuards{StrategyParameter{kClipNorm, 0, 0, kAnyMax},
@@ -112,6 +113,8 @@ constexpr std::array kKinds{
     StrategyKind{"fedadagrad", true, kAdagrad, &any_number},
     StrategyKind{"fedadam", true, kAdam, &any_number},
     StrategyKind{"fedyogi", true, kYogi, &any_number},
+    StrategyKind{"fednova", true, {}, &any_number},
+    StrategyKind{"scaffold", true, kScaffold, &any_number},
     StrategyKind{"qfedavg", false, kFair, &any_number},
     StrategyKind{"median", false, kAssumedBad, &median_guarantee},
     StrategyKind{"trimmed_mean", false, kTrimmed, &trimmed_guarantee},
@@ -220,6 +223,10 @@ std::string_view to_string(Weighting weighting) {
 }
 
 bool needs_loss_before(const StrategySpec& spec) { return spec.kind == "qfedavg"; }
+
+bool needs_steps(const StrategySpec& spec) { return spec.kind == "fednova"; }
+
+bool has_control(const StrategySpec& spec) { return spec.kind == "scaffold"; }
 
 bool is_robust(const StrategySpec& spec) {
   const auto* kind = find_strategy_kind(spec.kind);

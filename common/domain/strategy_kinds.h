@@ -46,6 +46,12 @@ constexpr std::string_view kWeightCap = "weight_cap";  // the largest share of o
 constexpr std::string_view kLossBefore = "loss_before";
 [[nodiscard]] bool needs_loss_before(const StrategySpec& spec);
 
+// Whether updates are divided by what their sites' steps come to: FedNova.
+[[nodiscard]] bool needs_steps(const StrategySpec& spec);
+
+// Whether server and sites keep a control variate beside the model: SCAFFOLD.
+[[nodiscard]] bool has_control(const StrategySpec& spec);
+
 // Whether the kind, which exists, is made to bear updates that are arbitrarily bad.
 [[nodiscard]] bool is_robust(const StrategySpec& spec);
 

@@ -49,6 +49,9 @@ struct TaskOrder {
   std::uint32_t cohort = 0;  // sites that a round merges, at most; 0: not said
   std::uint64_t steps = 0;   // optimiser steps to take; 0: those of the job's epochs
   Sums ranges{};             // of statistics, in the second round: of each column (statistics.h)
+  // The server's control variate, which SCAFFOLD's sites correct their steps by; none: it is 0.
+  std::optional<BlobId> control{};
+  std::uint64_t control_bytes = 0;
 
   bool operator==(const TaskOrder&) const = default;
 };

@@ -4,8 +4,8 @@
 //  - Backpressure: a direction reads on only when the other side has taken what it read before.
 //  - What comes from the peer passes the frame guard before it is forwarded.
 //  - When the peer closes in order, what it sent is delivered first; when the unix side closes,
-//  what
-//    it wrote is sent first, then close_notify, and the peer has limits::kLinger to close as well.
+//    what it wrote is sent first, then close_notify, and the peer has limits::kLinger to close as
+//    well.
 //
 // Lives on one I/O thread, where every function but the counters must be called. For the .cpp files
 // of this folder only.

@@ -10,9 +10,8 @@
 // The macro is nothing unless the build sets ENTENTE_FAILPOINTS (presets dev, asan, tsan), so no
 // program that people run can be made to die. In such a build the environment decides:
 //
-//   ENTENTE_FAILPOINT=name[:N[:MS]]  the N-th time (first when left out) that `name` is reached,
-//   the
-//                                    process ends at once; with MS, its thread stops there and the
+//   ENTENTE_FAILPOINT=name[:N[:MS]]  the N-th time (first when left out) that `name` is reached
+//                                    the process ends at once; with MS, its thread stops there, the
 //                                    others live on that many milliseconds, so that what was said
 //                                    before is heard. A name that is none ends it at the first
 //   ENTENTE_FAILPOINT_LIST=file      appends a line with the name each time that one is reached
@@ -65,6 +64,8 @@ inline constexpr auto kFailpoints = std::to_array<Failpoint>({
     {"agent.promise.sent", "the broker was just told that the site takes part"},
     {"agent.train.started", "a trainer has just got its order to train"},
     {"agent.residual.stored", "what an update leaves out is a blob, the update is none yet"},
+    {"agent.own.handed_out", "what a site has of its own has just got its name for people"},
+    {"agent.own.stored", "what stays at the site is a blob, no row names it or its update"},
     {"agent.output.stored", "a finished update is a blob that no outbox row names"},
     {"agent.announce.before", "a finished update is in the outbox, the broker doesn't know"},
     {"agent.announce.sent", "a finished update was just announced"},

@@ -8,81 +8,13 @@
 
 #include "common/base/limits.h"
 #include "common/wire/enumerations.h"
+#include "common/wire/selection_wire.h"
 #include "common/wire/statistics_wire.h"
 #include "common/wire/values.h"
 
 namespace entente::wire {
 
 // Static, since in an unnamed namespace these overloads would hide those of the headers.
-
-static void write(const SampleSpec& sample, schema::SampleSpec::Builder to) {
-  to.setBy(write_enum(sample.by));
-  to.setCount(sample.count);
-  to.setFraction(unsigned_zero(sample.fraction));
-  to.setOver(unsigned_zero(sample.over));
-  to.setSeparation(sample.separation);
-}
-
-static SampleSpec read(schema::SampleSpec::Reader from) {
-  return SampleSpec{
-      .by = read_enum<SampleBy>(from.getBy(), "sample.by"),
-      .count = at_most_32(from.getCount(), limits::kSitesPerJobMax, "sample.count"),
-      .fraction = finite(from.getFraction(), "sample.fraction"),
-      .over = finite(from.getOver(), "sample.over"),
-      .separation = at_most_32(from.getSeparation(), limits::kRoundsMax, "sample.separation"),
-  };
-}
-
-static void write(const SiteSelection& sites, schema::SiteSelection::Builder to) {
-  to.setMin(sites.min);
-  to.setMax(sites.max);
-  to.setQuorum(sites.quorum);
-  if (!sites.mandatory.empty()) {
-    write_names(sites.mandatory, to.initMandatory(static_cast<unsigned>(sites.mandatory.size())));
-  }
-  if (!sites.exclude.empty()) {
-    write_names(sites.exclude, to.initExclude(static_cast<unsigned>(sites.exclude.size())));
-  }
-  to.setReplace(sites.replace);
-  to.setSamplesMin(sites.samples_min);
-  if (!sites.require.empty()) {
-    to.setRequire(text(sites.require));
-  }
-  if (!sites.prefer.empty()) {
-    to.setPrefer(text(sites.prefer));
-  }
-  if (sites.sample) {
-    write(*sites.sample, to.initSample());
-  }
-}
-
-static std::string read_expression(std::string_view text, std::string_view what) {
-  check_count(text.size(), limits::kExpressionBytesMax, what);
-  if (prose(text) != text) {
-    illegal(what, "is not UTF-8 without control characters");
-  }
-  return std::string(text);
-}
-
-static SiteSelection read(schema::SiteSelection::Reader from) {
-  SiteSelection sites{
-      .min = at_most_32(from.getMin(), limits::kSitesPerJobMax, "sites.min"),
-      .max = at_most_32(from.getMax(), limits::kSitesPerJobMax, "sites.max"),
-      .quorum = at_most_32(from.getQuorum(), limits::kSitesPerJobMax, "sites.quorum"),
-      .mandatory =
-          read_names<SiteId>(from.getMandatory(), limits::kSitesPerJobMax, "sites.mandatory"),
-      .exclude = read_names<SiteId>(from.getExclude(), limits::kSitesPerJobMax, "sites.exclude"),
-      .replace = from.getReplace(),
-      .samples_min = at_most(from.getSamplesMin(), limits::kExamplesMax, "sites.samplesMin"),
-      .require = read_expression(view(from.getRequire()), "sites.require"),
-      .prefer = read_expression(view(from.getPrefer()), "sites.prefer"),
-      .sample = std::nullopt,
-  };
-  if (from.hasSample()) {
-    sites.sample = read(from.getSample());
-  }
-  return sites;
-}
 
 static void write(const std::string& name, const Attribute& attribute,
                   schema::Attribute::Builder to) {
@@ -226,10 +158,40 @@ static std::vector<double> read_class_weights(capnp::List<double>::Reader from) 
                            [](double weight) { return finite(weight, "train.classWeight"); });
 }
 
-static std::vector<std::string> read_patterns(capnp::List<capnp::Text>::Reader from) {
+static std::vector<std::string> read_patterns(capnp::List<capnp::Text>::Reader from,
+                                              const char* field) {
   return read_list<std::string>(
-      from, limits::kFreezePatternsMax, "train.freeze",
-      [](capnp::Text::Reader pattern) { return label(view(pattern), "train.freeze"); });
+      from, limits::kFreezePatternsMax, field,
+      [field](capnp::Text::Reader pattern) { return label(view(pattern), field); });
+}
+
+static void write(const PersonalSpec& personal, schema::PersonalSpec::Builder to) {
+  to.setLambda(unsigned_zero(personal.lambda));
+  to.setLocalEpochs(personal.local_epochs);
+}
+
+static PersonalSpec read(schema::PersonalSpec::Reader from) {
+  return PersonalSpec{
+      .lambda = finite(from.getLambda(), "personal.lambda"),
+      .local_epochs =
+          at_most_32(from.getLocalEpochs(), limits::kLocalEpochsMax, "personal.localEpochs"),
+  };
+}
+
+static void write(const AugmentSpec& augment, schema::AugmentSpec::Builder to) {
+  to.setFlipHorizontal(augment.flip_horizontal);
+  to.setFlipVertical(augment.flip_vertical);
+  to.setCrop(unsigned_zero(augment.crop));
+  to.setShift(augment.shift);
+}
+
+static AugmentSpec read(schema::AugmentSpec::Reader from) {
+  return AugmentSpec{
+      .flip_horizontal = from.getFlipHorizontal(),
+      .flip_vertical = from.getFlipVertical(),
+      .crop = finite(from.getCrop(), "augment.crop"),
+      .shift = from.getShift(),
+  };
 }
 
 static void write(const TrainSpec& train, schema::TrainSpec::Builder to) {
@@ -253,8 +215,26 @@ static void write(const TrainSpec& train, schema::TrainSpec::Builder to) {
     write_texts(train.freeze, to.initFreeze(static_cast<unsigned>(train.freeze.size())));
   }
   to.setBalanced(train.balanced);
+  if (train.augment != AugmentSpec()) {
+    write(train.augment, to.initAugment());
+  }
+  if (!train.trainer.empty()) {
+    to.setTrainer(text(train.trainer));
+  }
   if (train.normalise) {
     write(*train.normalise, to.initNormalise());
+  }
+  to.setProxMu(unsigned_zero(train.prox_mu));
+  if (!train.exclude.empty()) {
+    write_texts(train.exclude, to.initExclude(static_cast<unsigned>(train.exclude.size())));
+  }
+  if (!train.private_tensors.empty()) {
+    const auto count = static_cast<unsigned>(train.private_tensors.size());
+    write_texts(train.private_tensors, to.initPrivateTensors(count));
+  }
+  to.setPrivateEpochs(train.private_epochs);
+  if (train.personal) {
+    write(*train.personal, to.initPersonal());
   }
 }
 
@@ -270,9 +250,17 @@ static TrainSpec read(schema::TrainSpec::Reader from) {
       .schedule = from.hasSchedule() ? read(from.getSchedule()) : ScheduleSpec(),
       .clip_norm = finite(from.getClipNorm(), "train.clipNorm"),
       .clip_value = finite(from.getClipValue(), "train.clipValue"),
-      .freeze = read_patterns(from.getFreeze()),
+      .freeze = read_patterns(from.getFreeze(), "train.freeze"),
       .balanced = from.getBalanced(),
+      .augment = from.hasAugment() ? read(from.getAugment()) : AugmentSpec(),
+      .trainer = name_text_or_empty(view(from.getTrainer()), "train.trainer"),
       .normalise = from.hasNormalise() ? std::optional(read(from.getNormalise())) : std::nullopt,
+      .prox_mu = finite(from.getProxMu(), "train.proxMu"),
+      .exclude = read_patterns(from.getExclude(), "train.exclude"),
+      .private_tensors = read_patterns(from.getPrivateTensors(), "train.private"),
+      .private_epochs =
+          at_most_32(from.getPrivateEpochs(), limits::kLocalEpochsMax, "train.privateEpochs"),
+      .personal = from.hasPersonal() ? std::optional(read(from.getPersonal())) : std::nullopt,
   };
 }
 
@@ -287,6 +275,7 @@ static EvaluateSpec read(schema::EvaluateSpec::Reader from) {
   return EvaluateSpec{
       .dataset = label(view(from.getDataset()), "evaluate.dataset"),
       .every = at_most_32(from.getEvery(), limits::kRoundsMax, "evaluate.every"),
+      .personal = from.getPersonal(),
   };
 }
 
@@ -436,6 +425,7 @@ void write(const JobSpec& spec, schema::JobSpec::Builder to) {
     auto evaluate = to.initEvaluate();
     evaluate.setDataset(text(spec.evaluate->dataset));
     evaluate.setEvery(spec.evaluate->every);
+    evaluate.setPersonal(spec.evaluate->personal);
   }
   write(spec.strategy, to.initStrategy());
   if (spec.update != UpdateSpec()) {

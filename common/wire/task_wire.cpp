@@ -43,6 +43,10 @@ static void write(const TaskOrder& order, schema::TaskOrder::Builder to) {
   if (!order.ranges.empty()) {
     write_sums(order.ranges, to.initRanges(static_cast<unsigned>(order.ranges.size())));
   }
+  if (order.control) {
+    to.setControl(data(*order.control));
+  }
+  to.setControlBytes(order.control_bytes);
 }
 
 static TaskOrder read(schema::TaskOrder::Reader from) {
@@ -54,6 +58,8 @@ static TaskOrder read(schema::TaskOrder::Reader from) {
       .cohort = at_most_32(from.getCohort(), limits::kSitesPerJobMax, "task.cohort"),
       .steps = at_most(from.getSteps(), limits::kStepsMax, "task.steps"),
       .ranges = read_sums(from.getRanges(), "task.ranges"),
+      .control = read_optional_digest(from.getControl(), "task.control"),
+      .control_bytes = at_most(from.getControlBytes(), limits::kBlobBytesMax, "task.controlBytes"),
   };
 }
 

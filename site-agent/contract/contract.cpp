@@ -25,7 +25,7 @@ constexpr std::uint32_t kThreadsMax = 1024;
 
 json to_json_object(const Prepare& prepare) {
   json object{{"type", "prepare"},
-              {"contract", kVersion},
+              {"contract", prepare.version},
               {"job", job_to_json(prepare.spec)},
               {"train_dataset", dataset_to_json(prepare.train_dataset)},
               {"threads", prepare.threads},
@@ -36,11 +36,20 @@ json to_json_object(const Prepare& prepare) {
   if (prepare.loss_before) {
     object["loss_before"] = true;
   }
+  if (prepare.control) {
+    object["control"] = true;
+  }
   return object;
 }
 
 json to_json_object(const Initialize& initialize) {
   return {{"type", "initialize"}, {"seed", initialize.seed}, {"output", initialize.output}};
+}
+
+void add_path(json& object, const char* key, const std::string& path) {
+  if (!path.empty()) {
+    object[key] = path;
+  }
 }
 
 json to_json_object(const Train& train) {
@@ -52,11 +61,16 @@ json to_json_object(const Train& train) {
   if (train.steps != 0) {
     object["steps"] = train.steps;
   }
+  add_path(object, "own", train.own);
+  add_path(object, "own_output", train.own_output);
+  add_path(object, "control", train.control);
   return object;
 }
 
 json to_json_object(const Evaluate& evaluate) {
-  return {{"type", "evaluate"}, {"model", evaluate.model}};
+  json object{{"type", "evaluate"}, {"model", evaluate.model}};
+  add_path(object, "own", evaluate.own);
+  return object;
 }
 
 json to_json_object(const Statistics& statistics) {
@@ -106,9 +120,7 @@ std::string encode_line(const Message& message) {
 
 Prepare parse_prepare(JsonFields& fields, Fault& fault) {
   Prepare prepare;
-  if (fields.natural("contract") != kVersion) {
-    fault.set(fmt::format("contract must be {}, the version that this trainer speaks", kVersion));
-  }
+  prepare.version = fields.natural32("contract");
   JsonFields job = fields.object("job");
   prepare.spec = job_from_json(job, fault);
   prepare.train_dataset = dataset_from_json(fields.object("train_dataset"), fault);
@@ -121,6 +133,7 @@ Prepare parse_prepare(JsonFields& fields, Fault& fault) {
   }
   prepare.device = fields.text("device", kWordBytesMax);
   prepare.loss_before = fields.has("loss_before") && fields.boolean("loss_before");
+  prepare.control = fields.has("control") && fields.boolean("control");
   return prepare;
 }
 
@@ -147,6 +160,10 @@ Sums parse_sums(JsonFields fields, Fault& fault) {
   return sums;
 }
 
+std::string parse_path(JsonFields& fields, const char* key) {
+  return fields.has(key) ? fields.text(key, kPathBytesMax) : std::string();
+}
+
 std::optional<CommandBody> parse_command_body(const std::string& type, JsonFields& fields,
                                               Fault& fault) {
   if (type == "prepare") {
@@ -156,12 +173,17 @@ std::optional<CommandBody> parse_command_body(const std::string& type, JsonField
     return Initialize{fields.natural("seed"), fields.text("output", kPathBytesMax)};
   }
   if (type == "train") {
-    return Train{fields.natural32("round"), fields.natural("seed"),
-                 fields.text("model", kPathBytesMax), fields.text("output", kPathBytesMax),
-                 fields.has("steps") ? fields.natural("steps", limits::kStepsMax) : 0};
+    return Train{fields.natural32("round"),
+                 fields.natural("seed"),
+                 fields.text("model", kPathBytesMax),
+                 fields.text("output", kPathBytesMax),
+                 fields.has("steps") ? fields.natural("steps", limits::kStepsMax) : 0,
+                 parse_path(fields, "own"),
+                 parse_path(fields, "own_output"),
+                 parse_path(fields, "control")};
   }
   if (type == "evaluate") {
-    return Evaluate{fields.text("model", kPathBytesMax)};
+    return Evaluate{fields.text("model", kPathBytesMax), parse_path(fields, "own")};
   }
   if (type == "statistics") {
     return Statistics{fields.natural("cell_min", limits::kStatisticsCellMinMax),
@@ -232,6 +254,23 @@ std::optional<ReplyBody> parse_reply_body(const std::string& type, JsonFields& f
   return std::nullopt;
 }
 
+// The rest of a line of another version is not for this one to judge.
+std::optional<Refusal> other_version(const json& object) {
+  const auto of = [&](const char* key) {
+    return object.is_object() ? object.value(key, json()) : json();
+  };
+  const json version = of("contract");
+  if (of("type") != "prepare" || !version.is_number_unsigned() || version == kVersion) {
+    return std::nullopt;
+  }
+  return Refusal{
+      "contract_version_unsupported",
+      fmt::format("this trainer speaks version {} of the trainer contract, and was asked "
+                  "for version {}",
+                  kVersion, version.get<std::uint64_t>()),
+      "install the trainer and the agent of one version", Scope::task};
+}
+
 template <class Message, class ParseBody>
 Expected<Message> parse_line(std::string_view line, ParseBody parse_body) {
   const auto violated = [](std::string message) {
@@ -244,6 +283,9 @@ Expected<Message> parse_line(std::string_view line, ParseBody parse_body) {
   const json object = json::parse(line, nullptr, /*allow_exceptions=*/false);
   if (object.is_discarded()) {
     return violated("a line is not JSON");
+  }
+  if (auto refusal = other_version(object)) {
+    return tl::unexpected(std::move(*refusal));
   }
   Fault fault;
   JsonFields fields(object, "", fault);

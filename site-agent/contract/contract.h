@@ -29,12 +29,15 @@
 
 namespace entente::agent::contract {
 
-constexpr int kVersion = 1;
+// Of the contract. A trainer that is asked for one that it does not speak says so with the code
+// "contract_version_unsupported", and which it speaks.
+constexpr std::uint32_t kVersion = 1;
 
 // One line without its newline: a job's spec fits, a flood does not.
 constexpr std::size_t kLineBytesMax = 1 << 20;
 
 struct Prepare {
+  std::uint32_t version = kVersion;
   // Of it the model, train and evaluate are sent, or statistics; the rest is the broker's business.
   JobSpec spec;
   DatasetConfig train_dataset;
@@ -42,6 +45,7 @@ struct Prepare {
   std::uint32_t threads = 1;
   std::string device = "cpu";  // "cpu", "cuda:N" or "auto"
   bool loss_before = false;    // results of `train` say the model's loss before training
+  bool control = false;        // of SCAFFOLD: steps are corrected, and updates have a second part
 };
 
 struct Initialize {
@@ -55,10 +59,15 @@ struct Train {
   std::string model;        // path of the global model
   std::string output;       // path of the update (local - global) to write
   std::uint64_t steps = 0;  // of the optimizer, exactly; 0: as many as the local epochs come to
+  // Paths; empty: there is none.
+  std::string own{};         // what stays here, as it was written by an earlier round's training
+  std::string own_output{};  // where to write it
+  std::string control{};     // the server's control variate
 };
 
 struct Evaluate {
   std::string model;
+  std::string own{};  // like that of Train
 };
 
 // Of a job of the kind "statistics": the first round, or the second when there are ranges.
@@ -107,7 +116,8 @@ struct Reply {
 [[nodiscard]] std::string encode(const Command& command);
 [[nodiscard]] std::string encode(const Reply& reply);
 
-// A line without its newline. Refuses with "contract_violated". Never throws on any input.
+// A line without its newline. Refuses with "contract_violated", and a `prepare` of another version
+// with "contract_version_unsupported", whatever else it holds. Never throws on any input.
 [[nodiscard]] Expected<Command> parse_command(std::string_view line);
 [[nodiscard]] Expected<Reply> parse_reply(std::string_view line);
 

@@ -71,12 +71,34 @@ json train_to_json(const TrainSpec& train) {
   if (!train.freeze.empty()) {
     object["freeze"] = train.freeze;
   }
+  if (train.augment != AugmentSpec()) {
+    object["augment"] = {{"flip_horizontal", train.augment.flip_horizontal},
+                         {"flip_vertical", train.augment.flip_vertical},
+                         {"crop", train.augment.crop},
+                         {"shift", train.augment.shift}};
+  }
   if (train.normalise) {
     auto& columns = object["normalise"] = json::array();
     for (const auto& scale : train.normalise->columns) {
       columns.push_back(
           {{"column", scale.column}, {"mean", scale.mean}, {"deviation", scale.deviation}});
     }
+  }
+  if (train.prox_mu != 0) {
+    object["prox_mu"] = train.prox_mu;
+  }
+  if (!train.exclude.empty()) {
+    object["exclude"] = train.exclude;
+  }
+  if (!train.private_tensors.empty()) {
+    object["private"] = train.private_tensors;
+  }
+  if (train.private_epochs != 0) {
+    object["private_epochs"] = train.private_epochs;
+  }
+  if (train.personal) {
+    object["personal"] = {{"lambda", train.personal->lambda},
+                          {"local_epochs", train.personal->local_epochs}};
   }
   return object;
 }
@@ -209,6 +231,12 @@ std::vector<std::string> texts_from_json(JsonFields& fields, const char* key, st
   return texts;
 }
 
+// Empty when the key is not there.
+std::vector<std::string> patterns_from_json(JsonFields& fields, const char* key, Fault& fault) {
+  return fields.has(key) ? texts_from_json(fields, key, limits::kFreezePatternsMax, fault)
+                         : std::vector<std::string>();
+}
+
 // A job that counts: {"statistics": {"dataset": ..., "columns": [...], "bins": ...}}.
 JobSpec counting_from_json(JsonFields fields, Fault& fault) {
   JobSpec spec;
@@ -219,6 +247,30 @@ JobSpec counting_from_json(JsonFields fields, Fault& fault) {
   statistics.bins = static_cast<std::uint32_t>(fields.natural("bins", limits::kStatisticsBinsMax));
   fields.finish();
   return spec;
+}
+
+AugmentSpec augment_from_json(JsonFields fields) {
+  AugmentSpec augment;
+  augment.flip_horizontal = fields.boolean("flip_horizontal");
+  augment.flip_vertical = fields.boolean("flip_vertical");
+  augment.crop = fields.number("crop");
+  augment.shift = fields.natural32("shift");
+  fields.finish();
+  return augment;
+}
+
+// 0 when the key is not there.
+std::uint32_t epochs_from_json(JsonFields& fields, const char* key) {
+  return fields.has(key) ? static_cast<std::uint32_t>(fields.natural(key, limits::kLocalEpochsMax))
+                         : 0;
+}
+
+PersonalSpec personal_from_json(JsonFields fields) {
+  PersonalSpec personal;
+  personal.lambda = fields.number("lambda");
+  personal.local_epochs = epochs_from_json(fields, "local_epochs");
+  fields.finish();
+  return personal;
 }
 
 TrainSpec train_from_json(JsonFields fields, Fault& fault) {
@@ -247,11 +299,19 @@ TrainSpec train_from_json(JsonFields fields, Fault& fault) {
   }
   train.clip_norm = fields.has("clip_norm") ? fields.number("clip_norm") : 0;
   train.clip_value = fields.has("clip_value") ? fields.number("clip_value") : 0;
-  if (fields.has("freeze")) {
-    train.freeze = texts_from_json(fields, "freeze", limits::kFreezePatternsMax, fault);
+  train.freeze = patterns_from_json(fields, "freeze", fault);
+  train.exclude = patterns_from_json(fields, "exclude", fault);
+  train.private_tensors = patterns_from_json(fields, "private", fault);
+  train.private_epochs = epochs_from_json(fields, "private_epochs");
+  train.prox_mu = fields.has("prox_mu") ? fields.number("prox_mu") : 0;
+  if (fields.has("personal")) {
+    train.personal = personal_from_json(fields.object("personal"));
   }
   if (fields.has("normalise")) {
     train.normalise = Normalisation{std::nullopt, scales_from_json(fields, fault)};
+  }
+  if (fields.has("augment")) {
+    train.augment = augment_from_json(fields.object("augment"));
   }
   fields.finish();
   return train;
@@ -269,6 +329,9 @@ json job_to_json(const JobSpec& spec) {
   json job{{"model", model_to_json(spec.model)}, {"train", train_to_json(spec.train)}};
   if (spec.evaluate) {
     job["evaluate"] = {{"dataset", spec.evaluate->dataset}};
+    if (spec.evaluate->personal) {
+      job["evaluate"]["personal"] = true;
+    }
   }
   return job;
 }
@@ -285,6 +348,7 @@ JobSpec job_from_json(JsonFields& job, Fault& fault) {
   if (job.has("evaluate")) {
     JsonFields evaluate = job.object("evaluate");
     spec.evaluate.emplace().dataset = evaluate.text("dataset", kWordBytesMax);
+    spec.evaluate->personal = evaluate.has("personal") && evaluate.boolean("personal");
     evaluate.finish();
   }
   job.finish();

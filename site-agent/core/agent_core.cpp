@@ -22,11 +22,11 @@ AgentCore::AgentCore(AgentSettings settings, Recovered recovered)
     : settings_(std::move(settings)), jitter_(settings_.jitter_seed) {
   for (Promise& promise : recovered.promises) {
     const JobId id = promise.job;
-    jobs_.emplace(id, Job{std::move(promise), true, std::nullopt, {}, {}});
+    jobs_.emplace(id, known_job(std::move(promise), true));
   }
-  for (const Residual& residual : recovered.residuals) {
-    if (const auto job = jobs_.find(residual.job); job != jobs_.end()) {
-      job->second.residuals.emplace(residual.round, residual);
+  for (const SiteState& state : recovered.states) {
+    if (const auto job = jobs_.find(state.job); job != jobs_.end()) {
+      job->second.states.emplace(state.round, state);
     }
   }
   for (OutboxEntry& entry : recovered.outbox) {
@@ -103,18 +103,14 @@ void AgentCore::on(const event::Started&) {
       outbox_.erase(outgoing);
     }
   }
-  check_residuals();
+  check_states();
   unclaimed_ = stored_;
   for (const auto& [key, outgoing] : outbox_) {
     if (outgoing.entry.result.blob) {
       unclaimed_.erase(*outgoing.entry.result.blob);
     }
   }
-  for (const auto& [id, job] : jobs_) {
-    for (const auto& [round, residual] : job.residuals) {
-      unclaimed_.erase(residual.blob);
-    }
-  }
+  std::erase_if(unclaimed_, [this](const BlobId& blob) { return is_site_state(blob); });
   if (!unclaimed_.empty()) {
     unclaimed_until_ = now_.monotonic + kUnclaimedModelsKept;
   }
@@ -265,8 +261,7 @@ void AgentCore::greet() {
     announce(outgoing);
   }
   for (Task& task : tasks_) {
-    const bool fetching = task.order.model && fetches_.contains(*task.order.model);
-    if (task.stage != Stage::waiting || (fetching && !task.held)) {
+    if (task.stage != Stage::waiting || (is_fetching(task) && !task.held)) {
       report(task, true);
     }
   }

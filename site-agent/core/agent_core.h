@@ -5,15 +5,19 @@
 //    the data fits. Only after the promise is in the journal does the broker hear of it.
 //  - Tasks run in the order of their offers, at most `slots` at the same time and one per job: a
 //    job's warm trainer handles one command at a time. Models are fetched while a task waits.
+//  - Where the machine's agents share a pool of trainers, whatever computes (checking the data too)
+//    waits for a place of the pool first, and to the broker that is waiting for a slot. A place
+//    is given back when its trainer has no work left; a trainer without work that finds no place
+//    among the warm ones ends at once.
 //  - A later round, or a later attempt, ends what runs for an earlier one of the same kind: the
 //    broker has given that up. A finished result of the same order is announced under the new
 //    attempt instead of being computed again.
 //  - A result is in the outbox (journal and blob store) before it is announced, and stays there
 //    until the broker's verdict. Losing the session or the process therefore loses no work.
-//  - What topk leaves out of an update is kept with it, in the same step, and counts once the
-//    broker has accepted the update. So a round starts from the residual of the last accepted round
-//    before it, also when it is trained again, and waits with its update until there is no doubt
-//    which that is.
+//  - What a site keeps of a round for the next one (what topk leaves out, tensors of its own, its
+//    control variate, its personal model) is kept with the update, in the same step, and counts
+//    once the broker has accepted it. So a round starts from the state of the last accepted round
+//    before it, also when it is trained again, and waits until there is no doubt which that is.
 //  - A job that the broker pauses is halted: its trainer and its tasks end, what was promised and
 //    what is finished stays. It goes on with its next task.
 //  - Training goes on while the session is down. After Welcome everything open is said again;
@@ -73,6 +77,7 @@ struct AgentSettings {
   SiteAdvert advert;           // also says which datasets, slots and version this site has
   Policy policy;
   std::uint64_t jitter_seed = 0;
+  bool shares_trainer_pool = false;  // with the other agents of this machine
 };
 
 class AgentCore {
@@ -106,18 +111,20 @@ class AgentCore {
     bool accepted = false;
     std::optional<TrainerId> trainer;
     std::vector<BlobId> models;  // wanted or stored for this job, the newest last
-    std::map<Round, Residual> residuals;
-    std::string waits{};  // why, as the broker was told last
+    std::map<Round, SiteState> states;
+    std::string waits{};     // why, as the broker was told last
+    bool keeps_own = false;  // its trainer writes what stays at the site
   };
 
   enum class TrainerState : std::uint8_t { preparing, idle, busy };
   struct Trainer {
     JobId job;
     TrainerState state = TrainerState::preparing;
-    Monotonic since{};  // in this state
+    Monotonic since{};       // in this state
+    bool has_place = false;  // to compute in, of the pool
   };
 
-  // Trained: the result waits for the residual that it starts from.
+  // Trained: the result waits for the residual that its update starts from.
   enum class Stage : std::uint8_t { waiting, running, trained, storing };
   struct Task {
     TaskOrder order;
@@ -168,6 +175,7 @@ class AgentCore {
                                                  const JobSpec& spec) const;
   [[nodiscard]] bool has_dataset(const std::string& name) const;
   void consider(const msg::JobOffer& offer, bool digest_matches);
+  [[nodiscard]] static Job known_job(Promise promise, bool accepted);
   void accept(Job& job);
   void decline(const JobId& job, const Digest& digest, Refusal refusal, bool remember);
   void close(const JobId& job, const std::string& reason);
@@ -178,11 +186,22 @@ class AgentCore {
   void on(const event::TrainerGone& event);
   void prepare_failed(const JobId& job, const TaskFailure& failure);
   void start_trainer(Job& job);
+  void run(const Task& task, const Job& job);
   [[nodiscard]] bool make_room_for_trainer();
   void stop_trainer(TrainerId id);
   void stop_stale_trainers();
   // Gives free trainers and slots to whoever waits longest. Called at the end of every step.
   void schedule();
+
+  // Starts trainers and tasks as far as policy, slots and places allow.
+  void give_turns();
+
+  // agent_core_places.cpp: the pool that the machine's agents share
+  void on(const event::PlaceTaken&);
+  void on(const event::WarmPlacesFull& event);
+  [[nodiscard]] bool may_compute(const Trainer& trainer);
+  void compute_in_place(Trainer& trainer);
+  void settle_places();
 
   // agent_core_people.cpp: the policy's patience, people's decisions, pauses
   void on(const event::Decided& event);
@@ -219,6 +238,7 @@ class AgentCore {
   [[nodiscard]] Tasks::iterator running_of(const JobId& job);
   void want_model(Job& job, const BlobId& blob);
   void fetch(const BlobId& blob, Fetch& state);
+  [[nodiscard]] bool is_fetching(const Task& task) const;
   [[nodiscard]] bool is_awaited(const BlobId& blob) const;
   [[nodiscard]] bool is_model_of_a_job(const BlobId& blob) const;
   void release_models(Job& job);
@@ -227,13 +247,17 @@ class AgentCore {
   void on(const event::DownloadMoved& event);
   void on(const event::DownloadEnded& event);
 
-  // agent_core_residuals.cpp: what topk leaves out
+  // agent_core_site_state.cpp: what stays at the site from one round to the next
   void store_output(Task& task);
-  void keep_residual(const TaskKey& key, const BlobId& blob);
-  void settle_residual(const TaskKey& key, bool accepted);
-  void drop_residual(Job& job, Round round);
-  void check_residuals();
-  [[nodiscard]] bool is_residual(const BlobId& blob) const;
+  [[nodiscard]] const SiteState* state_for(const Job& job, const TaskKey& key) const;
+  [[nodiscard]] bool must_await_verdict(const Job& job, const TaskKey& key) const;
+  void keep_state(SiteState state);
+  void settle_state(const TaskKey& key, bool accepted);
+  void drop_old_states(Job& job, Round newest);
+  void drop_state(Job& job, Round round);
+  void hand_out(const Job& job, const SiteState& state);
+  void check_states();
+  [[nodiscard]] bool is_site_state(const BlobId& blob) const;
 
   // agent_core_outbox.cpp: results on their way out
   void keep(OutboxEntry entry);
@@ -265,6 +289,9 @@ class AgentCore {
   std::map<std::pair<JobId, Round>, SpentRound> spent_;
   std::uint32_t spent_damaged_ = 0;
   std::optional<Pause> paused_;
+  enum class Place : std::uint8_t { unasked, sought, taken };
+  Place place_ = Place::unasked;            // one that no trainer has yet
+  bool place_wanted_ = false;               // by something that found none in the step under way
   std::optional<Monotonic> patience_ends_;  // when to ask the policy again
 
   Tasks tasks_;

@@ -5,6 +5,7 @@
 #include "common/base/check.h"
 #include "common/base/limits.h"
 #include "common/base/quote.h"
+#include "common/domain/site_tensors.h"
 #include "common/domain/update_encodings.h"
 #include "site-agent/core/agent_core.h"
 #include "site-agent/core/peer_text.h"
@@ -29,7 +30,9 @@ std::optional<Refusal> AgentCore::objection(const std::string& coordinator,
   facts.layers = layer_kinds_of(spec.model);
   if (const auto model = model_of(spec)) {
     facts.parameters = model->layout.elements();
-    facts.update_bytes = trains(spec.kind) ? encoded_layout(model->layout, spec.update).bytes() : 0;
+    facts.update_bytes =
+        trains(spec.kind) ? encoded_layout(update_layout(spec, model->layout), spec.update).bytes()
+                          : 0;
   }
   facts.cohort = cohort_of(spec);
   if (auto refusal = decide(settings_.policy, facts)) {
@@ -93,7 +96,15 @@ void AgentCore::consider(const msg::JobOffer& offer, bool digest_matches) {
        fmt::format("the policy allows this job of coordinator {}", quote(offer.coordinator)),
        offer.job.str());
   Promise promise{offer.job, offer.coordinator, offer.spec, offer.spec_digest};
-  jobs_.emplace(offer.job, Job{std::move(promise), false, std::nullopt, {}, {}});
+  jobs_.emplace(offer.job, known_job(std::move(promise), false));
+}
+
+AgentCore::Job AgentCore::known_job(Promise promise, bool accepted) {
+  Job job{std::move(promise), accepted, std::nullopt, {}, {}};
+  if (const auto model = resolve_model(job.promise.spec.model)) {
+    job.keeps_own = !site_layout(job.promise.spec, model->layout).tensors.empty();
+  }
+  return job;
 }
 
 void AgentCore::accept(Job& job) {
@@ -150,8 +161,12 @@ void AgentCore::forget(const JobId& id) {
     stop_trainer(*found->second.trainer);
   }
   std::vector<BlobId> blobs = found->second.models;
-  for (const auto& [round, residual] : found->second.residuals) {
-    blobs.push_back(residual.blob);
+  for (const auto& [round, state] : found->second.states) {
+    for (const auto& blob : {state.residual, state.own}) {
+      if (blob) {
+        blobs.push_back(*blob);
+      }
+    }
   }
   tasks_.remove_if([&](const Task& task) { return task.order.key.job == id; });
   for (auto it = outbox_.begin(); it != outbox_.end();) {
@@ -251,12 +266,25 @@ void AgentCore::start_trainer(Job& job) {
   ENTENTE_CHECK(!job.trainer);
   const TrainerId id = next_trainer_++;
   job.trainer = id;
-  trainers_.emplace(id, Trainer{job.promise.job, TrainerState::preparing, now_.monotonic});
+  const auto started = trainers_.emplace(
+      id, Trainer{job.promise.job, TrainerState::preparing, now_.monotonic, false});
+  compute_in_place(started.first->second);
   effect::StartTrainer start{id, job.promise.job, job.promise.spec, {}};
   if (job.promise.spec.evaluate && has_dataset(job.promise.spec.evaluate->dataset)) {
     start.evaluate_dataset = job.promise.spec.evaluate->dataset;
   }
   effects_.push_back(std::move(start));
+}
+
+void AgentCore::run(const Task& task, const Job& job) {
+  const TaskKey& key = task.order.key;
+  effect::RunTask run{*job.trainer, task.order, settings_.policy.statistics_cell_min};
+  if (key.kind != TaskKind::initialize && job.keeps_own) {
+    const SiteState* state = state_for(job, key);
+    run.own = state == nullptr ? std::nullopt : state->own;
+    run.keeps_own = key.kind == TaskKind::train;
+  }
+  effects_.push_back(std::move(run));
 }
 
 // True when one more trainer may start; stops the one that has been idle longest if it must.
@@ -313,9 +341,14 @@ void AgentCore::stop_stale_trainers() {
 
 void AgentCore::schedule() {
   patience_ends_.reset();
-  if (paused_) {
-    return;
+  place_wanted_ = false;
+  if (!paused_) {
+    give_turns();
   }
+  settle_places();
+}
+
+void AgentCore::give_turns() {
   std::map<JobId, Wait> waiting;
   for (auto& [id, job] : jobs_) {
     if (job.accepted || job.trainer) {
@@ -323,7 +356,7 @@ void AgentCore::schedule() {
     }
     if (auto wait = must_wait_now(job.promise, false)) {
       waiting.emplace(id, std::move(*wait));
-    } else if (make_room_for_trainer()) {
+    } else if (may_compute({}) && make_room_for_trainer()) {
       start_trainer(job);
     }
   }
@@ -341,25 +374,28 @@ void AgentCore::schedule() {
       waiting.emplace(task.order.key.job, std::move(*wait));
       continue;
     }
-    const bool has_model = !task.order.model || stored_.contains(*task.order.model);
-    if (running >= settings_.advert.slots || !has_model) {
+    const auto has = [this](const std::optional<BlobId>& blob) {
+      return !blob || stored_.contains(*blob);
+    };
+    if (running >= settings_.advert.slots || !has(task.order.model) || !has(task.order.control) ||
+        must_await_verdict(job, task.order.key)) {
       continue;
     }
     if (!job.trainer) {
-      if (make_room_for_trainer()) {
+      if (may_compute({}) && make_room_for_trainer()) {
         start_trainer(job);
       }
       continue;
     }
     Trainer& trainer = trainers_.at(*job.trainer);
-    if (trainer.state == TrainerState::idle) {
+    if (trainer.state == TrainerState::idle && may_compute(trainer)) {
+      compute_in_place(trainer);
       trainer.state = TrainerState::busy;
       trainer.since = now_.monotonic;
       task.stage = Stage::running;
       ++running;
       spend_round(task.order);
-      effects_.push_back(
-          effect::RunTask{*job.trainer, task.order, settings_.policy.statistics_cell_min});
+      run(task, job);
     }
   }
   tell_waits(waiting);

@@ -84,7 +84,7 @@ void AgentCore::on(const event::UploadEnded& event) {
     const TaskKey key = found->first;
     warn("result_missing", event.refusal->message, key.job.str());
     discard(found);
-    settle_residual(key, false);
+    settle_state(key, false);
     say(msg::TaskFailed{key, {*event.refusal, true}});
   } else if (event.refusal->code != "stopped") {
     // A broker without room, or one that took the grant back: the verdict or another grant answers
@@ -122,7 +122,7 @@ void AgentCore::conclude(const msg::ResultVerdict& message) {
     want_model(job->second, *blob);
   }
   discard(found);
-  settle_residual(message.key, !message.refusal);
+  settle_state(message.key, !message.refusal);
 }
 
 // The broker's last word on a task that is still under way: nobody waits for its result.

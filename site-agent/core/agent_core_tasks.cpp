@@ -7,6 +7,7 @@
 #include "common/base/limits.h"
 #include "common/domain/lost_promise.h"
 #include "common/domain/small_cells.h"
+#include "common/domain/strategy_kinds.h"
 #include "site-agent/core/agent_core.h"
 #include "site-agent/core/peer_text.h"
 
@@ -15,6 +16,11 @@ namespace {
 
 bool same_work(const TaskOrder& a, const TaskOrder& b) {
   return a.key.job == b.key.job && a.key.kind == b.key.kind && a.key.round == b.key.round;
+}
+
+// Whether the task reads that file of the broker's.
+bool needs(const TaskOrder& order, const BlobId& blob) {
+  return order.model == blob || order.control == blob;
 }
 
 // What a trainer claims about its result, held against what the broker takes.
@@ -87,8 +93,11 @@ void AgentCore::take(const TaskOrder& order) {
   task.order = order;
   task.heard_at = now_.monotonic;
   tasks_.push_back(std::move(task));
-  if (order.model) {
-    want_model(job, *order.model);
+  // The model last: it is what stays for the next task.
+  for (const auto& blob : {order.control, order.model}) {
+    if (blob) {
+      want_model(job, *blob);
+    }
   }
 }
 
@@ -129,6 +138,10 @@ std::optional<Refusal> AgentCore::objection(const TaskOrder& order) const {
                     : "a task without a model to start from",
         {},
         Scope::task};
+  }
+  if (order.control && !(order.key.kind == TaskKind::train && has_control(promise.spec.strategy))) {
+    return Refusal{
+        "task_invalid", "the task names a control variate that it has no use for", {}, Scope::task};
   }
   if (order.key.kind == TaskKind::evaluate &&
       !(promise.spec.evaluate && has_dataset(promise.spec.evaluate->dataset))) {
@@ -249,18 +262,20 @@ void AgentCore::on(const event::TrainerFinished& event) {
 }
 
 void AgentCore::on(const event::OutputStored& event) {
-  stored_.insert(event.blob);
-  if (event.residual) {
-    stored_.insert(*event.residual);
+  for (const auto& blob : {std::optional(event.blob), event.residual, event.own}) {
+    if (blob) {
+      stored_.insert(*blob);
+    }
   }
   if (const auto task = find(event.key); task == tasks_.end()) {
-    remove_unless_used(event.blob);
-    if (event.residual) {
-      remove_unless_used(*event.residual);
+    for (const auto& blob : {std::optional(event.blob), event.residual, event.own}) {
+      if (blob) {
+        remove_unless_used(*blob);
+      }
     }
   } else {
-    if (event.residual) {
-      keep_residual(event.key, *event.residual);
+    if (event.residual || event.own) {
+      keep_state({event.key.job, event.key.round, event.residual, event.own, false});
     }
     task->result.blob = event.blob;
     task->result.blob_bytes = event.bytes;
@@ -319,9 +334,13 @@ void AgentCore::report(Task& task, bool always) {
   }
 }
 
+bool AgentCore::is_fetching(const Task& task) const {
+  return (task.order.model && fetches_.contains(*task.order.model)) ||
+         (task.order.control && fetches_.contains(*task.order.control));
+}
+
 bool AgentCore::is_waiting_its_turn(const Task& task) const {
-  const bool is_fetching = task.order.model && fetches_.contains(*task.order.model);
-  return task.stage == Stage::waiting && !is_fetching && !task.held;
+  return task.stage == Stage::waiting && !is_fetching(task) && !task.held;
 }
 
 // The newest model of a job stays for the next task; older ones go when nothing waits for them.
@@ -348,7 +367,7 @@ void AgentCore::fetch(const BlobId& blob, Fetch& state) {
 
 bool AgentCore::is_awaited(const BlobId& blob) const {
   return std::any_of(tasks_.begin(), tasks_.end(), [&](const Task& task) {
-    return task.stage != Stage::storing && task.order.model == blob;
+    return task.stage != Stage::storing && needs(task.order, blob);
   });
 }
 
@@ -375,7 +394,7 @@ void AgentCore::remove_unless_used(const BlobId& blob) {
   const bool is_result = std::any_of(outbox_.begin(), outbox_.end(), [&](const auto& entry) {
     return entry.second.entry.result.blob == blob;
   });
-  if (is_result || is_model_of_a_job(blob) || is_residual(blob)) {
+  if (is_result || is_model_of_a_job(blob) || is_site_state(blob)) {
     return;
   }
   if (const auto found = fetches_.find(blob); found != fetches_.end()) {
@@ -395,7 +414,7 @@ void AgentCore::remove_unless_used(const BlobId& blob) {
 
 void AgentCore::on(const event::DownloadMoved& event) {
   for (Task& task : tasks_) {
-    if (task.stage == Stage::waiting && !task.held && task.order.model == event.blob) {
+    if (task.stage == Stage::waiting && !task.held && needs(task.order, event.blob)) {
       task.progress = {event.done, event.total, "bytes down"};
       report(task, false);
     }
@@ -430,7 +449,7 @@ void AgentCore::on(const event::DownloadEnded& event) {
     fetches_.erase(found);
     for (auto it = tasks_.begin(); it != tasks_.end();) {
       const auto task = it++;
-      if (task->stage == Stage::waiting && task->order.model == event.blob) {
+      if (task->stage == Stage::waiting && needs(task->order, event.blob)) {
         fail(task, {*event.refusal, true});
       }
     }

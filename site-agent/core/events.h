@@ -39,15 +39,16 @@ struct OutboxEntry {
   bool operator==(const OutboxEntry&) const = default;
 };
 
-// What topk has left out of a job's updates, up to and with that of `round`: the next update starts
-// from it. It is settled once the broker has accepted that update; one that is refused in the end
-// has sent nothing, and its residual is dropped with it.
-struct Residual {
+// What a site keeps of a job's rounds up to and with `round`: the next one starts from it. It is
+// settled once the broker has accepted that round's update; one that is refused in the end has
+// changed nothing, and the state that came of it is dropped with it.
+struct SiteState {
   JobId job;
   Round round = 0;
-  BlobId blob;
+  std::optional<BlobId> residual{};  // what topk has left out of the updates
+  std::optional<BlobId> own{};       // as the trainer wrote it: tensors of domain/site_tensors.h
   bool settled = false;
-  bool operator==(const Residual&) const = default;
+  bool operator==(const SiteState&) const = default;
 };
 
 // What people at the site have said about a job. Binds exactly this spec.
@@ -84,7 +85,7 @@ struct Recovered {
   std::vector<Promise> promises;
   std::vector<OutboxEntry> outbox;
   std::vector<BlobId> blobs;  // everything in the blob store
-  std::vector<Residual> residuals{};
+  std::vector<SiteState> states{};
   std::vector<Decision> decisions{};  // in their order
   std::vector<SpentRound> spent{};
   std::uint32_t spent_damaged = 0;  // rounds whose row cannot be read: they count against everybody
@@ -157,11 +158,19 @@ struct TrainerGone {
   TaskFailure failure;
 };
 
+// The place in the machine's trainer pool that the core has asked for is this site's.
+struct PlaceTaken {};
+// The pool has no place for one more trainer without work.
+struct WarmPlacesFull {
+  TrainerId trainer = 0;
+};
+
 struct OutputStored {
   TaskKey key;
   BlobId blob;
   std::uint64_t bytes = 0;
   std::optional<BlobId> residual{};  // of an update in topk
+  std::optional<BlobId> own{};       // of a job that has the site keep something
 };
 struct OutputLost {
   TaskKey key;
@@ -189,13 +198,13 @@ struct UploadEnded {
 
 }  // namespace event
 
-using Event =
-    std::variant<event::Started, event::Woke, event::DialFailed, event::SessionOpened,
-                 event::SessionEnded, event::Received, event::TrainerPrepared,
-                 event::TrainerProgressed, event::TrainerFinished, event::TrainerRefused,
-                 event::TrainerGone, event::OutputStored, event::OutputLost, event::DownloadMoved,
-                 event::DownloadEnded, event::UploadMoved, event::UploadEnded, event::Decided,
-                 event::Paused, event::Resumed, event::Reconfigured>;
+using Event = std::variant<event::Started, event::Woke, event::DialFailed, event::SessionOpened,
+                           event::SessionEnded, event::Received, event::TrainerPrepared,
+                           event::TrainerProgressed, event::TrainerFinished, event::TrainerRefused,
+                           event::TrainerGone, event::OutputStored, event::OutputLost,
+                           event::DownloadMoved, event::DownloadEnded, event::UploadMoved,
+                           event::UploadEnded, event::Decided, event::Paused, event::Resumed,
+                           event::Reconfigured, event::PlaceTaken, event::WarmPlacesFull>;
 
 namespace effect {
 
@@ -204,7 +213,7 @@ namespace effect {
 struct SavePromise {
   Promise promise;
 };
-struct ForgetPromise {  // and every outbox row and residual of the job
+struct ForgetPromise {  // and every outbox row and site state of the job
   JobId job;
 };
 struct SaveResult {
@@ -213,10 +222,10 @@ struct SaveResult {
 struct DropResult {
   TaskKey key;
 };
-struct SaveResidual {  // in the place of an earlier one of the same round
-  Residual residual;
+struct SaveSiteState {  // in the place of an earlier one of the same round
+  SiteState state;
 };
-struct DropResidual {
+struct DropSiteState {
   JobId job;
   Round round = 0;
 };
@@ -258,18 +267,36 @@ struct StartTrainer {
 struct RunTask {
   TrainerId trainer = 0;
   TaskOrder order;
-  std::uint64_t cell_min = 0;  // of statistics: rows behind every number that is told
+  std::uint64_t cell_min = 0;   // of statistics: rows behind every number that is told
+  std::optional<BlobId> own{};  // of the site's state to start from
+  bool keeps_own = false;       // the trainer writes the next one
 };
 struct StopTrainer {
+  TrainerId trainer = 0;
+};
+// The machine's trainer pool, where there is one. Asks for one place to compute in, until
+// PlaceTaken; StartTrainer and RunTask use it up, and a trainer keeps it until it rests or ends.
+struct SeekPlace {};
+// Asks no longer, and gives back a place that nobody has used.
+struct LeavePlace {};
+// The trainer has no work: it gives its place back and takes one among the warm ones.
+struct RestTrainer {
   TrainerId trainer = 0;
 };
 // Checks the file that a task wrote, encodes it as `update` says and moves it into the blob store.
 struct StoreOutput {
   TaskKey key;
-  ModelSpec model;
+  TensorLayout layout;  // of the file, before it is encoded
+  TensorLayout own{};   // of the file beside it that stays here; empty: there is none
   UpdateSpec update;
   std::uint64_t rounding_seed = 0;
   std::optional<BlobId> residual;  // of the rounds before; of topk
+};
+// Gives the site's people what their site has of its own in a job, in the place of what it had
+// before; it outlives the job.
+struct HandOut {
+  JobId job;
+  BlobId own;
 };
 struct RemoveWorkFolder {
   JobId job;
@@ -307,12 +334,13 @@ struct Note {
 
 using Effect =
     std::variant<effect::SavePromise, effect::ForgetPromise, effect::SaveResult, effect::DropResult,
-                 effect::SaveResidual, effect::DropResidual, effect::RecordDeparture,
+                 effect::SaveSiteState, effect::DropSiteState, effect::RecordDeparture,
                  effect::SaveDecision, effect::SpendRound, effect::SavePause, effect::ClearPause,
                  effect::Dial, effect::HangUp, effect::Send, effect::StartTrainer, effect::RunTask,
-                 effect::StopTrainer, effect::StoreOutput, effect::RemoveWorkFolder,
-                 effect::Download, effect::StopDownload, effect::Upload, effect::StopUpload,
-                 effect::RemoveBlob, effect::Note>;
+                 effect::StopTrainer, effect::SeekPlace, effect::LeavePlace, effect::RestTrainer,
+                 effect::StoreOutput, effect::HandOut, effect::RemoveWorkFolder, effect::Download,
+                 effect::StopDownload, effect::Upload, effect::StopUpload, effect::RemoveBlob,
+                 effect::Note>;
 
 using Effects = std::vector<Effect>;
 

@@ -142,21 +142,23 @@ float mix(const Share& share, const float* line, std::size_t stride) {
 
 }  // namespace
 
-Expected<Picture> read_picture(const std::filesystem::path& path, std::uint32_t channels) {
+Expected<Picture> read_picture(const std::filesystem::path& path, const std::string& name,
+                               std::uint32_t channels) {
   const auto stream = open_file(path);
   if (!stream) {
-    return tl::unexpected(stream.error());
+    return refuse(stream.error().code, fmt::format("{}: cannot be opened", name),
+                  "see that the agent's user can read it", Scope::site);
   }
   const auto size = (*stream)->size();
   if (size > kFileBytesMax) {
-    return invalid_dataset(fmt::format("{}: has {} bytes, at most {} MiB are possible",
-                                       (*stream)->name(), size, kFileBytesMax >> 20));
+    return invalid_dataset(fmt::format("{}: has {} bytes, at most {} MiB are possible", name, size,
+                                       kFileBytesMax >> 20));
   }
   Bytes file(size);
-  if (auto read = (*stream)->read(std::as_writable_bytes(std::span(file))); !read) {
-    return tl::unexpected(read.error());
+  if (!(*stream)->read(std::as_writable_bytes(std::span(file)))) {
+    return invalid_dataset(fmt::format("{}: cannot be read to its end", name));
   }
-  const auto pixels = Decoder((*stream)->name(), channels).decode(file);
+  const auto pixels = Decoder(name, channels).decode(file);
   if (!pixels) {
     return tl::unexpected(pixels.error());
   }

@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <string>
 #include <vector>
 
 #include "common/base/refusal.h"
@@ -21,9 +22,10 @@ struct Picture {
   std::vector<float> values{};  // {channels, height, width}
 };
 
-// Refuses with "dataset_missing" or "dataset_invalid".
+// Refuses with "dataset_missing" or "dataset_invalid", calling the picture `name`: that of its file
+// may be a patient's.
 [[nodiscard]] Expected<Picture> read_picture(const std::filesystem::path& path,
-                                             std::uint32_t channels);
+                                             const std::string& name, std::uint32_t channels);
 
 // The picture in another size: each new pixel is a mean of those below it, weighted by a triangle
 // that is as wide as the reduction asks for, and two pixels where the picture grows (what Pillow

@@ -81,7 +81,7 @@ class ImageSource final : public Source {
     const std::size_t values = std::size_t{images_.channels} * images_.height * images_.width;
     dataset.features.reserve(selection.examples.size() * values);
     for (const auto example : selection.examples) {
-      const auto picture = read_picture(files_[example], images_.channels);
+      const auto picture = read_picture(files_[example], place_of(example), images_.channels);
       if (!picture) {
         return tl::unexpected(picture.error());
       }
@@ -89,8 +89,8 @@ class ImageSource final : public Source {
       if (!fits && !images_.resize) {
         return invalid_dataset(
             fmt::format("{}: is {} x {} pixels, the dataset's pictures are {} x {}",
-                        files_[example].filename().string(), picture->height, picture->width,
-                        images_.height, images_.width),
+                        place_of(example), picture->height, picture->width, images_.height,
+                        images_.width),
             "write resize = true in agent.toml, or correct height and width");
       }
       const auto sized = resized(*picture, images_.height, images_.width);
@@ -101,6 +101,13 @@ class ImageSource final : public Source {
   }
 
  private:
+  // "cat, picture 3": in the order of the files' names, counted from 1.
+  [[nodiscard]] std::string place_of(std::size_t example) const {
+    const auto first = std::find(labels_.begin(), labels_.end(), labels_[example]);
+    return fmt::format("{}, picture {}", classes_[static_cast<std::size_t>(labels_[example])],
+                       example - static_cast<std::size_t>(first - labels_.begin()) + 1);
+  }
+
   ImageFolder images_;
   std::vector<std::string> classes_;
   std::vector<fs::path> files_;

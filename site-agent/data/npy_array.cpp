@@ -124,9 +124,10 @@ Expected<void> NpyArray::read_header() {
 
 Expected<void> NpyArray::check_size(std::uint64_t header_bytes) {
   std::uint64_t elements = 1;
+  const auto elements_max = kExampleBytesMax / element_bytes_;
   for (const auto dimension : example_shape_) {
     const auto factor = static_cast<std::uint64_t>(dimension);
-    if (factor == 0 || factor > kExampleBytesMax || elements * factor > kExampleBytesMax) {
+    if (factor == 0 || factor > elements_max || elements * factor > elements_max) {
       return invalid(
           fmt::format("has examples that are empty or larger than {} MiB", kExampleBytesMax >> 20));
     }

@@ -3,6 +3,9 @@
 #include <fmt/format.h>
 #include <sqlite3.h>
 
+#include <new>
+
+#include "common/base/check.h"
 #include "common/base/limits.h"
 #include "common/base/quote.h"
 #include "site-agent/data/source.h"
@@ -51,8 +54,11 @@ class SqliteReader final : public TableReader {
       }
       const auto* text = reinterpret_cast<const char*>(::sqlite3_column_text(statement_.get(), i));
       const auto bytes = static_cast<std::size_t>(::sqlite3_column_bytes(statement_.get(), i));
+      if (text == nullptr && type != SQLITE_NULL) {  // not a missing value: one that was not got
+        throw std::bad_alloc();
+      }
       row[static_cast<std::size_t>(i)] =
-          type == SQLITE_NULL || text == nullptr ? Cell() : Cell(std::string_view(text, bytes));
+          text == nullptr ? Cell() : Cell(std::string_view(text, bytes));
     }
     return true;
   }
@@ -67,8 +73,10 @@ class SqliteReader final : public TableReader {
 
 // Whatever the file's own schema says, it cannot make the query do more than read.
 void restrict_to_reading(sqlite3* database) {
-  ::sqlite3_db_config(database, SQLITE_DBCONFIG_DEFENSIVE, 1, nullptr);
-  ::sqlite3_db_config(database, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, nullptr);
+  const bool restricted =
+      ::sqlite3_db_config(database, SQLITE_DBCONFIG_DEFENSIVE, 1, nullptr) == SQLITE_OK &&
+      ::sqlite3_db_config(database, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, nullptr) == SQLITE_OK;
+  ENTENTE_CHECK(restricted);  // any SQLite that we are built with knows both
   ::sqlite3_limit(database, SQLITE_LIMIT_LENGTH, static_cast<int>(limits::kTableRowBytesMax));
 }
 

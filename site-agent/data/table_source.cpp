@@ -27,10 +27,14 @@ class Header {
     }
   }
 
-  Expected<std::size_t> find(const std::string& name, std::string_view key) const {
+  [[nodiscard]] bool has(const std::string& name) const { return position_.contains(name); }
+
+  // `is_header`: whether the columns' names are names. Of a table without a header they are what
+  // its first row holds, which nobody is told.
+  Expected<std::size_t> find(const std::string& name, std::string_view key, bool is_header) const {
     const auto found = position_.find(name);
     if (found == position_.end()) {
-      const auto near = nearest(name, names_);
+      const auto near = is_header ? nearest(name, names_) : std::nullopt;
       return invalid_dataset(
           fmt::format("there is no column {}, which {} names{}", quote(name), key,
                       near ? fmt::format("; did you mean {}?", quote(*near)) : std::string()),
@@ -78,9 +82,13 @@ class TableSource final : public Source {
         Wanted{"targets", spec().targets, target_cells_},
         Wanted{"holdout_by", one(config_.holdout.value_or(Holdout{}).by), holdout_cell_},
     };
+    const bool is_header = std::any_of(wanted.begin(), wanted.end(), [&](const Wanted& columns) {
+      return std::any_of(columns.names.begin(), columns.names.end(),
+                         [&](const std::string& name) { return header.has(name); });
+    });
     for (const auto& [key, names, cells] : wanted) {
       for (const std::string& name : names) {
-        const auto found = header.find(name, key);
+        const auto found = header.find(name, key, is_header);
         if (!found) {
           return tl::unexpected(found.error());
         }

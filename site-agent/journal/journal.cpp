@@ -77,14 +77,13 @@ std::optional<OutboxEntry> outbox_row(SQLite::Statement& row) {
                                                                          : std::nullopt;
 }
 
-std::optional<Residual> residual_row(SQLite::Statement& row) {
+std::optional<SiteState> state_row(SQLite::Statement& row) {
   const auto job = JobId::parse(row.getColumn("job").getString());
-  const auto blob = blob_of(row.getColumn("blob"));
-  if (!job || !blob) {
+  if (!job) {
     return std::nullopt;
   }
-  return Residual{*job, row.getColumn("round").getUInt(), *blob,
-                  row.getColumn("settled").getInt() != 0};
+  return SiteState{*job, row.getColumn("round").getUInt(), blob_of(row.getColumn("residual")),
+                   blob_of(row.getColumn("own")), row.getColumn("settled").getInt() != 0};
 }
 
 std::optional<Promise> promise_row(SQLite::Statement& row) {
@@ -180,8 +179,8 @@ std::string describe_result(SQLite::Statement& row) {
       row.getColumn("job").getString());
 }
 
-std::string describe_residual(SQLite::Statement& row) {
-  return fmt::format("what round {} of job \"{}\" has left out; it is never sent",
+std::string describe_state(SQLite::Statement& row) {
+  return fmt::format("what round {} of job \"{}\" has left at this site; it is never used",
                      row.getColumn("round").getUInt(), row.getColumn("job").getString());
 }
 
@@ -212,8 +211,8 @@ Recovery Journal::recover() {
       take_sound<Promise>(sql, "promise", "job", promise_row, describe_promise, recovery.damaged);
   recovery.known.outbox = take_sound<OutboxEntry>(sql, "outbox", "job, round, kind, attempt",
                                                   outbox_row, describe_result, recovery.damaged);
-  recovery.known.residuals = take_sound<Residual>(sql, "residual", "job, round", residual_row,
-                                                  describe_residual, recovery.damaged);
+  recovery.known.states = take_sound<SiteState>(sql, "site_state", "job, round", state_row,
+                                                describe_state, recovery.damaged);
   recovery.known.decisions = take_sound<Decision>(sql, "decision", "rowid", decision_row,
                                                   describe_decision, recovery.damaged);
   const auto damaged_before = recovery.damaged.size();

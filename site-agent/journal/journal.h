@@ -3,7 +3,7 @@
 // (common/storage/database.h).
 //
 //  - All rows of one step are one transaction, committed before the step speaks to anyone.
-//  - Promises, results, residuals, decisions and spent rounds carry a seal (seals.h). A row whose
+//  - Promises, results, site states, decisions and spent rounds carry a seal (seals.h). A row whose
 //    seal is broken has changed on the disk: it is removed and never used. A spent round that is
 //    removed so counts against the site's limits as long as the process lives: a limit fails
 //    closed.
@@ -43,7 +43,7 @@ class Journal {
   // The installation's number: `fresh` when there is none yet, and that one ever after.
   [[nodiscard]] std::uint64_t instance(std::uint64_t fresh);
 
-  // Promises, outbox and residuals, after the damaged rows have been removed.
+  // Promises, outbox and site states, after the damaged rows have been removed.
   [[nodiscard]] Recovery recover();
 
   // Commits the journal effects among `effects` as one transaction; others are passed over.

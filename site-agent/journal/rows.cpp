@@ -51,7 +51,7 @@ void write(Statements& statements, const effect::SavePromise& it, UnixMillis now
 void write(Statements& statements, const effect::ForgetPromise& it, UnixMillis) {
   for (const char* text :
        {"DELETE FROM promise WHERE job = :job", "DELETE FROM outbox WHERE job = :job",
-        "DELETE FROM residual WHERE job = :job"}) {
+        "DELETE FROM site_state WHERE job = :job"}) {
     auto& remove = statements.prepare(text);
     remove.bind(":job", it.job.str());
     remove.exec();
@@ -89,19 +89,20 @@ void write(Statements& statements, const effect::DropResult& it, UnixMillis) {
   remove.exec();
 }
 
-void write(Statements& statements, const effect::SaveResidual& it, UnixMillis) {
+void write(Statements& statements, const effect::SaveSiteState& it, UnixMillis) {
   auto& insert = statements.prepare(
-      "INSERT OR REPLACE INTO residual VALUES (:job, :round, :blob, :settled, :seal)");
-  insert.bind(":job", it.residual.job.str());
-  insert.bind(":round", it.residual.round);
-  insert.bind(":blob", it.residual.blob.hex());
-  insert.bind(":settled", it.residual.settled ? 1 : 0);
-  insert.bind(":seal", seal_of(it.residual).hex());
+      "INSERT OR REPLACE INTO site_state VALUES (:job, :round, :residual, :own, :settled, :seal)");
+  insert.bind(":job", it.state.job.str());
+  insert.bind(":round", it.state.round);
+  bind(insert, ":residual", it.state.residual);
+  bind(insert, ":own", it.state.own);
+  insert.bind(":settled", it.state.settled ? 1 : 0);
+  insert.bind(":seal", seal_of(it.state).hex());
   insert.exec();
 }
 
-void write(Statements& statements, const effect::DropResidual& it, UnixMillis) {
-  auto& remove = statements.prepare("DELETE FROM residual WHERE job = :job AND round = :round");
+void write(Statements& statements, const effect::DropSiteState& it, UnixMillis) {
+  auto& remove = statements.prepare("DELETE FROM site_state WHERE job = :job AND round = :round");
   remove.bind(":job", it.job.str());
   remove.bind(":round", it.round);
   remove.exec();

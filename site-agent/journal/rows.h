@@ -11,8 +11,8 @@ void write(Statements& statements, const effect::SavePromise& it, UnixMillis now
 void write(Statements& statements, const effect::ForgetPromise& it, UnixMillis now);
 void write(Statements& statements, const effect::SaveResult& it, UnixMillis now);
 void write(Statements& statements, const effect::DropResult& it, UnixMillis now);
-void write(Statements& statements, const effect::SaveResidual& it, UnixMillis now);
-void write(Statements& statements, const effect::DropResidual& it, UnixMillis now);
+void write(Statements& statements, const effect::SaveSiteState& it, UnixMillis now);
+void write(Statements& statements, const effect::DropSiteState& it, UnixMillis now);
 void write(Statements& statements, const effect::RecordDeparture& it, UnixMillis now);
 void write(Statements& statements, const effect::SaveDecision& it, UnixMillis now);
 void write(Statements& statements, const effect::SpendRound& it, UnixMillis now);

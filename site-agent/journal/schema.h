@@ -10,7 +10,7 @@ namespace entente::agent {
 
 inline constexpr std::uint32_t kJournalApplicationId = 0x656e7461;  // "enta"
 
-inline constexpr std::array<std::string_view, 6> kJournalMigrations{
+inline constexpr std::array<std::string_view, 7> kJournalMigrations{
     R"sql(
 CREATE TABLE installation (
   one      INTEGER PRIMARY KEY CHECK (one = 1),
@@ -108,6 +108,20 @@ ALTER TABLE outbox ADD COLUMN asked_steps INTEGER NOT NULL DEFAULT 0;
 -- The counts of an evaluation, which leave the house beside its metrics.
 ALTER TABLE outbox ADD COLUMN sums TEXT NOT NULL DEFAULT '{}';
 ALTER TABLE sent ADD COLUMN sums TEXT NOT NULL DEFAULT '{}';
+)sql",
+    // Residuals keep their seals.
+    R"sql(
+CREATE TABLE site_state (
+  job      TEXT NOT NULL,
+  round    INTEGER NOT NULL,
+  residual TEXT,
+  own      TEXT,
+  settled  INTEGER NOT NULL CHECK (settled IN (0, 1)),
+  seal     TEXT NOT NULL,
+  PRIMARY KEY (job, round)
+) STRICT;
+INSERT INTO site_state SELECT job, round, blob, NULL, settled, seal FROM residual;
+DROP TABLE residual;
 )sql"};
 
 }  // namespace entente::agent

@@ -28,13 +28,16 @@ Digest seal_of(const Promise& promise) {
   return seal.finish();
 }
 
-Digest seal_of(const Residual& residual) {
+Digest seal_of(const SiteState& state) {
   Sha256 seal;
   seal.update_field("residual");
-  seal.update_field(residual.job.str());
-  cover(seal, residual.round);
-  seal.update_field(residual.blob.hex());
-  cover(seal, residual.settled ? 1 : 0);
+  seal.update_field(state.job.str());
+  cover(seal, state.round);
+  cover(seal, state.residual);
+  cover(seal, state.settled ? 1 : 0);
+  if (state.own) {  // rows of before have none, and keep their seals
+    cover(seal, state.own);
+  }
   return seal.finish();
 }
 

@@ -10,7 +10,7 @@ namespace entente::agent {
 
 [[nodiscard]] Digest seal_of(const Promise& promise);
 [[nodiscard]] Digest seal_of(const OutboxEntry& entry);
-[[nodiscard]] Digest seal_of(const Residual& residual);
+[[nodiscard]] Digest seal_of(const SiteState& state);
 [[nodiscard]] Digest seal_of(const Decision& decision);
 [[nodiscard]] Digest seal_of(const SpentRound& spent);
 

@@ -20,6 +20,10 @@ namespace fs = std::filesystem;
 
 constexpr std::int64_t kSlotsMax = 256;
 constexpr std::int64_t kThreadsMax = 1024;
+// Each place is a file that every agent keeps open.
+constexpr std::int64_t kPlacesMax = 256;
+// Warm trainers hold 65-70 MB and their data, but no processor: more of them than run.
+constexpr std::int64_t kWarmPerRunning = 4;
 constexpr std::int64_t kRoundsPerDayMax = 1'000'000;
 
 // Beside the agent's own program, where packages and build folders put both.
@@ -51,6 +55,30 @@ TrainerConfig read_trainer(TomlReader table, const fs::path& base) {
   const std::string program = table.string("program", "");
   trainer.program = program.empty() ? default_trainer() : absolute_from(base, program);
   return trainer;
+}
+
+std::map<std::string, fs::path> read_named_trainers(TomlReader& root, const fs::path& base) {
+  std::map<std::string, fs::path> trainers;
+  for (TomlReader& table : root.tables("trainers")) {
+    const std::string name = table.string("name");
+    const fs::path program = absolute_from(base, table.string("program"));
+    if (!name.empty() && !is_name(name)) {
+      table.problem("name", fmt::format("trainer {} is no legal name", quote(name)));
+    } else if (!trainers.emplace(name, program).second) {
+      table.problem("name", fmt::format("there are two trainers {}", quote(name)));
+    }
+  }
+  return trainers;
+}
+
+TrainerPoolConfig read_trainer_pool(TomlReader table, const fs::path& base) {
+  TrainerPoolConfig pool;
+  pool.folder = absolute_from(base, table.string("folder"));
+  const auto running = table.integer("running", 1, kPlacesMax);
+  const auto warm = std::min(kPlacesMax, kWarmPerRunning * running);
+  pool.running = static_cast<std::uint32_t>(running);
+  pool.warm = static_cast<std::uint32_t>(table.integer("warm", 0, kPlacesMax, warm));
+  return pool;
 }
 
 std::map<std::string, std::string> read_labels(TomlReader table) {
@@ -202,14 +230,28 @@ Policy read_policy(TomlReader table) {
 
 }  // namespace
 
+Expected<fs::path> TrainerConfig::program_for(const std::string& name) const {
+  if (name.empty()) {
+    return program;
+  }
+  const auto found = named.find(name);
+  if (found == named.end()) {
+    return refuse("trainer_unknown", fmt::format("the site has no trainer {}", quote(name)),
+                  "list it in [[trainers]] of the site's agent.toml", Scope::site);
+  }
+  return found->second;
+}
+
 Expected<fs::path> read_data_dir(const fs::path& file) {
   auto toml = TomlFile::parse_file(file);
   if (!toml) {
     return tl::unexpected(toml.error());
   }
-  const auto data_dir = toml->root().string("data_dir", "");
+  TomlReader root = toml->root();
+  const auto data_dir = root.string("data_dir", "");
   if (data_dir.empty()) {
-    return refuse("config_invalid", fmt::format("{}: \"data_dir\" is missing", file.string()),
+    const auto* what = root.has("data_dir") ? "must be the path of a folder" : "is missing";
+    return refuse("config_invalid", fmt::format("{}: \"data_dir\" {}", file.string(), what),
                   "docs/agent-config.md explains every key");
   }
   return absolute_from(fs::absolute(file).parent_path(), data_dir);
@@ -229,6 +271,10 @@ Expected<AgentConfig> read_agent_config(const fs::path& file) {
   config.proxy = root.string("proxy", "");
   config.site = read_site(root.table("site"));
   config.trainer = read_trainer(root.table("trainer"), base);
+  config.trainer.named = read_named_trainers(root, base);
+  if (root.has("trainer_pool")) {
+    config.trainer_pool = read_trainer_pool(root.table("trainer_pool"), base);
+  }
   config.datasets = read_datasets(root, base);
   config.policy = read_policy(root.table("policy"));
   if (auto problems = toml->problems()) {

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,12 +15,25 @@
 
 namespace entente::agent {
 
-// The [trainer] table.
+// The [trainer] table, and the trainers of the site's own.
 struct TrainerConfig {
   std::uint32_t slots = 1;             // tasks that run at the same time
   std::uint32_t threads_per_slot = 1;  // fixed: a model's bits depend on it
   std::string device = "cpu";
-  std::filesystem::path program;
+  std::filesystem::path program;  // for jobs that ask for none by name
+  std::map<std::string, std::filesystem::path> named;
+
+  // The program for jobs that ask for a trainer of that name, empty: for none. Refuses with
+  // "trainer_unknown".
+  [[nodiscard]] Expected<std::filesystem::path> program_for(const std::string& name) const;
+};
+
+// trainer_pool: what the agents of one machine share, so that they do not all compute at once.
+struct TrainerPoolConfig {
+  std::filesystem::path folder;  // the same for all of them
+  std::uint32_t running = 1;     // trainers that compute at the same time
+  std::uint32_t warm = 0;        // trainers that wait for more work
+  bool operator==(const TrainerPoolConfig&) const = default;
 };
 
 // The [site] table: what the site tells about itself beside its data.
@@ -37,6 +51,7 @@ struct AgentConfig {
   std::string proxy;   // empty: the kit's
   SiteConfig site;
   TrainerConfig trainer;
+  std::optional<TrainerPoolConfig> trainer_pool;  // none: this agent's trainers have the machine
   std::vector<DatasetConfig> datasets;
   Policy policy;
 

@@ -90,37 +90,54 @@ contract::Prepare AgentLoop::prepare_command(const effect::StartTrainer& effect)
   prepare.threads = parts_.config.trainer.threads_per_slot;
   prepare.device = parts_.config.trainer.device;
   prepare.loss_before = needs_loss_before(effect.spec.strategy);
+  prepare.control = has_control(effect.spec.strategy);
   return prepare;
 }
 
 void AgentLoop::carry_out(const effect::StartTrainer& effect) {
+  const auto program = parts_.config.trainer.program_for(effect.spec.train.trainer);
+  if (!program) {
+    decide(event::TrainerGone{effect.trainer, {program.error(), false}});
+    return;
+  }
   try {
     TrainerLaunch launch;
-    launch.program = parts_.config.trainer.program;
+    launch.program = *program;
     launch.work_folder = work_folder(effect.job);
     launch.log_file = parts_.config.data_dir / "logs" / ("trainer-" + effect.job.str() + ".log");
     launch.threads = parts_.config.trainer.threads_per_slot;
     fs::create_directories(launch.work_folder);
-    const auto started =
-        trainers_.emplace(effect.trainer, Trainer{effect.job, TrainerProcess(launch), false});
+    const auto started = trainers_.emplace(
+        effect.trainer, Trainer{.job = effect.job, .process = TrainerProcess(launch)});
+    started.first->second.running = std::exchange(free_place_, std::nullopt);
     started.first->second.process.command(prepare_command(effect));
   } catch (const std::system_error& error) {
+    free_place_.reset();
     decide(event::TrainerGone{
         effect.trainer,
         fault_at_site("trainer_not_started",
                       fmt::format("the site cannot start its trainer: {}", error.what()),
-                      "check [trainer] program in the site's agent.toml")});
+                      "check the trainers in the site's agent.toml")});
   }
 }
 
 void AgentLoop::carry_out(const effect::RunTask& effect) {
   const auto trainer = trainers_.find(effect.trainer);
   if (trainer == trainers_.end()) {
+    free_place_.reset();
     return;  // its end is already on the way to the core
   }
+  if (!trainer->second.running) {
+    trainer->second.running = std::exchange(free_place_, std::nullopt);
+  }
+  trainer->second.warm.reset();
   const TaskOrder& order = effect.order;
   const std::string output = output_file(order.key).string();
-  const std::string model = order.model ? parts_.blobs.path(*order.model).string() : std::string();
+  const auto path_of = [this](const std::optional<BlobId>& blob) {
+    return blob ? parts_.blobs.path(*blob).string() : std::string();
+  };
+  const std::string model = path_of(order.model);
+  const std::string own = path_of(effect.own);
   TrainerProcess& process = trainer->second.process;
   log::info("task_started", fmt::format("round {}: {}", order.key.round, to_string(order.key.kind)),
             {{"job", order.key.job.str()}});
@@ -129,11 +146,13 @@ void AgentLoop::carry_out(const effect::RunTask& effect) {
       process.command(contract::Initialize{order.seed, output});
       return;
     case TaskKind::train:
-      process.command(contract::Train{order.key.round, order.seed, model, output, order.steps});
+      process.command(contract::Train{order.key.round, order.seed, model, output, order.steps, own,
+                                      effect.keeps_own ? own_file(output).string() : std::string(),
+                                      path_of(order.control)});
       ENTENTE_FAILPOINT("agent.train.started");
       return;
     case TaskKind::evaluate:
-      process.command(contract::Evaluate{model});
+      process.command(contract::Evaluate{model, own});
       return;
     case TaskKind::statistics:
       process.command(contract::Statistics{effect.cell_min, order.ranges});
@@ -143,9 +162,52 @@ void AgentLoop::carry_out(const effect::RunTask& effect) {
 
 void AgentLoop::carry_out(const effect::StopTrainer& effect) { trainers_.erase(effect.trainer); }
 
+void AgentLoop::carry_out(const effect::SeekPlace&) {
+  place_sought_at_ = std::max(system_now().monotonic, no_place_before_);
+}
+
+void AgentLoop::carry_out(const effect::LeavePlace&) {
+  place_sought_at_.reset();
+  free_place_.reset();
+}
+
+void AgentLoop::carry_out(const effect::RestTrainer& effect) {
+  const auto trainer = trainers_.find(effect.trainer);
+  if (trainer == trainers_.end()) {
+    return;  // its end is already on the way to the core
+  }
+  trainer->second.running.reset();
+  no_place_before_ = system_now().monotonic + kPlaceSoughtEvery;
+  trainer->second.warm = parts_.pool->warm.take();
+  if (!trainer->second.warm) {
+    decide(event::WarmPlacesFull{effect.trainer});
+  }
+}
+
 void AgentLoop::carry_out(const effect::StoreOutput& effect) {
-  parts_.disk.post([effect, file = output_file(effect.key), &blobs = parts_.blobs,
-                    &inbox = inbox_] { (void)inbox.push(store_output(effect, file, blobs)); });
+  parts_.disk.post(
+      [effect, file = output_file(effect.key), &blobs = parts_.blobs, &inbox = inbox_] {
+        (void)inbox.push(store_output(effect, file, own_file(file), blobs));
+      });
+}
+
+// A second name for the same bytes, under the job's name: nothing is copied.
+void AgentLoop::carry_out(const effect::HandOut& effect) {
+  const fs::path folder = parts_.config.data_dir / "own";
+  const fs::path file = folder / (effect.job.str() + ".safetensors");
+  const fs::path fresh = file.string() + ".new";
+  try {
+    fs::create_directories(folder);
+    fs::remove(fresh);
+    fs::create_hard_link(parts_.blobs.path(effect.own), fresh);
+    fs::rename(fresh, file);
+    ENTENTE_FAILPOINT("agent.own.handed_out");
+  } catch (const fs::filesystem_error& error) {
+    log::warning("own_not_handed_out",
+                 fmt::format("what this site has of its own in the job cannot be put into {}: {}",
+                             file.string(), error.what()),
+                 {{"job", effect.job.str()}});
+  }
 }
 
 void AgentLoop::carry_out(const effect::RemoveWorkFolder& effect) {

@@ -8,6 +8,7 @@
 #include "common/base/quote.h"
 #include "common/config/job_file.h"
 #include "common/domain/layers.h"
+#include "common/domain/site_tensors.h"
 #include "common/domain/update_encodings.h"
 #include "common/runtime/log.h"
 #include "common/runtime/system_clock.h"
@@ -53,7 +54,9 @@ json proposal(const AgentCore::JobStanding& job) {
     if (trains(spec.kind)) {
       shown["strategy"] = spec.strategy.kind;
       shown["encoding"] = spec.update.encoding;
-      shown["update_bytes"] = encoded_layout(model->layout, spec.update).bytes();
+      shown["update_bytes"] =
+          encoded_layout(update_layout(spec, model->layout), spec.update).bytes();
+      shown["stays_bytes"] = site_layout(spec, model->layout).bytes();
     }
   }
   return shown;
@@ -217,8 +220,9 @@ void AgentLoop::take(Reread reread) {
   auto& [config, advert] = reread;
   AgentConfig& now = parts_.config;
   if (config.kit != now.kit || config.data_dir != now.data_dir || config.broker != now.broker ||
-      config.proxy != now.proxy) {
-    log::warning("config_kept", "kit, data_dir, broker and proxy change at the next start");
+      config.proxy != now.proxy || config.trainer_pool != now.trainer_pool) {
+    log::warning("config_kept",
+                 "kit, data_dir, broker, proxy and trainer_pool change at the next start");
   }
   now.site = std::move(config.site);
   now.trainer = std::move(config.trainer);

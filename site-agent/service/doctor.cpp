@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 #include <poll.h>
-#include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/timex.h>
@@ -12,7 +11,6 @@
 #include <cerrno>
 #include <csignal>
 #include <cstring>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <system_error>
 #include <zmq.hpp>
@@ -24,6 +22,7 @@
 #include "common/runtime/system_clock.h"
 #include "site-agent/data/dataset.h"
 #include "site-agent/service/broker_route.h"
+#include "site-agent/service/scratch_folder.h"
 #include "site-agent/service/startup.h"
 #include "site-agent/service/trainer_process.h"
 
@@ -32,8 +31,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-using Findings = std::vector<Finding>;
-
 constexpr std::chrono::hours kRenewWithin{14 * 24};
 // A model of a few hundred megabytes, its update, and room to notice.
 constexpr std::uint64_t kSpaceTight = std::uint64_t{5} << 30;
@@ -41,31 +38,17 @@ constexpr std::uint64_t kSpaceNeeded = std::uint64_t{100} << 20;
 // A trainer with LibTorch is up within seconds on a busy machine.
 constexpr Millis kTrainerStartMax = std::chrono::seconds{60};
 
-Finding ok(std::string check, std::string message) {
-  return {Health::ok, std::move(check), std::move(message), {}};
-}
-
-Finding warn(std::string check, std::string message, std::string hint) {
-  return {Health::warn, std::move(check), std::move(message), std::move(hint)};
-}
-
-Finding fail(std::string check, std::string message, std::string hint) {
-  return {Health::fail, std::move(check), std::move(message), std::move(hint)};
-}
-
-Finding fail(std::string check, const Refusal& refusal) {
-  return fail(std::move(check), refusal.message, refusal.hint);
-}
-
 // Whether others than the owner may do what the bits say.
-bool others_may(const fs::path& path, mode_t bits) {
-  struct stat status {};
-  return ::stat(path.c_str(), &status) == 0 && (status.st_mode & bits) != 0;
-}
+bool others_may(const struct stat& status, mode_t bits) { return (status.st_mode & bits) != 0; }
 
 Finding check_config_file(const AgentConfig& config, const fs::path& file) {
   const auto name = file.filename().string();
-  if (others_may(file, S_IWGRP | S_IWOTH)) {
+  struct stat status {};
+  if (::stat(file.c_str(), &status) != 0) {
+    return fail(name, fmt::format("{}: {}", file.string(), std::strerror(errno)),
+                "see that the agent's user can reach it");
+  }
+  if (others_may(status, S_IWGRP | S_IWOTH)) {
     return fail(name, "others than its owner may change it, and with it this site's policy",
                 fmt::format("chmod go-w {}", file.string()));
   }
@@ -74,7 +57,7 @@ Finding check_config_file(const AgentConfig& config, const fs::path& file) {
         const auto* postgres = std::get_if<PostgresQuery>(&dataset.source);
         return postgres != nullptr && postgres->connection.find("password") != std::string::npos;
       });
-  if (has_password && others_may(file, S_IRGRP | S_IROTH)) {
+  if (has_password && others_may(status, S_IRGRP | S_IROTH)) {
     return warn(name, "has a password, and others than its owner may read it",
                 fmt::format("chmod go-r {}, or keep the password in ~/.pgpass", file.string()));
   }
@@ -148,26 +131,6 @@ Finding check_space(fs::path folder) {
                               : ok("disk", message);
 }
 
-// A folder for the trainer's first steps, gone afterwards.
-class ScratchFolder {
- public:
-  ScratchFolder() : path_((fs::temp_directory_path() / "entente-doctor-XXXXXX").string()) {
-    if (::mkdtemp(path_.data()) == nullptr) {
-      throw std::system_error(errno, std::generic_category(), "cannot make a folder in " + path_);
-    }
-  }
-  ~ScratchFolder() {
-    std::error_code ignored;
-    fs::remove_all(path_, ignored);
-  }
-  ScratchFolder(const ScratchFolder&) = delete;
-  ScratchFolder& operator=(const ScratchFolder&) = delete;
-  [[nodiscard]] fs::path path() const { return path_; }
-
- private:
-  std::string path_;
-};
-
 // Why a trainer does not answer the shortest of all commands; nothing when it does.
 std::optional<std::string> why_silent(TrainerProcess& trainer) {
   trainer.command(contract::Stop{});
@@ -191,22 +154,40 @@ std::optional<std::string> why_silent(TrainerProcess& trainer) {
   }
 }
 
-Finding check_trainer_starts(const TrainerConfig& config) {
-  const auto hint = "start it by hand to see what it says; docs/trainer-contract.md";
-  if (const auto there = check_trainer(config.program); !there) {
-    return fail("trainer", there.error());
+Finding check_trainer_starts(const std::string& check, const fs::path& program,
+                             std::uint32_t threads) {
+  const auto hint = "look closer with: entente-agent trainer-test; docs/trainer-contract.md";
+  if (const auto there = check_trainer(program); !there) {
+    return fail(check, there.error());
   }
   try {
-    const ScratchFolder scratch;
-    TrainerProcess trainer(
-        {config.program, scratch.path(), scratch.path() / "trainer.log", config.threads_per_slot});
+    const ScratchFolder scratch("entente-doctor");
+    TrainerProcess trainer({program, scratch.path(), scratch.path() / "trainer.log", threads});
     if (const auto why = why_silent(trainer)) {
-      return fail("trainer", fmt::format("{}: {}", config.program.string(), *why), hint);
+      return fail(check, fmt::format("{}: {}", program.string(), *why), hint);
     }
   } catch (const std::exception& error) {
-    return fail("trainer", error.what(), hint);
+    return fail(check, error.what(), hint);
   }
-  return ok("trainer", fmt::format("{} starts and answers", config.program.string()));
+  return ok(check, fmt::format("{} starts and answers", program.string()));
+}
+
+void check_trainers(const TrainerConfig& config, Findings& findings) {
+  findings.push_back(check_trainer_starts("trainer", config.program, config.threads_per_slot));
+  for (const auto& [name, program] : config.named) {
+    findings.push_back(
+        check_trainer_starts(fmt::format("trainer {}", name), program, config.threads_per_slot));
+  }
+}
+
+Finding check_trainer_pool(const TrainerPoolConfig& pool) {
+  const auto folder = pool.folder.string();
+  if (::access(pool.folder.c_str(), R_OK | W_OK | X_OK) != 0 && errno != ENOENT) {
+    return fail("trainer_pool", fmt::format("{}: {}", folder, std::strerror(errno)),
+                "all agents of the pool must run as the user whom its folder belongs to");
+  }
+  return ok("trainer_pool", fmt::format("{} trainers compute at once, {} stay warm; shared in {}",
+                                        pool.running, pool.warm, folder));
 }
 
 void check_datasets(const AgentConfig& config, Findings& findings) {
@@ -261,21 +242,9 @@ Finding check_broker(const AgentConfig& config, const Kit& kit) {
                  : fail("broker", welcome.error());
 }
 
-const char* word(Health health) {
-  switch (health) {
-    case Health::ok:
-      return "ok";
-    case Health::warn:
-      return "warn";
-    case Health::fail:
-      return "fail";
-  }
-  return "";
-}
-
 }  // namespace
 
-std::vector<Finding> examine(const AgentConfig& config, const fs::path& config_file) {
+Findings examine(const AgentConfig& config, const fs::path& config_file) {
   std::signal(SIGPIPE, SIG_IGN);
   Findings findings{check_config_file(config, config_file)};
   const auto kit = site_kit(config);
@@ -283,37 +252,16 @@ std::vector<Finding> examine(const AgentConfig& config, const fs::path& config_f
   findings.push_back(check_clock());
   findings.push_back(check_data_dir(config.data_dir));
   findings.push_back(check_space(config.data_dir));
-  findings.push_back(check_trainer_starts(config.trainer));
+  check_trainers(config.trainer, findings);
+  if (config.trainer_pool) {
+    findings.push_back(check_trainer_pool(*config.trainer_pool));
+  }
   check_datasets(config, findings);
   findings.push_back(check_policy(config.policy));
   if (kit) {
     findings.push_back(check_broker(config, *kit));
   }
   return findings;
-}
-
-std::string to_text(const Findings& findings) {
-  std::size_t width = 0;
-  for (const Finding& finding : findings) {
-    width = std::max(width, finding.check.size());
-  }
-  std::string text;
-  for (const auto& [health, check, message, hint] : findings) {
-    text += fmt::format("{:<4}  {:<{}}  {}\n", word(health), check, width, message);
-    if (!hint.empty()) {
-      text += fmt::format("{:<{}}  hint: {}\n", "", width + 6, hint);
-    }
-  }
-  return text;
-}
-
-std::string to_json_text(const Findings& findings) {
-  auto list = nlohmann::json::array();
-  for (const auto& [health, check, message, hint] : findings) {
-    list.push_back(
-        {{"check", check}, {"health", word(health)}, {"message", message}, {"hint", hint}});
-  }
-  return list.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
 }
 
 }  // namespace entente::agent

@@ -6,30 +6,15 @@
 #pragma once
 
 #include <filesystem>
-#include <string>
-#include <vector>
 
 #include "site-agent/service/agent_config.h"
+#include "site-agent/service/findings.h"
 
 namespace entente::agent {
-
-enum class Health : std::uint8_t { ok, warn, fail };
-
-struct Finding {
-  Health health = Health::ok;
-  std::string check;    // "kit", "dataset tumours"
-  std::string message;  // what was seen
-  std::string hint;     // what to do; empty where nothing is
-};
 
 // In the order in which a person would mend things. Starts a trainer, opens a session and reads all
 // datasets: takes seconds, and half a minute where the broker does not answer. The process ignores
 // SIGPIPE from then on: a trainer or broker that leaves is an error code of a write.
-[[nodiscard]] std::vector<Finding> examine(const AgentConfig& config,
-                                           const std::filesystem::path& config_file);
-
-// A line for each finding, with its hint below; or JSON.
-[[nodiscard]] std::string to_text(const std::vector<Finding>& findings);
-[[nodiscard]] std::string to_json_text(const std::vector<Finding>& findings);
+[[nodiscard]] Findings examine(const AgentConfig& config, const std::filesystem::path& config_file);
 
 }  // namespace entente::agent

@@ -7,7 +7,6 @@
 #include <utility>
 
 #include "common/base/limits.h"
-#include "common/domain/layers.h"
 #include "common/domain/update_encodings.h"
 #include "common/runtime/failpoint.h"
 #include "common/runtime/log.h"
@@ -30,21 +29,6 @@ bool metadata_is_plain(const fs::path& file) {
          std::all_of(tensors->metadata().begin(), tensors->metadata().end(), [](const auto& entry) {
            return entry.first == "format" && entry.second.size() <= kFormatBytesMax;
          });
-}
-
-Expected<void> check_output(const fs::path& file, const TensorLayout& layout) {
-  if (!fs::is_regular_file(fs::symlink_status(file))) {
-    return refuse("contract_violated", "the trainer wrote no result file",
-                  "see the trainer's log at the site", Scope::site);
-  }
-  if (const auto check = check_tensors(file, layout, limits::kUpdateNormMax); !check) {
-    return tl::unexpected(check.error());
-  }
-  if (!metadata_is_plain(file)) {
-    return refuse("contract_violated", "the trainer's file holds metadata beside the tensors",
-                  "write no metadata but \"format\"", Scope::site);
-  }
-  return {};
 }
 
 // A residual whose bytes have changed is as good as lost: what it held is never sent.
@@ -92,27 +76,58 @@ Expected<event::OutputStored> store_encoded(const effect::StoreOutput& output,
   return stored;
 }
 
-Expected<event::OutputStored> store(const effect::StoreOutput& output, const fs::path& file,
-                                    BlobStore& blobs) {
-  const auto resolved = resolve_model(output.model);
-  if (!resolved) {
-    return tl::unexpected(resolved.error());
-  }
-  if (auto sound = check_output(file, resolved->layout); !sound) {
-    return tl::unexpected(std::move(sound.error()));
-  }
+Expected<event::OutputStored> store_update(const effect::StoreOutput& output, const fs::path& file,
+                                           BlobStore& blobs) {
   if (encoding_of(output.update) != Encoding::float32) {
-    return store_encoded(output, resolved->layout, file, blobs);
+    return store_encoded(output, output.layout, file, blobs);
   }
   const std::uint64_t bytes = fs::file_size(file);
   return event::OutputStored{output.key, blobs.adopt(file), bytes};
 }
 
+// Both files are checked before either is kept.
+Expected<event::OutputStored> store(const effect::StoreOutput& output, const fs::path& file,
+                                    const fs::path& own, BlobStore& blobs) {
+  if (auto sound = check_output(file, output.layout); !sound) {
+    return tl::unexpected(std::move(sound.error()));
+  }
+  if (output.own.tensors.empty()) {
+    return store_update(output, file, blobs);
+  }
+  if (const auto check = check_tensors(own, output.own, limits::kUpdateNormMax); !check) {
+    Refusal reason = check.error();
+    reason.message = fmt::format("what the trainer wrote to stay here: {}", reason.message);
+    return tl::unexpected(std::move(reason));
+  }
+  auto stored = store_update(output, file, blobs);
+  if (stored) {
+    stored->own = blobs.adopt(own);
+    ENTENTE_FAILPOINT("agent.own.stored");
+  }
+  return stored;
+}
+
 }  // namespace
 
-Event store_output(const effect::StoreOutput& output, const fs::path& file, BlobStore& blobs) {
+Expected<void> check_output(const fs::path& file, const TensorLayout& layout) {
+  if (!fs::is_regular_file(fs::symlink_status(file))) {
+    return refuse("contract_violated", "the trainer wrote no result file",
+                  "see the trainer's log at the site", Scope::site);
+  }
+  if (const auto check = check_tensors(file, layout, limits::kUpdateNormMax); !check) {
+    return tl::unexpected(check.error());
+  }
+  if (!metadata_is_plain(file)) {
+    return refuse("contract_violated", "the trainer's file holds metadata beside the tensors",
+                  "write no metadata but \"format\"", Scope::site);
+  }
+  return {};
+}
+
+Event store_output(const effect::StoreOutput& output, const fs::path& file, const fs::path& own,
+                   BlobStore& blobs) {
   try {
-    auto stored = store(output, file, blobs);
+    auto stored = store(output, file, own, blobs);
     if (!stored) {
       return event::OutputLost{output.key, {std::move(stored.error()), false}};
     }

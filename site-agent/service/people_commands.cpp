@@ -25,6 +25,10 @@ std::string describe_job(const json& job) {
                         human_bytes(job.value("update_bytes", std::uint64_t{0})),
                         job.value("encoding", ""));
   }
+  if (const auto stays = job.value("stays_bytes", std::uint64_t{0}); stays > 0) {
+    text += fmt::format("  {} of the site's own are trained beside it and stay here\n",
+                        human_bytes(stays));
+  }
   return text + fmt::format("  spec {}\n", job.value("spec_digest", ""));
 }
 

@@ -21,17 +21,30 @@ constexpr std::size_t kLineBytesMax = 1 << 20;
 // Between the end of a trainer's stream and the end of its process.
 constexpr std::chrono::milliseconds kLastBreath{500};
 
-// Where libpq finds passwords and services of a dataset's database: a trainer has another HOME than
-// its agent.
+// Where libpq finds passwords, services and certificates of a dataset's database: a trainer has
+// another HOME than its agent. A certificate that is named must be there, so one is named only
+// where there is one.
 void add_database_files(std::map<std::string, std::string>& environment) {
-  constexpr std::array<std::pair<const char*, const char*>, 2> kFiles{
-      {{"PGPASSFILE", "/.pgpass"}, {"PGSERVICEFILE", "/.pg_service.conf"}}};
+  struct File {
+    const char* variable;
+    const char* usual_place;
+    bool must_exist;
+  };
+  constexpr std::array kFiles{File{"PGPASSFILE", ".pgpass", false},
+                              File{"PGSERVICEFILE", ".pg_service.conf", false},
+                              File{"PGSSLCERT", ".postgresql/postgresql.crt", true},
+                              File{"PGSSLKEY", ".postgresql/postgresql.key", true},
+                              File{"PGSSLROOTCERT", ".postgresql/root.crt", true},
+                              File{"PGSSLCRL", ".postgresql/root.crl", true}};
   const char* home = std::getenv("HOME");
-  for (const auto& [variable, file] : kFiles) {
-    if (const char* named = std::getenv(variable)) {
+  for (const auto& [variable, usual_place, must_exist] : kFiles) {
+    const char* named = std::getenv(variable);
+    const auto file = std::filesystem::path(home == nullptr ? "" : home) / usual_place;
+    std::error_code unreadable;
+    if (named != nullptr) {
       environment[variable] = named;
-    } else if (home != nullptr) {
-      environment[variable] = std::string(home) + file;
+    } else if (home != nullptr && (!must_exist || std::filesystem::exists(file, unreadable))) {
+      environment[variable] = file.string();
     }
   }
 }
@@ -98,7 +111,7 @@ TrainerProcess::Heard TrainerProcess::read() {
       return heard;
     }
     if (count <= 0) {
-      heard.gone = death();
+      heard.gone = death(heard);
       return heard;
     }
     incoming_.append(buffer.data(), static_cast<std::size_t>(count));
@@ -118,7 +131,8 @@ std::optional<TaskFailure> TrainerProcess::take_lines(Heard& heard) {
     if (!reply) {
       return violation(reply.error().message);
     }
-    if (!answer_due_ || reply->id != last_id_) {
+    const bool cannot_read = reply->id == 0 && std::holds_alternative<contract::Error>(reply->body);
+    if (!answer_due_ || (reply->id != last_id_ && !cannot_read)) {
       return violation("it answered a command that it was not given");
     }
     answer_due_ = std::holds_alternative<contract::Progress>(reply->body);
@@ -138,8 +152,8 @@ TaskFailure TrainerProcess::violation(const std::string& what) {
           false};
 }
 
-TaskFailure TrainerProcess::death() {
-  auto status = child_.wait_for(kLastBreath);
+TaskFailure TrainerProcess::death(Heard& heard) {
+  const auto status = heard.exit = child_.wait_for(kLastBreath);
   if (!status) {
     return violation("it closed its stream and runs on");
   }

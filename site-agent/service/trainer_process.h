@@ -37,12 +37,15 @@ class TrainerProcess {
 
   struct Heard {
     std::vector<contract::ReplyBody> replies;
-    std::optional<TaskFailure> gone;  // why it is over; after the replies
+    std::optional<TaskFailure> gone;   // why it is over; after the replies
+    std::optional<ExitStatus> exit{};  // of a process that has ended by itself
   };
   // Reads what is there. After `gone` the process is dead and the object of no more use.
   [[nodiscard]] Heard read();
   // Writes more of a queued command.
   void write();
+  // No further command: a trainer ends at the end of its input.
+  void close_stdin() { child_.close_stdin(); }
 
   [[nodiscard]] int stdout_fd() const { return child_.stdout_fd(); }
   [[nodiscard]] int stdin_fd() const { return child_.stdin_fd(); }
@@ -51,7 +54,7 @@ class TrainerProcess {
  private:
   [[nodiscard]] std::optional<TaskFailure> take_lines(Heard& heard);
   [[nodiscard]] TaskFailure violation(const std::string& what);
-  [[nodiscard]] TaskFailure death();
+  [[nodiscard]] TaskFailure death(Heard& heard);
 
   ChildProcess child_;
   std::string log_name_;

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstring>
 #include <iterator>
 #include <map>
 #include <set>
@@ -12,28 +11,13 @@
 
 #include "common/base/check.h"
 #include "common/base/quote.h"
+#include "site-agent/training/tensor_files.h"
 
 namespace entente::agent {
 namespace {
 
 // The one entry that readers of the Python library look for.
 const TensorMetadata kMetadata{{"format", "pt"}};
-
-torch::Tensor on_host(const torch::Tensor& parameter) {
-  return parameter.detach().to(torch::kCPU).contiguous();
-}
-
-std::span<const float> values_of(const torch::Tensor& tensor) {
-  return {tensor.data_ptr<float>(), static_cast<std::size_t>(tensor.numel())};
-}
-
-// Bytes of a file may be unaligned, so they are copied into a tensor of their own.
-torch::Tensor tensor_of(std::span<const std::byte> bytes, const Shape& shape) {
-  auto tensor = torch::empty(shape, torch::kFloat32);
-  ENTENTE_CHECK(bytes.size() == static_cast<std::size_t>(tensor.numel()) * sizeof(float));
-  std::memcpy(tensor.data_ptr<float>(), bytes.data(), bytes.size());
-  return tensor;
-}
 
 // Parameters and floating-point buffers: what is exchanged.
 std::map<std::string, torch::Tensor> tensors_by_name(const torch::nn::Module& module) {
@@ -154,18 +138,6 @@ void Model::save(const std::filesystem::path& output) const {
   TensorFileWriter writer(output, spec_.layout, kMetadata);
   for (const auto& tensor : tensors_) {
     writer.append(values_of(on_host(tensor)));
-  }
-  writer.close();
-}
-
-void Model::save_difference(const TensorFile& global, const std::filesystem::path& output) const {
-  const auto& layout = spec_.layout.tensors;
-  const auto positions = positions_by_name(global.layout());
-  TensorFileWriter writer(output, spec_.layout, kMetadata);
-  for (std::size_t i = 0; i < layout.size(); ++i) {
-    const auto before = tensor_of(global.data(positions.at(layout[i].name)), layout[i].shape);
-    writer.append(
-        values_of(frozen_[i] ? torch::zeros_like(before) : on_host(tensors_[i]).sub(before)));
   }
   writer.close();
 }

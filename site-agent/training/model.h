@@ -35,11 +35,8 @@ class Model {
   // Refuses with "layout_mismatch", and then changes nothing.
   [[nodiscard]] Expected<void> load(const TensorFile& file);
 
-  // Both write float32 in the layout's order, and throw std::system_error when the disk fails.
+  // Writes float32 in the layout's order, and throws std::system_error when the disk fails.
   void save(const std::filesystem::path& output) const;
-  // The update: these tensors minus those of `global`, which `load` has accepted before; 0 for what
-  // is frozen.
-  void save_difference(const TensorFile& global, const std::filesystem::path& output) const;
 
   [[nodiscard]] bool is_finite() const;
 
@@ -51,6 +48,8 @@ class Model {
 
   // In the layout's order.
   [[nodiscard]] const std::vector<torch::Tensor>& tensors() const { return tensors_; }
+  // Tensor `index` of the layout.
+  [[nodiscard]] bool is_frozen(std::size_t index) const { return frozen_[index]; }
   // Those that an optimizer moves.
   [[nodiscard]] std::vector<torch::Tensor> trained() const;
 

@@ -11,7 +11,7 @@
 #include <utility>
 
 #include "common/domain/freezing.h"
-#include "common/domain/strategy_kinds.h"
+#include "common/domain/site_tensors.h"
 #include "site-agent/data/dataset_statistics.h"
 #include "site-agent/data/normalise.h"
 #include "site-agent/training/data_contract.h"
@@ -20,6 +20,7 @@
 #include "site-agent/training/local_training.h"
 #include "site-agent/training/model.h"
 #include "site-agent/training/optimizers.h"
+#include "site-agent/training/round.h"
 
 namespace entente::agent {
 namespace {
@@ -34,6 +35,7 @@ struct Prepared {
   std::shared_ptr<Examples> train;
   std::shared_ptr<Examples> evaluate;  // perhaps the same; null where the job is not evaluated
   bool loss_before = false;
+  bool control = false;
 };
 
 Error error_of(const Refusal& refusal) {
@@ -96,9 +98,6 @@ class Trainer::Session {
   Expected<Result> run(const contract::Stop&) { return Result{}; }
 
  private:
-  // The prepared model with the values of the file at `path`, which is returned.
-  Expected<TensorFile> load_model(const std::string& path);
-
   Expected<Result> prepare_to_count(const contract::Prepare& command);
 
   ReportProgress report_;
@@ -123,6 +122,9 @@ Expected<Result> Trainer::Session::run(const contract::Prepare& command) {
   }
   const auto& training = command.spec.train;
   if (auto fits = check_learning(training, *resolved); !fits) {
+    return tl::unexpected(fits.error());
+  }
+  if (auto fits = check_site_tensors(training, *resolved); !fits) {
     return tl::unexpected(fits.error());
   }
   auto frozen = frozen_tensors(training.freeze, *resolved);
@@ -157,7 +159,7 @@ Expected<Result> Trainer::Session::run(const contract::Prepare& command) {
   Result result;
   result.examples = static_cast<std::uint64_t>(training_examples->size());
   prepared_.emplace(Prepared{command.spec, std::move(*model), training_examples,
-                             std::move(evaluate), command.loss_before});
+                             std::move(evaluate), command.loss_before, command.control});
   return result;
 }
 
@@ -205,49 +207,24 @@ Expected<Result> Trainer::Session::run(const contract::Initialize& command) {
   return Result{};
 }
 
-Expected<TensorFile> Trainer::Session::load_model(const std::string& path) {
+Expected<Result> Trainer::Session::run(const contract::Train& command) {
   if (!prepared_) {
     return not_prepared();
   }
-  auto file = TensorFile::open(path);
-  if (!file) {
-    return file;
-  }
-  if (auto loaded = prepared_->model.load(*file); !loaded) {
-    return tl::unexpected(loaded.error());
-  }
-  return file;
-}
-
-Expected<Result> Trainer::Session::run(const contract::Train& command) {
-  const auto global = load_model(command.model);
-  if (!global) {
-    return tl::unexpected(global.error());
-  }
-  std::optional<contract::Result> before;
-  if (prepared_->loss_before) {
-    auto measured =
-        evaluate_model(prepared_->model, *prepared_->train,
-                       Objective(prepared_->spec.train, prepared_->train->device()), report_);
-    if (!measured) {
-      return measured;
-    }
-    before = std::move(*measured);
-  }
-  auto result = train_locally(prepared_->model, *prepared_->train, prepared_->spec.train,
-                              command.round, command.seed, command.steps, report_);
-  if (result && before) {
-    result->metrics[std::string(kLossBefore)] = before->metrics.at("loss");
-  }
-  if (result) {
-    prepared_->model.save_difference(*global, command.output);
-  }
-  return result;
+  const RoundSettings settings{prepared_->spec.train, prepared_->loss_before, prepared_->control};
+  return train_round(prepared_->model, *prepared_->train, settings, command, report_);
 }
 
 Expected<Result> Trainer::Session::run(const contract::Evaluate& command) {
-  if (const auto model = load_model(command.model); !model) {
-    return tl::unexpected(model.error());
+  if (!prepared_) {
+    return not_prepared();
+  }
+  const JobSpec& spec = prepared_->spec;
+  const bool personal = spec.evaluate && spec.evaluate->personal;
+  if (auto loaded =
+          load_for_site(prepared_->model, spec.train, command.model, command.own, personal);
+      !loaded) {
+    return tl::unexpected(loaded.error());
   }
   if (!prepared_->evaluate) {
     return refuse("evaluation_dataset_missing",

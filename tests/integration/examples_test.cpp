@@ -1,4 +1,5 @@
 // The examples that people are told to run, with real processes.
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 
 #include <algorithm>
@@ -6,10 +7,13 @@
 #include <map>
 #include <set>
 
+#include "common/config/job_file.h"
+#include "common/domain/layers.h"
 #include "common/tensors/safetensors.h"
 #include "site-agent/data/dataset.h"
 #include "site-agent/service/agent_config.h"
 #include "tests/support/consortium.h"
+#include "tests/support/postgres_server.h"
 
 namespace entente::integration {
 namespace {
@@ -53,7 +57,15 @@ class Example : public testing::Test {
     setup.more_datasets = site_config.substr(0, policy);
     setup.policy = site_config.substr(site_config.find('\n', policy) + 1);
     setup.trainer = "entente-trainer";
+    setup.keys = keys_;
     consortium_.add_site(site, setup);
+  }
+
+  // As `entente local up` does for light sites: they share a pool of trainers, all of them kept
+  // warm.
+  void share_trainers(std::size_t sites) {
+    keys_ = "trainer_pool = { folder = \"" + (consortium_.folder() / "trainers").string() +
+            "\", running = 2, warm = " + std::to_string(sites) + " }\n";
   }
 
   // As `entente local up --site-config` does. Each value of `changes` replaces its key first.
@@ -85,6 +97,7 @@ class Example : public testing::Test {
   }
 
   Consortium consortium_;
+  std::string keys_;
 };
 
 double last_evaluation(const nlohmann::json& job, const char* metric) {
@@ -94,6 +107,44 @@ double last_evaluation(const nlohmann::json& job, const char* metric) {
 TEST_F(Example, DigitsAreReadByDenseLayers) {
   add_sites(kExamples / "mnist/site.toml", {"north", "east", "south"});
   EXPECT_GT(last_evaluation(run(kExamples / "mnist/job.toml"), "accuracy"), 0.88);
+}
+
+std::uint64_t parameters_of(const char* job_file) {
+  const auto spec =
+      parse_job_file(read_text(kExamples / "mnist-paper" / job_file), job_file, {}).value();
+  return resolve_model(spec.model).value().layout.elements();
+}
+
+// Section 3 of McMahan et al. (2017), arXiv:1602.05629.
+TEST(Paper, ModelsHaveAsManyParametersAsItsOwn) {
+  EXPECT_EQ(parameters_of("2nn.toml"), 199'210U);
+  EXPECT_EQ(parameters_of("cnn.toml"), 1'663'370U);
+}
+
+// What ./run paper measures in an hour, in small: 1,200 digits at twenty sites, and a quarter of
+// the sites in each round. A site alone has sixty.
+TEST_F(Example, DigitsOfThePaperAreLearntInTenRoundsOfSampledSites) {
+  constexpr std::size_t kSites = 20;
+  share_trainers(kSites);
+  auto config =
+      replace(read_text(kExamples / "mnist/site.toml"), "{here}", (kExamples / "mnist").string());
+  config = replace(config, "scheme = \"dirichlet\", alpha = 1.0", "scheme = \"iid\"");
+  config = replace(config, "{sites}", std::to_string(kSites));
+  const auto judge = config.find("[[datasets]]\nname = \"digits-test\"");
+  const auto config_of_others =
+      config.substr(0, judge) + config.substr(config.find("[policy]", judge));
+  for (std::size_t i = 0; i < kSites; ++i) {
+    add_site("site-" + std::to_string(i),
+             replace(i == 0 ? config : config_of_others, "{index}", std::to_string(i)));
+  }
+  consortium_.wait_for_sites(kSites);
+  const auto job =
+      run(kExamples / "mnist-paper/2nn.toml",
+          {"rounds=10", "sites.min=20", "sites.sample.fraction=0.25", "train.dataset=digits",
+           "evaluate.dataset=digits-test", "evaluate.every=10"});
+  EXPECT_EQ(job["rounds_done"].back()["updates"], 5);
+  RecordProperty("accuracy", std::to_string(last_evaluation(job, "accuracy")));
+  EXPECT_GT(last_evaluation(job, "accuracy"), 0.7);
 }
 
 TEST_F(Example, ClothesAreToldApartByLeNet) {
@@ -108,6 +159,36 @@ TEST_F(Example, DiseaseIsPredictedByLinearRegression) {
   const auto job = run(kExamples / "diabetes/job.toml");
   EXPECT_GT(last_evaluation(job, "r2"), 0.25);
   EXPECT_LT(last_evaluation(job, "mae"), 60);
+}
+
+// What psql's \\copy does.
+std::string import_of(const fs::path& table) {
+  auto rows = read_text(table);
+  const auto names = rows.substr(0, rows.find('\n'));
+  rows = rows.substr(names.size() + 1);
+  rows.pop_back();  // the last line's end
+  return fmt::format("INSERT INTO import ({}) VALUES ({})", names,
+                     replace(std::move(rows), "\n", "), ("));
+}
+
+TEST_F(Example, TablesInDatabasesServeTheJobThatFilesServe) {
+  const PostgresServer server;
+  const std::vector<std::string> clinics{"north", "east", "south"};
+  for (const auto& clinic : clinics) {
+    server.run("CREATE DATABASE " + clinic);
+    server.run(read_text(kExamples / "postgres/tables.sql"), clinic);
+    server.run(import_of(kExamples / "diabetes" / (clinic + ".csv")), clinic);
+    server.run(read_text(kExamples / "postgres/fill.sql"), clinic);
+  }
+  add_sites(kExamples / "postgres/site.toml", clinics,
+            {{"dbname={site}", server.connection("{site}")}});
+  int patients = 0;
+  for (const auto& dataset : consortium_.ask({"dataset", "list"})) {
+    EXPECT_EQ(dataset["kind"], "postgres");
+    patients += dataset["examples"].get<int>();
+  }
+  EXPECT_EQ(patients, 198 + 126 + 74) << "a tenth has not consented";
+  EXPECT_GT(last_evaluation(run(kExamples / "diabetes/job.toml"), "r2"), 0.2);
 }
 
 // The mean age of all 442 patients is 48.5, of those that are trained on nearly that.

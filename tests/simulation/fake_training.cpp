@@ -9,6 +9,7 @@
 
 #include "common/crypto/digest.h"
 #include "common/domain/seeds.h"
+#include "common/domain/strategy_kinds.h"
 
 namespace entente::simulation {
 namespace {
@@ -20,17 +21,36 @@ std::string_view bytes_of(const BlobId& blob) {
 }  // namespace
 
 Digest digest_of(const JobSpec& spec) {
-  return sha256(fmt::format("spec {} {} {} {} {} {}", spec.name, spec.rounds, spec.seed.value_or(0),
-                            spec.stall_window.count(), spec.strategy.kind, spec.update.encoding));
+  return sha256(fmt::format("spec {} {} {} {} {} {} {}", spec.name, spec.rounds,
+                            spec.seed.value_or(0), spec.stall_window.count(), spec.strategy.kind,
+                            spec.update.encoding, spec.train.exclude.size()));
 }
 
 BlobId initial_model(std::uint64_t task_seed) { return sha256(fmt::format("model {}", task_seed)); }
 
-BlobId trained_update(const BlobId& model, std::uint64_t task_seed, Round round,
+BlobId trained_update(const TrainedFrom& from, std::uint64_t task_seed, Round round,
                       const SiteId& site) {
   Sha256 hash;
   hash.update(fmt::format("update {} {} {} ", task_seed, round, site.str()));
-  hash.update(bytes_of(model));
+  hash.update(bytes_of(from.model));
+  for (const auto& [what, blob] :
+       {std::pair("own", from.own), std::pair("control", from.control)}) {
+    if (blob) {
+      hash.update(what);
+      hash.update(bytes_of(*blob));
+    }
+  }
+  return hash.finish();
+}
+
+bool keeps_own(const JobSpec& spec) {
+  return !spec.train.exclude.empty() || has_control(spec.strategy);
+}
+
+BlobId own_after(const BlobId& sent_update) {
+  Sha256 hash;
+  hash.update("stays after ");
+  hash.update(bytes_of(sent_update));
   return hash.finish();
 }
 
@@ -51,6 +71,25 @@ BlobId residual_after(const BlobId& sparse_update) {
   return hash.finish();
 }
 
+BlobId sent_update(const JobSpec& spec, Round round, const SiteId& site, const BlobId& model,
+                   const std::optional<BlobId>& server_state,
+                   const std::optional<BlobId>& sent_before) {
+  TrainedFrom from{model};
+  if (keeps_own(spec) && sent_before) {
+    from.own = own_after(*sent_before);
+  }
+  if (has_control(spec.strategy)) {
+    from.control = server_state;
+  }
+  const auto seed = task_seed(job_seed(spec, digest_of(spec)), round, site.str());
+  const auto trained = trained_update(from, seed, round, site);
+  if (spec.update.encoding != "topk") {
+    return trained;
+  }
+  return sparse_update(trained,
+                       sent_before ? std::optional(residual_after(*sent_before)) : std::nullopt);
+}
+
 BlobId merged_model(const BlobId& model, std::span<const WeightedUpdate> updates,
                     const std::optional<BlobId>& server_state) {
   Sha256 hash;
@@ -67,7 +106,7 @@ BlobId merged_model(const BlobId& model, std::span<const WeightedUpdate> updates
 
 std::optional<BlobId> next_server_state(const StrategySpec& strategy, const Digest& spec_digest,
                                         const BlobId& model) {
-  if (strategy.kind != "fedadam") {
+  if (strategy.kind != "fedadam" && !has_control(strategy)) {
     return std::nullopt;
   }
   Sha256 hash;
@@ -131,18 +170,16 @@ BlobId undisturbed_model(const JobSpec& spec, std::vector<SiteId> sites) {
   const auto seed = job_seed(spec, digest_of(spec));
   auto model = initial_model(task_seed(seed, 0, ""));
   std::optional<BlobId> server_state;
-  std::map<SiteId, BlobId> residuals;
+  std::map<SiteId, BlobId> sent;  // the last one of each site
   std::map<SiteId, Round> last_rounds;
   for (Round round = 1; round <= spec.rounds; ++round) {
     std::vector<WeightedUpdate> updates;
     for (const auto& site : sampled(spec, round, sites, last_rounds)) {
-      auto update = trained_update(model, task_seed(seed, round, site.str()), round, site);
-      if (spec.update.encoding == "topk") {
-        const auto before = residuals.find(site);
-        update = sparse_update(
-            update, before == residuals.end() ? std::nullopt : std::optional(before->second));
-        residuals[site] = residual_after(update);
-      }
+      const auto before = sent.find(site);
+      const bool is_first = before == sent.end();
+      const auto update = sent_update(spec, round, site, model, server_state,
+                                      is_first ? std::nullopt : std::optional(before->second));
+      sent[site] = update;
       updates.push_back({site, update, static_cast<double>(examples_at(site))});
     }
     model = merged_model(model, updates, server_state);

@@ -25,12 +25,30 @@ struct WeightedUpdate {
 
 [[nodiscard]] Digest digest_of(const JobSpec& spec);
 [[nodiscard]] BlobId initial_model(std::uint64_t task_seed);
-[[nodiscard]] BlobId trained_update(const BlobId& model, std::uint64_t task_seed, Round round,
+// What training reads: the global model, what the site keeps for itself, the server's control.
+struct TrainedFrom {
+  BlobId model;
+  std::optional<BlobId> own{};
+  std::optional<BlobId> control{};
+};
+[[nodiscard]] BlobId trained_update(const TrainedFrom& from, std::uint64_t task_seed, Round round,
                                     const SiteId& site);
+// Whether the job has its sites keep something, and what that is after such an update was sent.
+[[nodiscard]] bool keeps_own(const JobSpec& spec);
+// Whether what a site sends hangs on what it has kept.
+[[nodiscard]] inline bool keeps_state(const JobSpec& spec) {
+  return keeps_own(spec) || spec.update.encoding == "topk";
+}
+[[nodiscard]] BlobId own_after(const BlobId& sent_update);
 // What topk makes of an update, starting from what it has left out before, and what it leaves out
 // then.
 [[nodiscard]] BlobId sparse_update(const BlobId& update, const std::optional<BlobId>& residual);
 [[nodiscard]] BlobId residual_after(const BlobId& sparse_update);
+// What a site sends in a round when its last accepted update was `sent_before`, from which what it
+// has kept since follows.
+[[nodiscard]] BlobId sent_update(const JobSpec& spec, Round round, const SiteId& site,
+                                 const BlobId& model, const std::optional<BlobId>& server_state,
+                                 const std::optional<BlobId>& sent_before);
 // The order of the updates matters, as that of floating-point sums does; and what the server's
 // optimiser remembers, where the strategy has one.
 [[nodiscard]] BlobId merged_model(const BlobId& model, std::span<const WeightedUpdate> updates,

@@ -86,10 +86,16 @@ JobPlan plan_job(Random& random, const Plan& plan, std::size_t number) {
       small_spec(fmt::format("job{}", number), static_cast<std::uint32_t>(random.between(1, 8)));
   // Equal seeds give equal blobs in different jobs.
   job.spec.seed = random.between(1, 2);
-  // Half of the jobs have a server optimiser with something to remember.
-  job.spec.strategy.kind = job.spec.seed == 1 ? "fedavg" : "fedadam";
-  // Half of those keep what topk leaves out at their sites.
-  job.spec.update.encoding = random.chance(500) ? "topk" : "float32";
+  // Half of the jobs have something to remember at the server, and some of those also at the sites.
+  job.spec.strategy.kind = job.spec.seed == 1   ? "fedavg"
+                           : random.chance(400) ? "scaffold"
+                                                : "fedadam";
+  // Half of the others keep what topk leaves out at their sites, and some tensors of their own.
+  const bool is_sparse = random.chance(500) && job.spec.strategy.kind != "scaffold";
+  job.spec.update.encoding = is_sparse ? "topk" : "float32";
+  if (random.chance(300)) {
+    job.spec.train.exclude = {"fc1.bias"};
+  }
   job.spec.stall_window = plan.gentle ? minutes(10) : random.between(minutes(1), minutes(10));
   job.spec.sites.min = willing;
   if (!plan.gentle) {

@@ -6,8 +6,9 @@
 #include <cmath>
 
 #include "broker/core/job_transitions.h"
-#include "common/domain/measures.h"
 #include "common/domain/seeds.h"
+#include "common/domain/strategy_kinds.h"
+#include "tests/simulation/evaluation_promise.h"
 #include "tests/simulation/fake_training.h"
 #include "tests/simulation/world.h"
 
@@ -105,31 +106,21 @@ struct Promises::RowCheck {
                row.round, done);
       }
     }
-    check_evaluation(row);
+    if (const auto fault = fault_of_evaluation(disk, row)) {
+      broken("{}", *fault);
+    }
+    if (row.model_removed && (before == nullptr || !before->model_removed)) {
+      check_removal(row);
+    }
   }
 
-  // Whatever was accepted, and nothing else, is counted; and a closed evaluation does not change.
-  void check_evaluation(const broker::RoundRow& row) const {
-    if (!row.evaluated) {
-      return;
-    }
-    const auto* before = find(disk.rounds, std::pair(row.job, row.round));
-    if (before != nullptr && before->evaluated) {
-      if (before->evaluate_metrics != row.evaluate_metrics) {
-        broken("P3 {} round {} is evaluated twice", row.job.str(), row.round);
-      }
-      return;
-    }
-    Sums sums;
-    const auto done = disk.done(row.job, row.round, TaskKind::evaluate);
-    for (const auto* task : done) {
-      if (!add(sums, evaluation_sums(task->key.site, row.round))) {
-        broken("P3 {} round {}: sums that do not add up", row.job.str(), row.round);
-      }
-    }
-    if (row.evaluated_at != done.size() || row.evaluate_metrics != metrics_from(sums)) {
-      broken("P3 {} round {} is evaluated at {} sites, and {} have answered", row.job.str(),
-             row.round, row.evaluated_at, done.size());
+  // Whatever is the best model, the newest one stays.
+  void check_removal(const broker::RoundRow& row) const {
+    const auto newer = disk.models.upper_bound({row.job, row.round});
+    if (disk.jobs.at(row.job).spec.keep == Keep::all || newer == disk.models.end() ||
+        newer->first.first != row.job) {
+      broken("P1 {}@{} is not kept, and is the newest or of a job that keeps all", row.job.str(),
+             row.round);
     }
   }
 
@@ -248,12 +239,12 @@ void Promises::after_commit(std::span<const broker::Row> rows) {
       if (job->state != JobState::running) {
         places_.erase(job->job);
       }
-      check_rest(job->job);
+      check_released(job->job);
     }
   }
 }
 
-void Promises::check_rest(const JobId& job) const {
+void Promises::check_released(const JobId& job) const {
   const auto state = disk_.jobs.at(job).state;
   const bool holds_slots = std::any_of(
       disk_.parts.begin(), disk_.parts.end(),
@@ -302,13 +293,13 @@ bool Promises::has_damaged_update(const JobId& job, Round round, const SiteId& s
   });
 }
 
-// What the site's last accepted update before that model has left out.
-std::optional<BlobId> Promises::residual_before(const ModelView& model, const SiteId& site) const {
+// The site's last accepted update before that model: what it keeps follows from it.
+std::optional<BlobId> Promises::update_before(const ModelView& model, const SiteId& site) const {
   for (Round version = model.version; version-- > 1;) {
     const auto& before = disk_.models.at({model.job, version}).contributions;
     const auto found = std::ranges::find(before, site, &Contribution::site);
     if (found != before.end()) {
-      return residual_after(found->update);
+      return found->update;
     }
   }
   return std::nullopt;
@@ -320,7 +311,6 @@ void Promises::check_model(const ModelView& model) const {
     broken("P1 {} is published and its blob is not stored", name);
   }
   const auto& job = disk_.jobs.at(model.job);
-  const auto seed = job_seed(job.spec, job.spec_digest);
   if (model.version == 0 && job.spec.init) {
     const auto* origin = disk_.last_model(job.spec.init->job);
     if (origin == nullptr || origin->blob != model.blob) {
@@ -329,6 +319,7 @@ void Promises::check_model(const ModelView& model) const {
     return;
   }
   if (model.version == 0) {
+    const auto seed = job_seed(job.spec, job.spec_digest);
     if (model.blob != initial_model(task_seed(seed, 0, ""))) {
       broken("P3 {} is not the initial model of its spec", name);
     }
@@ -341,18 +332,16 @@ void Promises::check_model(const ModelView& model) const {
   std::vector<WeightedUpdate> updates;
   for (const auto* task : disk_.done(model.job, model.version, TaskKind::train)) {
     const auto& site = task->key.site;
-    auto expected = trained_update(parent->blob, task_seed(seed, model.version, site.str()),
-                                   model.version, site);
-    if (job.spec.update.encoding == "topk") {
-      const auto starting_anew = sparse_update(expected, std::nullopt);
-      expected = sparse_update(expected, residual_before(model, site));
-      // Whoever loses its disk loses the residual with it. Whose accepted update the broker has
-      // lost may have gone on from what that one left out.
-      if (disks_lost_.contains(site) && task->result.blob == starting_anew) {
-        expected = starting_anew;
-      } else if (uncounted_.contains({model.job, site})) {
-        expected = task->result.blob.value_or(expected);
-      }
+    const auto update_after = [&](const std::optional<BlobId>& sent) {
+      return sent_update(job.spec, model.version, site, parent->blob, parent->server_state, sent);
+    };
+    auto expected = update_after(update_before(model, site));
+    // Who lost its disk, or went on from an update that the broker lost, has kept something else.
+    const bool may_differ =
+        uncounted_.contains({model.job, site}) ||
+        (disks_lost_.contains(site) && task->result.blob == update_after(std::nullopt));
+    if (keeps_state(job.spec) && may_differ) {
+      expected = task->result.blob.value_or(expected);
     }
     if (task->result.blob != expected || task->result.examples != examples_at(site)) {
       broken("P3 {} holds an update of {} that was computed from something else", name, site.str());

@@ -66,11 +66,11 @@ class Promises {
   void check_model(const ModelView& model) const;
   void check_places(const JobId& job);
   void check_slots(const SiteId& site) const;
-  void check_rest(const JobId& job) const;
+  void check_released(const JobId& job) const;
   [[nodiscard]] bool is_at_hand(const BlobId& blob) const;
   [[nodiscard]] bool has_damaged_update(const JobId& job, Round round, const SiteId& site) const;
-  [[nodiscard]] std::optional<BlobId> residual_before(const ModelView& model,
-                                                      const SiteId& site) const;
+  [[nodiscard]] std::optional<BlobId> update_before(const ModelView& model,
+                                                    const SiteId& site) const;
 
   const BrokerDisk& disk_;
   std::set<std::pair<std::string, BlobId>> validated_;

@@ -12,7 +12,7 @@ namespace entente::simulation {
 struct SiteDisk {
   std::map<JobId, agent::Promise> promises;
   std::map<TaskKey, agent::OutboxEntry> outbox;
-  std::map<std::pair<JobId, Round>, agent::Residual> residuals;
+  std::map<std::pair<JobId, Round>, agent::SiteState> states;
   std::set<BlobId> blobs;
 
   // Writes the journal effects among those of one step, as one transaction.
@@ -23,16 +23,15 @@ struct SiteDisk {
       } else if (const auto* forget = std::get_if<agent::effect::ForgetPromise>(&effect)) {
         promises.erase(forget->job);
         std::erase_if(outbox, [&](const auto& entry) { return entry.first.job == forget->job; });
-        std::erase_if(residuals,
-                      [&](const auto& entry) { return entry.first.first == forget->job; });
+        std::erase_if(states, [&](const auto& entry) { return entry.first.first == forget->job; });
       } else if (const auto* save = std::get_if<agent::effect::SaveResult>(&effect)) {
         outbox[save->entry.order.key] = save->entry;
       } else if (const auto* drop = std::get_if<agent::effect::DropResult>(&effect)) {
         outbox.erase(drop->key);
-      } else if (const auto* left = std::get_if<agent::effect::SaveResidual>(&effect)) {
-        residuals[{left->residual.job, left->residual.round}] = left->residual;
-      } else if (const auto* sent = std::get_if<agent::effect::DropResidual>(&effect)) {
-        residuals.erase({sent->job, sent->round});
+      } else if (const auto* left = std::get_if<agent::effect::SaveSiteState>(&effect)) {
+        states[{left->state.job, left->state.round}] = left->state;
+      } else if (const auto* sent = std::get_if<agent::effect::DropSiteState>(&effect)) {
+        states.erase({sent->job, sent->round});
       }
     }
   }
@@ -45,8 +44,8 @@ struct SiteDisk {
     for (const auto& [key, entry] : outbox) {
       recovered.outbox.push_back(entry);
     }
-    for (const auto& [key, residual] : residuals) {
-      recovered.residuals.push_back(residual);
+    for (const auto& [key, state] : states) {
+      recovered.states.push_back(state);
     }
     recovered.blobs.assign(blobs.begin(), blobs.end());
     return recovered;

@@ -55,6 +55,7 @@ class SiteHost final : public Peer {
     JobId job;
     std::optional<TaskOrder> order;
     bool hangs = false;
+    std::optional<BlobId> own{};  // of the site, that its task starts from
   };
 
   void decide(agent::Event event);
@@ -66,7 +67,7 @@ class SiteHost final : public Peer {
   // A trainer's life.
   void of_trainer(agent::TrainerId id, Millis pause, std::function<void(Trainer&)> what);
   void train(agent::TrainerId id, Millis step, std::uint32_t steps_left);
-  void deliver(agent::TrainerId id, const TaskOrder& order);
+  void deliver(agent::TrainerId id, const TaskOrder& order, const std::optional<BlobId>& own);
 
   template <class Other>
   void carry_out(const Other&) {}  // journal effects and notes

@@ -46,6 +46,7 @@ void SiteHost::carry_out(const agent::effect::RunTask& effect) {
   promises_.on_run(plan_.id, order);
   ++runs_[{order.key.kind, order.key.round}];
   found->second.order = order;
+  found->second.own = effect.own;
   found->second.hangs = always_hangs_ || world_.random.chance(plan_.hangs);
   if (found->second.hangs) {
     return;
@@ -73,7 +74,7 @@ void SiteHost::train(agent::TrainerId id, Millis step, std::uint32_t steps_left)
   of_trainer(id, step, [this, id, step, steps_left](Trainer& trainer) {
     if (steps_left == 0) {
       const auto order = *std::exchange(trainer.order, std::nullopt);
-      deliver(id, order);
+      deliver(id, order, trainer.own);
       return;
     }
     const auto life = life_;
@@ -85,12 +86,14 @@ void SiteHost::train(agent::TrainerId id, Millis step, std::uint32_t steps_left)
   });
 }
 
-void SiteHost::deliver(agent::TrainerId id, const TaskOrder& order) {
+void SiteHost::deliver(agent::TrainerId id, const TaskOrder& order,
+                       const std::optional<BlobId>& own) {
   const auto& key = order.key;
   if (key.kind == TaskKind::initialize) {
     outputs_[key] = initial_model(order.seed);
   } else if (key.kind == TaskKind::train) {
-    outputs_[key] = trained_update(*order.model, order.seed, key.round, plan_.id);
+    outputs_[key] =
+        trained_update({*order.model, own, order.control}, order.seed, key.round, plan_.id);
   }
   const auto steps = order.steps != 0 ? order.steps : 10;
   agent::event::TrainerFinished finished{id, examples_at(plan_.id), steps, {{"loss", 0.5}}};
@@ -124,6 +127,10 @@ void SiteHost::carry_out(const agent::effect::StoreOutput& effect) {
       stored.blob = sparse_update(output.mapped(), effect.residual);
       stored.residual = residual_after(stored.blob);
       disk_.blobs.insert(*stored.residual);
+    }
+    if (!effect.own.tensors.empty()) {
+      stored.own = own_after(stored.blob);
+      disk_.blobs.insert(*stored.own);
     }
     disk_.blobs.insert(stored.blob);
     later(Millis(2), stored);

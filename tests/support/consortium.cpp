@@ -117,6 +117,7 @@ void Consortium::describe_site(const std::string& site, const SiteSetup& setup) 
                  R"(kit = "../../kits/{}"
 data_dir = "data"
 {}
+{}
 [site]
 {}
 [trainer]
@@ -137,8 +138,8 @@ labels = "test.labels"
 [policy]
 {})",
                  site, setup.broker.empty() ? "" : fmt::format("broker = \"{}\"", setup.broker),
-                 setup.about, program(setup.trainer).string(), setup.slots, setup.more_datasets,
-                 setup.policy));
+                 setup.keys, setup.about, program(setup.trainer).string(), setup.slots,
+                 setup.more_datasets, setup.policy));
 }
 
 void Consortium::add_site(const std::string& site, const SiteSetup& setup) {
@@ -251,14 +252,16 @@ Command Consortium::begin(const std::vector<std::string>& arguments) {
   return {program("entente"), arguments, environment("alice"), error_file()};
 }
 
-Outcome Consortium::at_site(const std::string& site, std::vector<std::string> arguments) {
+Outcome Consortium::at_site(const std::string& site, std::vector<std::string> arguments,
+                            std::chrono::milliseconds limit) {
   arguments.emplace_back("--config");
   arguments.push_back((site_folder(site) / "agent.toml").string());
-  return run("entente-agent", arguments);
+  return run("entente-agent", arguments, limit);
 }
 
-Outcome Consortium::run(const std::string& name, const std::vector<std::string>& arguments) {
-  return Command(program(name), arguments, environment(""), error_file()).finish();
+Outcome Consortium::run(const std::string& name, const std::vector<std::string>& arguments,
+                        std::chrono::milliseconds limit) {
+  return Command(program(name), arguments, environment(""), error_file()).finish(limit);
 }
 
 json Consortium::ask(std::vector<std::string> arguments) {

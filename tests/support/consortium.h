@@ -43,10 +43,12 @@ struct SiteSetup {
       "coordinators = [\"alice\"]\ndatasets = [\"stripes\", \"stripes-test\"]\nkinds = "
       "[\"train\"]\n";
   std::string about;            // the [site] table
+  std::string keys;             // further keys above all tables
   std::string more_datasets;    // further [[datasets]] tables
   std::uint64_t data_seed = 0;  // 0: by the site's name
   int slots = 1;
-  // quick-trainer where many rounds count and no learning; held-trainer can be held back.
+  // quick-trainer where many rounds count and no learning; held-trainer can be held back. Or the
+  // path of a trainer of the site's own.
   std::string trainer = "held-trainer";
   bool far = false;  // at the far end of the consortium's line
 };
@@ -125,9 +127,11 @@ class Consortium {
   nlohmann::json ask(std::vector<std::string> arguments);
   [[nodiscard]] Command begin(const std::vector<std::string>& arguments);
   // Runs `entente-agent ARGUMENTS` as the site's people.
-  Outcome at_site(const std::string& site, std::vector<std::string> arguments);
+  Outcome at_site(const std::string& site, std::vector<std::string> arguments,
+                  std::chrono::milliseconds limit = kPatience);
   // Runs another program of the build.
-  Outcome run(const std::string& program, const std::vector<std::string>& arguments);
+  Outcome run(const std::string& program, const std::vector<std::string>& arguments,
+              std::chrono::milliseconds limit = kPatience);
 
   void wait_for_sites(std::size_t count);
   std::filesystem::path write_job(const JobFile& job);

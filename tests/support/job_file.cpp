@@ -5,8 +5,7 @@
 namespace entente::integration {
 
 std::string JobFile::toml() const {
-  auto text =
-      fmt::format(R"(name = "{}"
+  auto text = fmt::format(R"(name = "{}"
 rounds = {}
 {}
 [sites]
@@ -25,11 +24,13 @@ layers = [
 dataset = "{}"
 local_epochs = 2
 batch_size = 16
-optimizer = {{ type = "sgd", lr = {}, momentum = 0.9 }}
+optimizer = {{ type = "sgd", lr = {}, momentum = {} }}
+{}
 )",
-                  name, rounds, extra, sites_min, sites_extra, input, hidden, classes, dataset, lr);
+                          name, rounds, extra, sites_min, sites_extra, input, hidden, classes,
+                          dataset, lr, momentum, train_extra);
   if (evaluates) {
-    text += "\n[evaluate]\ndataset = \"stripes-test\"\nevery = 1\n";
+    text += "\n[evaluate]\ndataset = \"stripes-test\"\nevery = 1\n" + evaluate_extra;
   }
   return text;
 }

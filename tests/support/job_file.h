@@ -15,6 +15,9 @@ struct JobFile {
   int classes = 3;
   std::string dataset = "stripes";
   double lr = 0.1;
+  double momentum = 0.9;
+  std::string train_extra;     // further lines of [train]
+  std::string evaluate_extra;  // further lines of [evaluate]
   bool evaluates = true;
   std::string extra;  // further lines at the top
 

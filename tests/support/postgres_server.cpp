@@ -100,13 +100,13 @@ PostgresServer::~PostgresServer() {
   (void)server_.wait_for(kStopMax);
 }
 
-std::string PostgresServer::connection() const {
-  return fmt::format("host={} dbname=postgres user=tester password=s3cret",
-                     folder_.path().string());
+std::string PostgresServer::connection(const std::string& database) const {
+  return fmt::format("host={} dbname={} user=tester password=s3cret", folder_.path().string(),
+                     database);
 }
 
-void PostgresServer::run(const std::string& sql) const {
-  const std::unique_ptr<PGconn, Close> server(::PQconnectdb(connection().c_str()));
+void PostgresServer::run(const std::string& sql, const std::string& database) const {
+  const std::unique_ptr<PGconn, Close> server(::PQconnectdb(connection(database).c_str()));
   const std::unique_ptr<PGresult, Close> result(::PQexec(server.get(), sql.c_str()));
   const auto status = ::PQresultStatus(result.get());
   if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK) {

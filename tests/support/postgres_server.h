@@ -22,9 +22,9 @@ class PostgresServer {
   PostgresServer& operator=(const PostgresServer&) = delete;
 
   // A connection string for libpq; the superuser is "tester", the password "s3cret".
-  [[nodiscard]] std::string connection() const;
+  [[nodiscard]] std::string connection(const std::string& database = "postgres") const;
   // Runs SQL as the superuser. Throws std::runtime_error with the server's words.
-  void run(const std::string& sql) const;
+  void run(const std::string& sql, const std::string& database = "postgres") const;
 
  private:
   TempFolder folder_;

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -14,6 +15,7 @@
 #include <variant>
 
 #include "common/domain/layers.h"
+#include "common/domain/site_tensors.h"
 #include "common/tensors/safetensors.h"
 #include "site-agent/contract/contract.h"
 
@@ -31,13 +33,24 @@ float value_at(std::uint64_t seed, std::uint64_t index) {
   return static_cast<float>(z >> 40U) / static_cast<float>(1U << 24U) - 0.5F;
 }
 
-// A word that a test has left. The agent's contract puts HOME at <site>/data/work/<job>.
-std::string word_in(const char* name) {
+// The agent's contract puts HOME at <site>/data/work/<job>.
+std::filesystem::path file_of_site(const char* name) {
   const char* const work = std::getenv("HOME");
-  std::ifstream file(std::filesystem::path(work == nullptr ? "." : work) / "../../.." / name);
+  return std::filesystem::path(work == nullptr ? "." : work) / "../../.." / name;
+}
+
+// A word that a test has left.
+std::string word_in(const char* name) {
+  std::ifstream file(file_of_site(name));
   std::string word;
   file >> word;
   return word;
+}
+
+// For tests that count who computes at the same time: lines of "nanoseconds word".
+void note_time(const char* word) {
+  std::ofstream(file_of_site("times"), std::ios::app)
+      << std::chrono::steady_clock::now().time_since_epoch().count() << ' ' << word << '\n';
 }
 
 // The epochs of the tests' jobs: two passes over 240 examples in batches of 16.
@@ -50,11 +63,13 @@ std::uint64_t take_steps(std::uint64_t id, std::uint64_t asked) {
     return asked != 0 ? asked : 1;
   }
   const auto steps = asked != 0 ? asked : kNominalSteps;
+  note_time("begin");
   for (std::uint64_t done = 0; done < steps; ++done) {
     std::cout << contract::encode(contract::Reply{id, contract::Progress{done, steps, "examples"}})
               << std::flush;
     ::poll(nullptr, 0, std::stoi(pace));
   }
+  note_time("end");
   return steps;
 }
 
@@ -81,10 +96,11 @@ class QuickTrainer {
  private:
   contract::ReplyBody carry_out(const contract::Prepare& prepare) {
     layout_ = resolve_model(prepare.spec.model).value().layout;
+    train_ = prepare.spec.train;
     return contract::Result{};
   }
   contract::ReplyBody carry_out(const contract::Initialize& initialize) {
-    write(initialize.output,
+    write(initialize.output, layout_,
           quick_update(std::vector<float>(layout_.elements(), 0.0F), initialize.seed));
     return contract::Result{};
   }
@@ -95,11 +111,14 @@ class QuickTrainer {
       break_down(fault);
     }
     const auto file = TensorFile::open(train.model).value();
-    auto update = quick_update(file.flat(layout_).value(), train.seed);
+    const auto global = file.flat(layout_).value();
+    std::vector<float> model(global.begin(), global.end());
+    take_own(train.own, model);
+    auto update = quick_update(model, train.seed);
     if (poisons_ && is_poisoned(train.seed)) {
       std::fill(update.begin(), update.end(), std::numeric_limits<float>::quiet_NaN());
     }
-    write(train.output, update);
+    write_shared_and_own(train, model, update);
     return contract::Result{kQuickExamples, take_steps(id_, train.steps), {{"loss", 1.0}}};
   }
   contract::ReplyBody carry_out(const contract::Evaluate&) {
@@ -107,8 +126,50 @@ class QuickTrainer {
   }
   contract::ReplyBody carry_out(const contract::Stop&) { return contract::Result{}; }
 
-  void write(const std::string& output, const std::vector<float>& values) const {
-    TensorFileWriter writer(output, layout_, {{"format", "pt"}});
+  // Puts the site's own tensors into the places of the model's.
+  void take_own(const std::string& own, std::vector<float>& model) const {
+    if (own.empty()) {
+      return;
+    }
+    const auto file = TensorFile::open(own).value();
+    auto kept = file.flat(site_layout(train_, false, layout_)).value();
+    const auto stays = site_tensors(train_, layout_);
+    std::size_t at = 0;
+    for (std::size_t i = 0; i < layout_.tensors.size(); ++i) {
+      const std::size_t count = layout_.tensors[i].elements();
+      if (stays[i]) {
+        std::copy_n(kept.begin(), count, model.begin() + static_cast<std::ptrdiff_t>(at));
+        kept = kept.subspan(count);
+      }
+      at += count;
+    }
+  }
+
+  // The update of what is exchanged, and what stays as it is after the update.
+  void write_shared_and_own(const contract::Train& train, const std::vector<float>& model,
+                            const std::vector<float>& update) const {
+    std::vector<float> shared;
+    std::vector<float> own;
+    const auto stays = site_tensors(train_, layout_);
+    std::size_t at = 0;
+    for (std::size_t i = 0; i < layout_.tensors.size(); ++i) {
+      for (const std::size_t end = at + layout_.tensors[i].elements(); at < end; ++at) {
+        if (stays[i]) {
+          own.push_back(model[at] + update[at]);
+        } else {
+          shared.push_back(update[at]);
+        }
+      }
+    }
+    write(train.output, shared_layout(train_, layout_), shared);
+    if (!train.own_output.empty()) {
+      write(train.own_output, site_layout(train_, false, layout_), own);
+    }
+  }
+
+  static void write(const std::string& output, const TensorLayout& layout,
+                    const std::vector<float>& values) {
+    TensorFileWriter writer(output, layout, {{"format", "pt"}});
     writer.append(values);
     writer.close();
   }
@@ -116,6 +177,7 @@ class QuickTrainer {
   const bool poisons_;
   std::uint64_t id_ = 0;  // of the command under way
   TensorLayout layout_;
+  TrainSpec train_;
 };
 
 }  // namespace

@@ -2,8 +2,7 @@
 // vector, then a trimmed mean against one that hides in a few coordinates.
 //
 //  1. theta = n - 2f updates are picked by Krum, one at a time: each pick is taken out and the rest
-//  is
-//     scored again among themselves. (A single ranking is not Bulyan.)
+//     is scored again among themselves. (A single ranking is not Bulyan.)
 //  2. Each coordinate is the mean of the theta - 2f picked values nearest to their median.
 //
 // Needs n >= 4f + 3. Ignores weights. Ties go to the lowest site id, then to the lower value. Pure.

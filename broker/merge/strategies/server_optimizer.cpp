@@ -18,6 +18,7 @@ double next_variance(const ServerOptimizer& optimizer, double variance, double s
       return variance > square ? variance - step : variance < square ? variance + step : variance;
     }
     case ServerRule::add:
+    case ServerRule::scale:
     case ServerRule::momentum:
       break;
   }
@@ -27,6 +28,12 @@ double next_variance(const ServerOptimizer& optimizer, double variance, double s
 void add(std::span<const double> merged, std::span<float> model) {
   for (std::size_t i = 0; i < model.size(); ++i) {
     model[i] = static_cast<float>(double{model[i]} + merged[i]);
+  }
+}
+
+void add_scaled(double lr, std::span<const double> merged, std::span<float> model) {
+  for (std::size_t i = 0; i < model.size(); ++i) {
+    model[i] = static_cast<float>(double{model[i]} + lr * merged[i]);
   }
 }
 
@@ -61,6 +68,9 @@ void server_step(const ServerOptimizer& optimizer, std::span<const double> merge
   switch (optimizer.rule) {
     case ServerRule::add:
       add(merged, model);
+      return;
+    case ServerRule::scale:
+      add_scaled(optimizer.lr, merged, model);
       return;
     case ServerRule::momentum:
       step_with_momentum(optimizer, merged, model, momentum);

@@ -1,6 +1,7 @@
 // The step from the merged update D to the next model: added as it is (FedAvg), or through one of
 // the adaptive server optimisers, which remember something between rounds.
 //
+//   SCAFFOLD    Karimireddy et al. 2020, arXiv:1910.06378                           x += lr D
 //   FedAvgM     Hsu et al. 2019, arXiv:1909.06335     m = beta1 m + D               x += lr m
 //   FedAdagrad  Reddi et al. 2021, arXiv:2003.00295,  v = v + D^2
 //   FedAdam     Algorithm 2, all three:               v = beta2 v + (1 - beta2) D^2
@@ -17,7 +18,7 @@
 
 namespace entente::broker {
 
-enum class ServerRule : std::uint8_t { add, momentum, adagrad, adam, yogi };
+enum class ServerRule : std::uint8_t { add, scale, momentum, adagrad, adam, yogi };
 
 struct ServerOptimizer {
   ServerRule rule = ServerRule::add;
@@ -28,7 +29,7 @@ struct ServerOptimizer {
 
   // How many values for each of the model's it remembers: none, m, or m and v.
   [[nodiscard]] std::size_t state_vectors() const {
-    return rule == ServerRule::add ? 0 : rule == ServerRule::momentum ? 1 : 2;
+    return rule <= ServerRule::scale ? 0 : rule == ServerRule::momentum ? 1 : 2;
   }
 };
 

@@ -193,7 +193,7 @@ void merge_files(benchmark::State& state) {
   broker::MergeRequest request;
   request.strategy.kind = "fedavg";
   request.model = files.file(0);
-  request.layout = files.layout();
+  request.layout = request.update_layout = files.layout();
   request.output = files.output();
   request.threads = processors();
   for (std::size_t site = 0; site < kSites; ++site) {

@@ -1,6 +1,8 @@
 // Tables from a real PostgreSQL server.
 #include "tests/support/postgres_server.h"
 
+#include <sys/resource.h>
+
 #include "tests/unit/agent_data/table_fixture.h"
 
 namespace entente::agent {
@@ -15,9 +17,7 @@ using testing::Not;
 class Postgres : public testing::Test {
  protected:
   void SetUp() override {
-    if (PostgresServer::programs().empty()) {
-      GTEST_SKIP() << "PostgreSQL is not installed";
-    }
+    ASSERT_FALSE(PostgresServer::programs().empty()) << "packages.txt has postgresql";
     if (!server_) {
       server_ = std::make_unique<PostgresServer>();
       server_->run(
@@ -59,13 +59,22 @@ TEST_F(Postgres, GivesTheRowsOfAQuery) {
   EXPECT_EQ(advert->examples, 3U);
 }
 
+long peak_kilobytes() {
+  rusage usage{};
+  EXPECT_EQ(::getrusage(RUSAGE_SELF, &usage), 0);
+  return usage.ru_maxrss;
+}
+
+// A hundred thousand rows of a kilobyte come to a hundred megabytes.
 TEST_F(Postgres, StreamsMoreRowsThanItWouldHoldAtOnce) {
+  const auto before = peak_kilobytes();
   const auto data = load_dataset(
       patients("SELECT i AS age, i % 2 = 0 AS smokes, 'well' AS outcome, repeat('x', 1000) AS note "
                "FROM generate_series(0, 99999) AS i"));
   ASSERT_TRUE(data) << data.error().message;
   EXPECT_EQ(data->size(), 100'000U);
   EXPECT_EQ(data->features[2 * 99'999], 99'999.0F);
+  EXPECT_LT(peak_kilobytes() - before, 50'000);
 }
 
 TEST_F(Postgres, AQueryWithoutRowsHasNoExamples) {

@@ -62,8 +62,8 @@ TEST_F(Sqlite, FaultsAreNamedWithoutContent) {
             "clinic.db: row 1 of the query: column \"note\" has bytes, not text or a number");
   EXPECT_EQ(refusal(patients("SELECT outcome AS age, outcome FROM patient")),
             "clinic.db: row 1 of the query: column \"age\" has text where a number belongs");
-  EXPECT_THAT(refusal(patients("SELECT json(outcome) AS age FROM patient")),
-              Not(HasSubstr("well")));
+  EXPECT_THAT(refusal(patients("SELECT json(outcome) AS age, outcome FROM patient")),
+              AllOf(HasSubstr("row 1 of the query: SQL logic error"), Not(HasSubstr("well"))));
 }
 
 TEST_F(Sqlite, AFileThatIsNoDatabaseIsRefused) {

@@ -71,8 +71,8 @@ OutboxEntry a_result(Round round, Attempt attempt = 1) {
   return entry;
 }
 
-Residual a_residual(Round round, bool settled = true) {
-  return {JobId::literal("lung-1"), round, blob(151), settled};
+SiteState a_state(Round round, bool settled = true) {
+  return {JobId::literal("lung-1"), round, blob(151), blob(171), settled};
 }
 
 TEST_F(JournalFile, GivesPromisesAndResultsBackAfterARestartToTheBit) {
@@ -100,32 +100,34 @@ TEST_F(JournalFile, ForgetsAPromiseWithItsResults) {
   EXPECT_TRUE(recovery.known.outbox.empty());
 }
 
-TEST_F(JournalFile, HoldsOneResidualForEachRoundUntilItIsDroppedOrItsJobForgotten) {
+TEST_F(JournalFile, HoldsOneSiteStateForEachRoundUntilItIsDroppedOrItsJobForgotten) {
   Journal journal = open();
-  journal.commit({effect::SavePromise{a_promise()}, effect::SaveResidual{a_residual(1)},
-                  effect::SaveResidual{a_residual(2, false)}},
+  journal.commit({effect::SavePromise{a_promise()}, effect::SaveSiteState{a_state(1)},
+                  effect::SaveSiteState{a_state(2, false)}},
                  1);
-  journal.commit({effect::SaveResidual{a_residual(2)}, effect::SaveResidual{a_residual(3, false)}},
-                 2);
-  EXPECT_THAT(journal.recover().known.residuals,
-              ::testing::ElementsAre(a_residual(1), a_residual(2), a_residual(3, false)));
-  journal.commit({effect::DropResidual{a_promise().job, 1}}, 3);
-  EXPECT_THAT(journal.recover().known.residuals,
-              ::testing::ElementsAre(a_residual(2), a_residual(3, false)));
+  journal.commit({effect::SaveSiteState{a_state(2)}, effect::SaveSiteState{a_state(3, false)}}, 2);
+  EXPECT_THAT(journal.recover().known.states,
+              ::testing::ElementsAre(a_state(1), a_state(2), a_state(3, false)));
+  journal.commit({effect::DropSiteState{a_promise().job, 1}}, 3);
+  EXPECT_THAT(journal.recover().known.states,
+              ::testing::ElementsAre(a_state(2), a_state(3, false)));
   journal.commit({effect::ForgetPromise{a_promise().job}}, 4);
-  EXPECT_THAT(journal.recover().known.residuals, ::testing::IsEmpty());
+  EXPECT_THAT(journal.recover().known.states, ::testing::IsEmpty());
 }
 
-TEST_F(JournalFile, FindsAResidualThatTheDiskHasChanged) {
+TEST_F(JournalFile, FindsASiteStateThatTheDiskHasChanged) {
   for (const auto* change :
-       {"UPDATE residual SET settled = 1", "UPDATE residual SET round = 2",
-        "UPDATE residual SET blob = replace(blob, '97', '96')", "UPDATE residual SET seal = 'x'"}) {
+       {"UPDATE site_state SET settled = 1", "UPDATE site_state SET round = 2",
+        "UPDATE site_state SET residual = replace(residual, '97', '96')",
+        "UPDATE site_state SET residual = NULL", "UPDATE site_state SET own = NULL",
+        "UPDATE site_state SET own = replace(own, 'ab', 'aa')",
+        "UPDATE site_state SET seal = 'x'"}) {
     Journal journal = open();
-    journal.commit({effect::SaveResidual{a_residual(1, false)}}, 1);
+    journal.commit({effect::SaveSiteState{a_state(1, false)}}, 1);
     SQLite::Database(path().string(), SQLite::OPEN_READWRITE).exec(change);
     const auto recovery = journal.recover();
     EXPECT_EQ(recovery.damaged.size(), 1U) << change;
-    EXPECT_THAT(recovery.known.residuals, ::testing::IsEmpty()) << change;
+    EXPECT_THAT(recovery.known.states, ::testing::IsEmpty()) << change;
   }
 }
 
@@ -211,13 +213,33 @@ TEST_F(JournalFile, OfAnEarlierVersionKeepsItsRows) {
     SQLite::Database earlier(path().string(), SQLite::OPEN_READWRITE);
     earlier.exec(
         "ALTER TABLE promise DROP COLUMN seal; ALTER TABLE outbox DROP COLUMN seal;"
-        "ALTER TABLE outbox DROP COLUMN asked_steps; DROP TABLE residual;"
+        "ALTER TABLE outbox DROP COLUMN asked_steps; DROP TABLE site_state;"
         "DROP TABLE decision; DROP TABLE spent; DROP TABLE pause;"
         "PRAGMA user_version = 1");
   }
   const auto recovery = open().recover();
   EXPECT_THAT(recovery.known.promises, ::testing::ElementsAre(a_promise()));
   EXPECT_THAT(recovery.known.outbox, ::testing::ElementsAre(before_steps));
+}
+
+// A residual of before has its seal still.
+TEST_F(JournalFile, TakesTheResidualsOfAnEarlierVersionForSiteStates) {
+  const SiteState before{JobId::literal("lung-1"), 1, blob(151), std::nullopt, true};
+  {
+    Journal journal = open();
+    journal.commit({effect::SaveSiteState{before}}, 1);
+  }
+  {
+    SQLite::Database earlier(path().string(), SQLite::OPEN_READWRITE);
+    earlier.exec(
+        "CREATE TABLE residual (job TEXT NOT NULL, round INTEGER NOT NULL, blob TEXT NOT NULL,"
+        " settled INTEGER NOT NULL, seal TEXT NOT NULL, PRIMARY KEY (job, round)) STRICT;"
+        "INSERT INTO residual SELECT job, round, residual, settled, seal FROM site_state;"
+        "DROP TABLE site_state; PRAGMA user_version = 5");
+  }
+  const auto recovery = open().recover();
+  EXPECT_THAT(recovery.damaged, ::testing::IsEmpty());
+  EXPECT_THAT(recovery.known.states, ::testing::ElementsAre(before));
 }
 
 Decision a_decision(bool approved) {

@@ -35,6 +35,10 @@ threads_per_slot = 4
 device = "cuda:0"
 program = "bin/trainer"
 
+[[trainers]]
+name = "torch"
+program = "bin/torch.py"
+
 [site]
 jurisdiction = "DE"
 labels = { network = "university" }
@@ -64,6 +68,9 @@ TEST_F(AgentConfigFile, IsReadWholeWithPathsRelativeToIt) {
   EXPECT_EQ(config->trainer.slots, 2U);
   EXPECT_EQ(config->trainer.threads_per_slot, 4U);
   EXPECT_EQ(config->trainer.program, folder_.path() / "bin/trainer");
+  EXPECT_EQ(config->trainer.program_for(""), folder_.path() / "bin/trainer");
+  EXPECT_EQ(config->trainer.program_for("torch"), folder_.path() / "bin/torch.py");
+  EXPECT_EQ(config->trainer.program_for("jax").error().code, "trainer_unknown");
   ASSERT_EQ(config->datasets.size(), 1U);
   EXPECT_EQ(std::get<IdxFiles>(config->datasets[0].source).images, folder_.path() / "data/images");
   ASSERT_TRUE(config->datasets[0].partition);
@@ -77,6 +84,22 @@ TEST_F(AgentConfigFile, IsReadWholeWithPathsRelativeToIt) {
 }
 
 constexpr const char* kHead = "kit = \"k\"\ndata_dir = \"d\"\n";
+
+TEST_F(AgentConfigFile, MaySharePlacesForTrainersWithOtherAgents) {
+  const auto config =
+      read(std::string(kHead) + "trainer_pool = { folder = \"pool\", running = 3, warm = 0 }\n");
+  ASSERT_TRUE(config) << config.error().message;
+  EXPECT_EQ(config->trainer_pool, (TrainerPoolConfig{folder_.path() / "pool", 3, 0}));
+  const auto warm = read(std::string(kHead) + "trainer_pool = { folder = \"p\", running = 3 }\n");
+  ASSERT_TRUE(warm) << warm.error().message;
+  EXPECT_EQ(warm->trainer_pool->warm, 12U);
+  EXPECT_FALSE(read(kHead)->trainer_pool);
+  EXPECT_THAT(problem(std::string(kHead) + "trainer_pool = { folder = \"p\", running = 0 }\n"),
+              HasSubstr("running"));
+  EXPECT_THAT(problem(std::string(kHead) + "trainer_pool = { running = 1 }\n"),
+              HasSubstr("folder"));
+}
+
 constexpr const char* kTable = R"(
 [[datasets]]
 name = "patients"
@@ -290,6 +313,20 @@ TEST_F(AgentConfigFile, RefusesAClauseThatItCannotRead) {
   EXPECT_THAT(policy("rounds_per_day = -1"), HasSubstr("must be from 0"));
   EXPECT_THAT(policy("rounds_per_day_of = { bob = \"two\" }"), HasSubstr("rounds_per_day_of.bob"));
   EXPECT_THAT(policy("update_max = 10"), HasSubstr("must be a size"));
+}
+
+TEST_F(AgentConfigFile, RefusesTwoTrainersOfOneName) {
+  const std::string trainer = "[[trainers]]\nname = \"torch\"\nprogram = \"t.py\"\n";
+  EXPECT_THAT(problem("kit = \"k\"\ndata_dir = \"d\"\n" + trainer + trainer),
+              HasSubstr("there are two trainers \"torch\""));
+}
+
+TEST_F(AgentConfigFile, ADataFolderThatIsNoPathIsNamed) {
+  const auto file = folder_.write("agent.toml", "data_dir = 3\n");
+  EXPECT_THAT(read_data_dir(file).error().message,
+              HasSubstr("\"data_dir\" must be the path of a folder"));
+  EXPECT_THAT(read_data_dir(folder_.write("agent.toml", "kit = \"k\"\n")).error().message,
+              HasSubstr("\"data_dir\" is missing"));
 }
 
 TEST_F(AgentConfigFile, RefusesAnUnknownDevice) {

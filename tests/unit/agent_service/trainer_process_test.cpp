@@ -82,14 +82,31 @@ TEST_F(TrainerScript, GetsACleanEnvironmentAndItsOwnLog) {
 
 // Its HOME is its work folder, where libpq would look in vain.
 TEST_F(TrainerScript, IsToldWhereTheAgentsUserKeepsPasswordsOfDatabases) {
-  ::setenv("HOME", "/home/entente", 1);
+  ::setenv("HOME", folder_.path().c_str(), 1);
   ::unsetenv("PGPASSFILE");
+  ::setenv("PGSSLROOTCERT", "/etc/hospital.crt", 1);
+  std::filesystem::create_directory(folder_.path() / ".postgresql");
+  const auto certificate = folder_.write(".postgresql/postgresql.crt", "a certificate");
   ::setenv("PGSERVICEFILE", "/etc/services.conf", 1);
   auto trainer = start("env >&2\nread line\n" + reply(1, contract::Result{}));
   trainer.command(contract::Evaluate{"model"});
   (void)listen(trainer);
-  EXPECT_THAT(log(), HasSubstr("PGPASSFILE=/home/entente/.pgpass\n"));
+  EXPECT_THAT(log(), HasSubstr("PGPASSFILE=" + folder_.path().string() + "/.pgpass\n"));
+  EXPECT_THAT(log(), HasSubstr("PGSSLCERT=" + certificate.string() + "\n"));
+  EXPECT_THAT(log(), HasSubstr("PGSSLROOTCERT=/etc/hospital.crt\n"));
+  EXPECT_THAT(log(), ::testing::Not(HasSubstr("PGSSLKEY"))) << "there is none";
   EXPECT_THAT(log(), HasSubstr("PGSERVICEFILE=/etc/services.conf\n"));
+}
+
+// It cannot repeat the id of a line that it could not read.
+TEST_F(TrainerScript, MayAnswerAnUnreadableCommandWithoutItsId) {
+  auto trainer =
+      start("read line\n" + reply(0, contract::Error{"contract_violated", "no such key", false}) +
+            "read line\n");
+  trainer.command(contract::Evaluate{"model"});
+  const auto heard = listen(trainer);
+  ASSERT_EQ(heard.replies.size(), 1U);
+  EXPECT_EQ(std::get<contract::Error>(heard.replies[0]).message, "no such key");
 }
 
 TEST_F(TrainerScript, ThatIsKilledIsReportedWithTheSignalAndMayBeTriedAgain) {

@@ -261,6 +261,24 @@ TEST(ALostPromise, IsAskedForAnewAndTheTaskIsGivenAgain) {
               ElementsAre("east", "north", "south"));
 }
 
+TEST(ALostPromise, OfTheSiteThatMakesTheInitialModelIsAskedForAnewAlsoAfterItsTrainerDied) {
+  Scenario it;
+  auto spec = small_spec();
+  spec.sites.min = spec.sites.max = 1;
+  const auto north = it.connect("north");
+  const auto id = it.submit(spec);
+  it.accept(north, id);
+  const TaskFailure died{{"trainer_died", "killed", "", {}}, true};
+  const auto initialize = [&](Attempt attempt) {
+    return key(id, 0, TaskKind::initialize, "north", attempt);
+  };
+  it.hear(north, msg::TaskFailed{initialize(1), died});
+  it.hear(north, msg::TaskFailed{initialize(2), kNoPromise});
+  const auto again = sent<msg::TaskOffer>(it.accept(north, id), north);
+  ASSERT_EQ(again.size(), 1U);
+  EXPECT_EQ(again[0].order.key, initialize(3));
+}
+
 TEST(ALostPromise, OfASiteThatNowDeclinesMakesItsPlaceVacant) {
   WithAFourth it;
   it.hear(it.south, msg::TaskFailed{it.train("south"), kNoPromise});

@@ -2,6 +2,7 @@
 // refuses of a site.
 #include <gmock/gmock.h>
 
+#include <algorithm>
 #include <limits>
 
 #include "broker/core/weights.h"
@@ -159,6 +160,62 @@ TEST(QFedAvgJob, HandsTheLossesToTheMerge) {
   EXPECT_EQ(merges[0].updates[0].loss, 2.5);
   EXPECT_EQ(merges[0].updates[1].loss, 1.5);
   EXPECT_GT(merges[0].local_lr, 0);
+}
+
+// 100 examples in batches of 32, one epoch: 4 steps.
+TEST(FedNovaJob, RefusesStepsThatDoNotFollowFromTheEpochs) {
+  RunningJob it(with_strategy("fednova"));
+  for (const std::uint64_t steps : {0U, 5U}) {
+    RunningJob other(with_strategy("fednova"));
+    EXPECT_EQ(verdict(other, result_with(steps, {})), "steps_invalid") << steps;
+  }
+  EXPECT_EQ(verdict(it, result_with(4, {})), "");
+}
+
+TEST(FedNovaJob, HandsStepsAndSolverToTheMerge) {
+  auto spec = with_strategy("fednova");
+  spec.train.optimizer.momentum = 0.9;
+  spec.train.local_epochs = 3;
+  RunningJob it(spec);
+  const auto merges = all<StartMerge>(deliver_all(it, 1));
+  ASSERT_EQ(merges.size(), 1U);
+  EXPECT_EQ(merges[0].local_momentum, 0.9);
+  EXPECT_EQ(merges[0].updates[0].steps, 10U);
+}
+
+TEST(ScaffoldJob, GivesItsSitesTheControlVariateOfTheRoundBefore) {
+  RunningJob it(with_strategy("scaffold"));
+  EXPECT_EQ(all<StartMerge>(deliver_all(it, 1)).at(0).places, 3U);
+  const auto effects = it.merged(it.id, 1, blob(101), blob(201));
+  const auto offers = sent<msg::TaskOffer>(effects, it.east);
+  ASSERT_EQ(offers.size(), 1U);
+  EXPECT_EQ(offers[0].order.model, blob(101));
+  EXPECT_EQ(offers[0].order.control, blob(201));
+  EXPECT_TRUE(std::ranges::any_of(all<GrantGet>(effects), [](const GrantGet& grant) {
+    return grant.peer == "site/east" && grant.blob == blob(201);
+  }));
+  EXPECT_EQ(all<StartMerge>(deliver_all(it, 2)).at(0).server_state, blob(201));
+}
+
+TEST(ScaffoldJob, GivesOutNoStateOfOtherStrategies) {
+  RunningJob it(with_strategy("fedadam"));
+  deliver_all(it, 1);
+  const auto offers = sent<msg::TaskOffer>(it.merged(it.id, 1, blob(101), blob(201)), it.east);
+  ASSERT_EQ(offers.size(), 1U);
+  EXPECT_FALSE(offers[0].order.control);
+}
+
+TEST(OwnTensors, HaveNoPlaceInWhatASiteMayPut) {
+  auto spec = RunningJob::three_site_spec();
+  spec.train.exclude = {"*.bias"};
+  RunningJob it(spec);
+  const auto grants = all<GrantPut>(it.announce(it.east, it.train("east"), blob(1)));
+  ASSERT_EQ(grants.size(), 1U);
+  ASSERT_EQ(grants[0].layout->tensors.size(), 1U);
+  EXPECT_TRUE(grants[0].layout->tensors[0].name.ends_with(".weight"));
+  const auto merge = all<StartMerge>(deliver_all(it, 1)).at(0);
+  EXPECT_EQ(merge.layout->tensors.size(), 2U);
+  EXPECT_EQ(*merge.update_layout, *grants[0].layout);
 }
 
 TEST(StepWeights, RefuseAResultWithoutASingleStep) {

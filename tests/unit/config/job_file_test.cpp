@@ -133,7 +133,14 @@ TEST(JobFile, TheDocumentedExampleUsesEveryKey) {
                        5,
                        0.5,
                        {"conv1.*"},
-                       true}));
+                       true,
+                       {true, false, 0.8, 2},
+                       "torch",
+                       {},
+                       0.01,
+                       {"conv2.bias"},
+                       {"classes.*"},
+                       3}));
   EXPECT_EQ(spec->evaluate, (EvaluateSpec{"lung-nodules-test", 5}));
   EXPECT_EQ(spec->strategy.kind, "fedavg");
   EXPECT_EQ(spec->update, (UpdateSpec{"topk", 0.05}));
@@ -141,6 +148,13 @@ TEST(JobFile, TheDocumentedExampleUsesEveryKey) {
   EXPECT_EQ(spec->after, std::vector{JobId::literal("lung-pretraining-1")});
   EXPECT_EQ(spec->init,
             (InitialModel{JobId::literal("lung-pretraining-1"), InitialModel::Which::best, 0}));
+}
+
+TEST(JobFile, AFlipIsOneOfThreeWords) {
+  const auto flipped = parse_job_file(kMinimal, "job.toml", {"train.augment.flip=sideways"});
+  ASSERT_FALSE(flipped);
+  EXPECT_THAT(flipped.error().message,
+              testing::HasSubstr("train.augment.flip is \"sideways\", which is unknown"));
 }
 
 TEST(JobFile, NumbersAreWrittenAsShortAsTheyReadBackTheSame) {
@@ -197,6 +211,11 @@ TEST(JobFile, TheTextOfASpecReadsBackAsTheSame) {
       spec->strategy.site_weights = {{SiteId::literal("north"), 2.5}};
       spec->sites.quorum = 1;
       spec->sites.sample = SampleSpec{SampleBy::uniform, 0, 1.0 / 3, 1, 2};
+      spec->train.exclude.clear();
+      spec->train.private_tensors.clear();
+      spec->train.private_epochs = 0;
+      spec->train.personal = PersonalSpec{0.5, 2};
+      spec->evaluate->personal = true;
     }
     const auto text = job_file_text(*spec);
     const auto again = parse_job_file(text, "text", {});

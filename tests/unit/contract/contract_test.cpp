@@ -27,7 +27,7 @@ Prepare full_prepare() {
   prepare.train_dataset.name = "fashion-mnist";
   prepare.train_dataset.source = IdxFiles{"/data/images.gz", "/data/labels.gz"};
   prepare.train_dataset.classes = 10;
-  prepare.train_dataset.partition = Partition{"iid", 0.5, 4, 3, UINT64_MAX};
+  prepare.train_dataset.partition = Partition{"shards", 0.5, 3, 4, 3, UINT64_MAX};
   prepare.evaluate_dataset.emplace().name = "fashion-mnist-test";
   prepare.evaluate_dataset->source = IdxFiles{"/data/test-images.gz", "/data/test-labels.gz"};
   prepare.threads = 2;
@@ -101,8 +101,18 @@ TEST(Contract, BlocksAndEverySettingOfTrainingSurviveTheLine) {
   sent.spec.train.clip_norm = 5;
   sent.spec.train.clip_value = 0.5;
   sent.spec.train.freeze = {"conv1.*"};
+  sent.spec.train.augment = {true, false, 0.75, 3};
   sent.spec.train.normalise = Normalisation{std::nullopt, {{"age", 48.5, 13.1}}};
+  sent.spec.train.prox_mu = 0.01;
+  sent.spec.train.exclude = {"norm.*"};
+  sent.spec.train.private_tensors = {"fc.*"};
+  sent.spec.train.private_epochs = 3;
+  sent.spec.train.personal = PersonalSpec{0.5, 2};
+  sent.spec.evaluate->personal = true;
+  sent.control = true;
   const auto got = round_trip(sent);
+  EXPECT_TRUE(got.control);
+  EXPECT_TRUE(got.spec.evaluate->personal);
   EXPECT_EQ(got.spec.model, sent.spec.model);
   EXPECT_EQ(got.spec.train, sent.spec.train);
 }
@@ -125,15 +135,34 @@ TEST(Contract, AJobThatCountsSurvivesTheLine) {
 TEST(Contract, WhatAJobLeavesToItsDefaultIsNotWritten) {
   const auto line = encode(Command{1, full_prepare()});
   for (const auto* key :
-       {"class_weights", "schedule", "clip_norm", "clip_value", "freeze", "nesterov", "shortcut"}) {
+       {"class_weights", "schedule", "clip_norm", "clip_value", "freeze", "augment", "nesterov",
+        "shortcut", "prox_mu", "exclude", "private", "personal", "control"}) {
     EXPECT_EQ(line.find(key), std::string::npos) << key;
   }
+}
+
+// What else a later version may have put into the line is not looked at.
+TEST(Contract, AnotherVersionIsRefusedByItsNumber) {
+  const auto refused =
+      parse_command(R"({"id":1,"type":"prepare","contract":2,"unheard_of":[true]})");
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, "contract_version_unsupported");
+  EXPECT_EQ(refused.error().message,
+            "this trainer speaks version 1 of the trainer contract, and was asked for version 2");
+  auto sent = full_prepare();
+  sent.version = 7;
+  EXPECT_FALSE(parse_command(encode(Command{1, sent})));
 }
 
 TEST(Contract, OtherCommandsSurviveTheLine) {
   const auto initialize = round_trip(Initialize{UINT64_MAX, "/models/global"});
   EXPECT_EQ(initialize.seed, UINT64_MAX);
   EXPECT_EQ(initialize.output, "/models/global");
+  const auto full = round_trip(Train{3, 4, "/m", "/u", 9, "/own", "/next", "/c"});
+  EXPECT_EQ(full.own, "/own");
+  EXPECT_EQ(full.own_output, "/next");
+  EXPECT_EQ(full.control, "/c");
+  EXPECT_EQ(round_trip(Evaluate{"/m", "/own"}).own, "/own");
   const auto train = round_trip(Train{3, 4, "/m", "/u"});
   EXPECT_EQ(train.round, 3U);
   EXPECT_EQ(train.seed, 4U);
@@ -273,8 +302,6 @@ TEST(Contract, AFaultInsideIsNamedByItsPath) {
               HasSubstr("job.model.layers[2].layers[0].type is missing"));
   EXPECT_THAT(why_refused(with("\"batch_size\":64", "\"batch_size\":0")), HasSubstr("batch_size"));
   EXPECT_THAT(why_refused(with("\"input\":[1,", "\"input\":[-1,")), HasSubstr("job.model.input"));
-  EXPECT_THAT(why_refused(with("\"contract\":1", "\"contract\":2")),
-              HasSubstr("contract must be 1"));
   EXPECT_THAT(why_refused(with("\"of\":4", "\"of\":4294967296")), HasSubstr("partition.of"));
   EXPECT_THAT(why_refused(with("\"threads\":2", "\"threads\":0")), HasSubstr("threads"));
 }

@@ -120,6 +120,39 @@ TEST_F(ModelCommand, PruneWritesAFileWithSoManyZeros) {
               testing::ElementsAre(-3, 0, 2, 0, 4, 0, 0.01F, 0.02F));
 }
 
+TEST_F(ModelCommand, PruneTakesUnitsAwayAndPrintsTheLayersThatAreLeft) {
+  const auto layers =
+      job("input = [3]\nlayers = [{ type = \"linear\", out_features = 2 }, "
+          "{ type = \"relu\" }, { type = \"linear\", out_features = 1 }]\n");
+  const TensorLayout layout{{{"linear1.weight", {2, 3}},
+                             {"linear1.bias", {2}},
+                             {"linear2.weight", {1, 2}},
+                             {"linear2.bias", {1}}}};
+  TensorFileWriter writer(path("model"), layout, {});
+  writer.append(std::vector<float>{1, 1, 1, 2, 2, 2, 3, 4, 5, 6, 7});
+  writer.close();
+  ASSERT_EQ(
+      run({"prune", path("model"), "--units", "0.5", "--layers", layers, "-o", path("small")}),
+      ExitCode::done)
+      << err_;
+  EXPECT_THAT(out_, HasSubstr("6 of 11 values are left"));
+  EXPECT_THAT(out_, HasSubstr("out_features = 1"));
+  const auto small = TensorFile::open(path("small"));
+  ASSERT_TRUE(small) << small.error().message;
+  const auto values = *small->flat(small->layout());
+  EXPECT_THAT(std::vector<float>(values.begin(), values.end()),
+              testing::ElementsAre(2, 2, 2, 4, 6, 7));
+}
+
+TEST_F(ModelCommand, PruneNeedsTheLayersOfAFileAndOneWayToPrune) {
+  const auto file = model_file();
+  EXPECT_EQ(run({"prune", file, "--units", "0.5", "-o", path("small")}), ExitCode::refused);
+  EXPECT_THAT(err_, HasSubstr("--layers"));
+  EXPECT_EQ(run({"prune", file, "-o", path("small")}), ExitCode::usage);
+  EXPECT_EQ(run({"prune", file, "--units", "0.5", "--sparsity", "0.5", "-o", path("small")}),
+            ExitCode::usage);
+}
+
 TEST_F(ModelCommand, PruneNeverOverwritesWhatItReads) {
   const auto file = model_file();
   EXPECT_EQ(run({"prune", file, "--sparsity", "0.5", "-o", file}), ExitCode::refused);

@@ -24,6 +24,19 @@ JobSpec legal_job() {
   return spec;
 }
 
+void of_pictures(JobSpec& spec) {
+  spec.model.input = {1, 6, 8};
+  spec.model.layers.insert(spec.model.layers.begin(), {"flatten", "", {}});
+}
+
+TEST(JobSpec, PicturesMayBeVaried) {
+  auto spec = legal_job();
+  of_pictures(spec);
+  spec.train.augment = {true, true, 0.5, 5};
+  const auto model = validate(spec);
+  EXPECT_TRUE(model) << model.error().message;
+}
+
 TEST(JobSpec, ALegalJobGivesItsModel) {
   const auto model = validate(legal_job());
   ASSERT_TRUE(model) << model.error().message;
@@ -278,6 +291,32 @@ INSTANTIATE_TEST_SUITE_P(
         Invalid{"FreezeOfAll", [](JobSpec& s) { s.train.freeze = {"fc.w*", "*.bias"}; },
                 "train.freeze leaves no parameter to train",
                 "freeze fewer: the last layer is usually trained"},
+        Invalid{"AugmentedNumbers", [](JobSpec& s) { s.train.augment.shift = 1; },
+                "train.augment varies pictures, and model.input is [4]",
+                "take train.augment out: a picture's shape is [channels, height, width]"},
+        Invalid{"ShiftedOutOfSight",
+                [](JobSpec& s) {
+                  of_pictures(s);
+                  s.train.augment.shift = 6;
+                },
+                "train.augment.shift is 6, and the pictures have 6 pixels",
+                "a tenth of the size is usual"},
+        Invalid{"CroppedToNothing",
+                [](JobSpec& s) {
+                  of_pictures(s);
+                  s.train.augment.crop = 0;
+                },
+                "train.augment.crop is 0, must be above 0 and at most 1",
+                "0.8 keeps at least so much of height and width; 1 turns it off"},
+        Invalid{"CropNan",
+                [](JobSpec& s) {
+                  of_pictures(s);
+                  s.train.augment.crop = kNan;
+                },
+                "train.augment.crop is nan, must be above 0 and at most 1",
+                "0.8 keeps at least so much of height and width; 1 turns it off"},
+        Invalid{"TrainerWithoutALegalName", [](JobSpec& s) { s.train.trainer = "../evil"; },
+                "train.trainer is \"../evil\", which is not a legal name", kNameHint},
         Invalid{"BatchNormOfOneExample",
                 [](JobSpec& s) {
                   s.model.layers.insert(s.model.layers.begin(), {"batch_norm", "", {}});

@@ -61,6 +61,10 @@ std::vector<double> merged(const StrategySpec& spec, const TestCohort& cohort,
   updates.weights = cohort.weights;
   updates.losses.assign(cohort.updates.size(), 0.5);
   updates.local_lr = 0.1;
+  updates.local_momentum = cohort.momentum;
+  updates.prox_mu = cohort.prox_mu;
+  updates.steps = cohort.steps;
+  updates.steps.resize(cohort.updates.size(), 1);
   ThreadedSweep sweep(threads);
   const auto rule = prepare_rule(spec, updates, sweep);
   EXPECT_TRUE(rule) << rule.error().message;

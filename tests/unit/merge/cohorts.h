@@ -17,6 +17,9 @@ using Vector = std::vector<float>;
 struct TestCohort {
   std::vector<Vector> updates;
   std::vector<double> weights;
+  std::vector<std::uint64_t> steps{};  // 1 where it is left out
+  double momentum = 0;
+  double prox_mu = 0;
 
   [[nodiscard]] std::size_t size() const { return updates.front().size(); }
 };

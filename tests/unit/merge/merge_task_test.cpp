@@ -52,6 +52,7 @@ class MergeTest : public testing::Test {
             .updates = std::move(updates),
             .local_lr = 0.1,
             .layout = kLayout,
+            .update_layout = kLayout,
             .update = {},
             .output = folder_ / "merged",
             .state_output = folder_ / "state",
@@ -134,7 +135,7 @@ TEST_F(MergeTest, GivesTheSameStateAndModelForAnyNumberOfThreads) {
     return all;
   };
   auto asked = request({});
-  asked.layout = large;
+  asked.layout = asked.update_layout = large;
   asked.model = write("large", values(0.001F), large);
   asked.updates = {{SiteId::literal("a"), write("a", values(0.01F), large), 3, 0},
                    {SiteId::literal("b"), write("b", values(0.02F), large), 7, 0}};
@@ -154,6 +155,102 @@ TEST_F(MergeTest, GivesTheSameStateAndModelForAnyNumberOfThreads) {
   }
 }
 
+// Tensors between others stay at the sites: the model keeps their values, whatever the rule.
+TEST_F(MergeTest, KeepsTheValuesOfWhatTheSitesDoNotSend) {
+  const TensorLayout model{.tensors = {{.name = "a", .shape = {3000}},
+                                       {.name = "head", .shape = {200'000}},
+                                       {.name = "b", .shape = {1}},
+                                       {.name = "c", .shape = {5000}},
+                                       {.name = "norm", .shape = {7}}}};
+  TensorLayout shared = model;
+  std::erase_if(shared.tensors, [](const TensorInfo& tensor) {
+    return tensor.name == "head" || tensor.name == "norm";
+  });
+  const auto values = [](const TensorLayout& layout, float step) {
+    std::vector<float> all(layout.elements());
+    for (std::size_t i = 0; i < all.size(); ++i) {
+      all[i] = step * static_cast<float>(i % 1013) - 1;
+    }
+    return all;
+  };
+  for (const auto* kind : {"fedavg", "fedadam", "median"}) {
+    auto asked = request({});
+    asked.strategy.kind = kind;
+    asked.layout = shared;
+    asked.update_layout = shared;
+    std::vector<float> model_values = values(model, 0.5F);
+    std::vector<float> shared_values;
+    std::size_t start = 0;
+    for (const TensorInfo& tensor : model.tensors) {
+      const auto end = start + tensor.elements();
+      if (tensor.name != "head" && tensor.name != "norm") {
+        shared_values.insert(shared_values.end(), model_values.begin() + std::ptrdiff_t(start),
+                             model_values.begin() + std::ptrdiff_t(end));
+      }
+      start = end;
+    }
+    asked.model = write("small", shared_values, shared);
+    asked.updates = {{SiteId::literal("a"), write("a", values(shared, 0.01F), shared), 3, 0, 1},
+                     {SiteId::literal("b"), write("b", values(shared, 0.02F), shared), 7, 0, 1}};
+    ASSERT_TRUE(merge(asked));
+    const auto expected_file = TensorFile::open(asked.output);
+    const auto expected = *expected_file->flat(shared);
+    asked.layout = model;
+    asked.model = write("large", model_values, model);
+    asked.output = folder_ / "merged-large";
+    const auto merged = merge(asked);
+    ASSERT_TRUE(merged) << merged.error().message;
+    const auto file = TensorFile::open(asked.output);
+    const auto result = *file->flat(model);
+    std::size_t at = 0;
+    start = 0;
+    for (const TensorInfo& tensor : model.tensors) {
+      const bool stays = tensor.name == "head" || tensor.name == "norm";
+      for (std::size_t i = 0; i < tensor.elements(); ++i) {
+        ASSERT_EQ(result[start + i], stays ? model_values[start + i] : expected[at++])
+            << kind << " " << tensor.name << " " << i;
+      }
+      start += tensor.elements();
+    }
+  }
+}
+
+// By hand: two of four sites; c = 2 / 4 * (1 * 1 + 3 * 5) / 4 = 2, and twice the mean is added to
+// x.
+TEST_F(MergeTest, OfScaffoldMovesModelAndControlVariate) {
+  TensorLayout both = kLayout;
+  for (const TensorInfo& tensor : control_layout(kLayout).tensors) {
+    both.tensors.push_back(tensor);
+  }
+  const auto values = [](float update, float control) {
+    std::vector<float> all(12, control);
+    std::fill_n(all.begin(), 6, update);
+    return all;
+  };
+  auto asked = request({});
+  asked.strategy.kind = "scaffold";
+  asked.strategy.parameters = {{"server_lr", 2}};
+  asked.places = 4;
+  asked.update_layout = both;
+  asked.updates = {{SiteId::literal("a"), write("a", values(1, 1), both), 1, 0, 1},
+                   {SiteId::literal("b"), write("b", values(2, 5), both), 3, 0, 1}};
+  for (const float expected : {2.0F, 4.0F}) {
+    const auto result = merge(asked);
+    ASSERT_TRUE(result) << result.error().message;
+    EXPECT_EQ(result->state_bytes, fs::file_size(asked.state_output));
+    const auto state = TensorFile::open(asked.state_output);
+    ASSERT_TRUE(state);
+    const auto control = state->flat(control_layout(kLayout));
+    ASSERT_TRUE(control);
+    EXPECT_EQ(std::vector<float>(control->begin(), control->end()),
+              std::vector<float>(6, expected));
+    asked.state = asked.state_output;
+    asked.state_output = folder_ / "state-2";
+  }
+  const auto file = TensorFile::open(asked.output);
+  EXPECT_EQ((*file->flat(kLayout))[1], 10 + 2 * 1.75F);
+}
+
 // Decoded block by block or beforehand: a rule sees the same values.
 TEST_F(MergeTest, GivesForEncodedUpdatesTheModelOfTheirDecodedValues) {
   const TensorLayout large{
@@ -166,7 +263,7 @@ TEST_F(MergeTest, GivesForEncodedUpdatesTheModelOfTheirDecodedValues) {
     return all;
   };
   auto asked = request({});
-  asked.layout = large;
+  asked.layout = asked.update_layout = large;
   asked.model = write("large", values(0.001F), large);
   asked.strategy.parameters = {{"clip_norm", 100}};  // looks at whole updates first
   for (const auto& name : encoding_names()) {

@@ -37,7 +37,7 @@ torch::Tensor column(const std::vector<float>& values) {
   return torch::tensor(values).unsqueeze(1);
 }
 
-// By hand: log(1 + e^-2), log(1 + e^-1).
+// By hand: log(1 + e^-2) of the one that is right, log(1 + e) of the other.
 TEST(Losses, BinaryCrossEntropyIsOfLogits) {
   const double right = std::log1p(std::exp(-2.0));
   const double wrong = std::log1p(std::exp(1.0));
@@ -63,10 +63,12 @@ TEST(Losses, NumbersAreSquaredOrAbsoluteDistances) {
   EXPECT_NEAR(mean(spec_of(Loss::l1), column({1, 4}), column({0, 2})), 1.5, kNear);
 }
 
-// As torch: the mean over the weights. Both scores 0, so each loss is log 2.
+// As torch: the mean over the weights. By hand: scores 0 and 0 lose log 2, and log 3 and 0 lose
+// log 4 where the second is right, so (1 log 2 + 9 log 4) / 10.
 TEST(Losses, CrossEntropyIsTheMeanOverTheWeights) {
-  EXPECT_NEAR(mean(spec_of(Loss::cross_entropy, {1, 9}), torch::zeros({2, 2}), labels({0, 1})),
-              std::log(2.0), kNear);
+  const auto outputs = torch::tensor({{0.0F, 0.0F}, {std::log(3.0F), 0.0F}});
+  EXPECT_NEAR(mean(spec_of(Loss::cross_entropy, {1, 9}), outputs, labels({0, 1})),
+              1.9 * std::log(2.0), kNear);
 }
 
 // One parameter that starts at 1, whose gradient is its coefficient in the loss.
@@ -187,8 +189,12 @@ TEST(LocalTraining, ClippingBoundsEveryStep) {
 TEST(LocalTraining, WhatIsFrozenStaysAndItsUpdateIsZero) {
   const Examples examples(plane(), torch::kCPU);
   auto model = linear_model({"*.weight"});
+  {
+    torch::NoGradGuard no_grad;
+    model.tensors()[0].fill_(0.5);
+  }
   ASSERT_TRUE(train_locally(model, examples, regression(), 1, 7, 0, ignore).has_value());
-  EXPECT_TRUE(torch::equal(model.tensors()[0], torch::zeros({1, 2})));
+  EXPECT_TRUE(torch::equal(model.tensors()[0], torch::full({1, 2}, 0.5)));
   EXPECT_NE(model.tensors()[1].item<double>(), 0);
 }
 

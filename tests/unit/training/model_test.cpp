@@ -196,34 +196,6 @@ TEST(TrainableModel, AFrozenBatchNormComputesAsInEvaluation) {
 
 class ModelFiles : public StripesFolder {};
 
-TEST_F(ModelFiles, AnUpdateIsLocalMinusGlobalExactly) {
-  Model model = built(all_kinds());
-  model.initialize(3);
-  model.save(path("global"));
-  const auto global = TensorFile::open(path("global"));
-  ASSERT_TRUE(global.has_value());
-  {
-    torch::NoGradGuard no_grad;
-    for (const auto& tensor : model.tensors()) {
-      tensor.add_(torch::rand_like(tensor), 1e-3);
-    }
-  }
-  model.save(path("local"));
-  model.save_difference(*global, path("update"));
-
-  const auto& layout = model.spec().layout;
-  const auto local = TensorFile::open(path("local"));
-  const auto update = TensorFile::open(path("update"));
-  const auto g = *global->flat(layout);
-  const auto l = *local->flat(layout);
-  const auto u = *update->flat(layout);
-  ASSERT_EQ(u.size(), layout.elements());
-  for (std::size_t i = 0; i < u.size(); ++i) {
-    EXPECT_EQ(u[i], l[i] - g[i]);
-    EXPECT_FLOAT_EQ(g[i] + u[i], l[i]);
-  }
-}
-
 TEST_F(ModelFiles, LoadingWhatWasSavedChangesNothing) {
   Model model = built(all_kinds());
   model.initialize(3);

@@ -117,6 +117,23 @@ TEST_F(BuiltInTrainer, TheInitialModelFollowsTheSeedAlone) {
   EXPECT_NE(bytes_of(path("first")), bytes_of(path("other")));
 }
 
+TEST_F(BuiltInTrainer, VariesPicturesByTheSeedAndInTrainingAlone) {
+  auto prepare = job();
+  done(prepare);
+  done(Initialize{1, path("model")});
+  done(Train{1, 7, path("model"), path("plain")});
+  const auto evaluated = done(Evaluate{path("model")});
+  prepare.spec.train.augment = {true, false, 0.7, 1};
+  done(prepare);
+  done(Train{1, 7, path("model"), path("varied")});
+  done(Train{1, 7, path("model"), path("again")});
+  EXPECT_NE(bytes_of(path("varied")), bytes_of(path("plain")));
+  EXPECT_EQ(bytes_of(path("varied")), bytes_of(path("again")));
+  EXPECT_EQ(done(Evaluate{path("model")}).metrics, evaluated.metrics);
+  prepare.spec.train.augment.shift = kSide;
+  refused(prepare, "job_invalid");
+}
+
 TEST_F(BuiltInTrainer, EvaluationLeavesDropoutOut) {
   done(job());
   done(Initialize{1, path("model")});

@@ -224,6 +224,17 @@ TEST(IllegalValues, InAJobSpec) {
   expect("train.freeze", [](auto& s) { s.train.freeze[0] = ""; });
   expect("train.freeze",
          [](auto& s) { s.train.freeze.assign(limits::kFreezePatternsMax + 1, "*"); });
+  expect("augment.crop", [](auto& s) { s.train.augment.crop = kInfinity; });
+  expect("train.trainer", [](auto& s) { s.train.trainer = "no name"; });
+  expect("train.proxMu", [](auto& s) { s.train.prox_mu = kNaN; });
+  expect("train.exclude", [](auto& s) { s.train.exclude[0] = ""; });
+  expect("train.private",
+         [](auto& s) { s.train.private_tensors.assign(limits::kFreezePatternsMax + 1, "*"); });
+  expect("train.privateEpochs",
+         [](auto& s) { s.train.private_epochs = limits::kLocalEpochsMax + 1; });
+  expect("personal.lambda", [](auto& s) { s.train.personal->lambda = kInfinity; });
+  expect("personal.localEpochs",
+         [](auto& s) { s.train.personal->local_epochs = limits::kLocalEpochsMax + 1; });
   expect("layer.layers", [](auto& s) {
     for (std::size_t depth = 0; depth <= limits::kLayerDepthMax; ++depth) {
       const auto inner = s.model.layers;
@@ -254,6 +265,9 @@ TEST(IllegalValues, InATask) {
       "task.modelBytes");
   expect_invalid(msg::Control(msg::TaskOffer{{key, 0, {}, 0, 0, limits::kStepsMax + 1}}),
                  "task.steps");
+  expect_invalid(msg::Control(msg::TaskOffer{
+                     {key, 0, {}, 0, 0, 0, {}, samples::blob(1), limits::kBlobBytesMax + 1}}),
+                 "task.controlBytes");
   expect_invalid(msg::Control(msg::TaskReport{key, {.done = 0, .total = 0, .unit = "by\ttes"}}),
                  "progress.unit");
 }

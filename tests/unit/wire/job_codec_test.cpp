@@ -60,8 +60,16 @@ JobSpec without_later_fields(JobSpec spec) {
   spec.train.clip_norm = 0;
   spec.train.clip_value = 0;
   spec.train.freeze.clear();
+  spec.train.augment = {};
+  spec.train.trainer.clear();
   spec.train.normalise.reset();
   spec.statistics.reset();
+  spec.train.prox_mu = 0;
+  spec.train.exclude.clear();
+  spec.train.private_tensors.clear();
+  spec.train.private_epochs = 0;
+  spec.train.personal.reset();
+  spec.evaluate->personal = false;
   return spec;
 }
 
@@ -184,6 +192,22 @@ TEST(CanonicalSpec, EveryFieldChangesTheDigest) {
       {"train.clip_norm", [](JobSpec& s) { s.train.clip_norm = 1; }},
       {"train.clip_value", [](JobSpec& s) { s.train.clip_value = 1; }},
       {"train.freeze", [](JobSpec& s) { s.train.freeze[0] = "conv2.*"; }},
+      {"augment.flip", [](JobSpec& s) { s.train.augment.flip_horizontal = false; }},
+      {"augment.vertical flip", [](JobSpec& s) { s.train.augment.flip_vertical = true; }},
+      {"augment.crop", [](JobSpec& s) { s.train.augment.crop = 0.9; }},
+      {"augment.shift", [](JobSpec& s) { ++s.train.augment.shift; }},
+      {"no augment", [](JobSpec& s) { s.train.augment = {}; }},
+      {"trainer", [](JobSpec& s) { s.train.trainer = "jax"; }},
+      {"no trainer", [](JobSpec& s) { s.train.trainer.clear(); }},
+      {"train.prox_mu", [](JobSpec& s) { s.train.prox_mu = 1; }},
+      {"train.exclude", [](JobSpec& s) { s.train.exclude[0] = "bn.*"; }},
+      {"no train.exclude", [](JobSpec& s) { s.train.exclude.clear(); }},
+      {"train.private", [](JobSpec& s) { s.train.private_tensors[0] = "tail.*"; }},
+      {"train.private_epochs", [](JobSpec& s) { ++s.train.private_epochs; }},
+      {"personal.lambda", [](JobSpec& s) { s.train.personal->lambda = 1; }},
+      {"personal.local_epochs", [](JobSpec& s) { ++s.train.personal->local_epochs; }},
+      {"no train.personal", [](JobSpec& s) { s.train.personal.reset(); }},
+      {"evaluate.personal", [](JobSpec& s) { s.evaluate->personal = false; }},
       {"evaluate.dataset", [](JobSpec& s) { s.evaluate->dataset = "mnist"; }},
       {"evaluate.every", [](JobSpec& s) { ++s.evaluate->every; }},
       {"no evaluate", [](JobSpec& s) { s.evaluate.reset(); }},
