@@ -10,6 +10,7 @@
 #include "common/domain/strategy_kinds.h"
 #include "common/runtime/failpoint.h"
 #include "common/runtime/log.h"
+#include "common/runtime/system_clock.h"
 #include "common/wire/control_codec.h"
 #include "site-agent/journal/ledger.h"
 #include "site-agent/service/agent_loop.h"
