@@ -17,13 +17,20 @@
 
 namespace entente::agent {
 
-// Splits one public dataset among several sites, for trials: each class is dealt to the `of` sites
-// in proportions drawn from a Dirichlet distribution (Hsu et al. 2019, arXiv:1909.06335); the
-// smaller alpha, the stronger the skew. Site `index` gets its part; the same seed gives the same
-// split.
+// Splits one public dataset among several sites, for trials. Site `index` of `of` gets its part;
+// the same seed gives the same split.
+//
+//  dirichlet  each class is dealt to the sites in proportions drawn from a Dirichlet distribution
+//             (Hsu et al. 2019, arXiv:1909.06335); the smaller alpha, the stronger the skew
+//  shards     the examples, sorted by their class, are cut into pieces of one size, of which each
+//             site gets `shards` (McMahan et al. 2017, arXiv:1602.05629, section 3)
+//  iid        each site gets as many, at random
+constexpr std::array<std::string_view, 3> kPartitionSchemes{"dirichlet", "shards", "iid"};
+constexpr std::uint32_t kShardsMax = 1000;
 struct Partition {
-  std::string scheme = "dirichlet";  // or "iid"
+  std::string scheme = "dirichlet";
   double alpha = 1.0;
+  std::uint32_t shards = 2;
   std::uint32_t of = 1;
   std::uint32_t index = 0;
   std::uint64_t seed = 0;

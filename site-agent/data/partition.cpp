@@ -1,4 +1,5 @@
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cmath>
@@ -18,9 +19,10 @@ Expected<void> check(const Partition& partition) {
     return refuse("dataset_invalid", std::move(message), "correct the dataset's partition table",
                   Scope::site);
   };
-  if (partition.scheme != "dirichlet" && partition.scheme != "iid") {
-    return invalid(fmt::format("partition.scheme is \"{}\", known are \"dirichlet\" and \"iid\"",
-                               partition.scheme));
+  if (std::find(kPartitionSchemes.begin(), kPartitionSchemes.end(), partition.scheme) ==
+      kPartitionSchemes.end()) {
+    return invalid(fmt::format("partition.scheme is \"{}\", known are {}", partition.scheme,
+                               fmt::join(kPartitionSchemes, ", ")));
   }
   if (partition.of == 0 || partition.of > limits::kSitesPerJobMax) {
     return invalid(
@@ -32,6 +34,10 @@ Expected<void> check(const Partition& partition) {
   }
   if (!std::isfinite(partition.alpha) || partition.alpha <= 0) {
     return invalid(fmt::format("partition.alpha is {}, must be above 0", partition.alpha));
+  }
+  if (partition.shards == 0 || partition.shards > kShardsMax) {
+    return invalid(
+        fmt::format("partition.shards is {}, must be 1 to {}", partition.shards, kShardsMax));
   }
   return {};
 }
@@ -91,6 +97,37 @@ Indices iid_part(std::size_t count, const Partition& partition) {
   return {boundary(partition.index), boundary(std::uint64_t{partition.index} + 1)};
 }
 
+// Examples of one class stay in the order in which they are stored; only who gets which piece is
+// random.
+Indices shards_part(std::span<const std::int64_t> labels, const Partition& partition) {
+  Indices sorted(labels.size());
+  std::iota(sorted.begin(), sorted.end(), 0U);
+  std::stable_sort(sorted.begin(), sorted.end(),
+                   [&](std::uint32_t a, std::uint32_t b) { return labels[a] < labels[b]; });
+  const std::uint64_t pieces = std::uint64_t{partition.of} * partition.shards;
+  const auto boundary = [&](std::uint64_t piece) {
+    return sorted.begin() + static_cast<std::ptrdiff_t>(piece * sorted.size() / pieces);
+  };
+  Indices dealt(pieces);
+  std::iota(dealt.begin(), dealt.end(), 0U);
+  SeededRandom(partition.seed).shuffle(std::span(dealt));
+  Indices mine;
+  const auto first = dealt.begin() + std::ptrdiff_t{partition.index} * partition.shards;
+  std::for_each(first, first + partition.shards, [&](std::uint64_t piece) {
+    mine.insert(mine.end(), boundary(piece), boundary(piece + 1));
+  });
+  return mine;
+}
+
+Indices part_of(std::span<const std::int64_t> labels, std::uint32_t classes,
+                const Partition& partition) {
+  if (partition.scheme == "iid") {
+    return iid_part(labels.size(), partition);
+  }
+  return partition.scheme == "shards" ? shards_part(labels, partition)
+                                      : dirichlet_part(labels, classes, partition);
+}
+
 }  // namespace
 
 Expected<std::vector<std::uint32_t>> partition_indices(std::span<const std::int64_t> labels,
@@ -107,8 +144,7 @@ Expected<std::vector<std::uint32_t>> partition_indices(std::span<const std::int6
                   fmt::format("label {} is not within {} classes", *out_of_range, classes), {},
                   Scope::site);
   }
-  auto mine = partition.scheme == "iid" ? iid_part(labels.size(), partition)
-                                        : dirichlet_part(labels, classes, partition);
+  auto mine = part_of(labels, classes, partition);
   std::sort(mine.begin(), mine.end());
   return mine;
 }

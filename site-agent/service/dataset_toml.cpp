@@ -123,14 +123,16 @@ std::vector<std::string> read_words(TomlReader& table, std::string_view key, std
 Partition read_partition(TomlReader table) {
   Partition partition;
   partition.scheme = table.string("scheme", "dirichlet");
-  if (partition.scheme != "dirichlet" && partition.scheme != "iid") {
+  const std::vector<std::string> known(kPartitionSchemes.begin(), kPartitionSchemes.end());
+  if (std::find(known.begin(), known.end(), partition.scheme) == known.end()) {
     table.problem("scheme", fmt::format("unknown scheme {}{}", quote(partition.scheme),
-                                        suggestion(partition.scheme, {"dirichlet", "iid"})));
+                                        suggestion(partition.scheme, known)));
   }
   partition.alpha = table.number("alpha", 1.0);
   if (!(partition.alpha > 0.0)) {
     table.problem("alpha", "alpha must be greater than 0");
   }
+  partition.shards = static_cast<std::uint32_t>(table.integer("shards", 1, kShardsMax, 2));
   partition.of = static_cast<std::uint32_t>(table.integer("of", 1, kPartsMax));
   partition.index = static_cast<std::uint32_t>(table.integer("index", 0, kPartsMax - 1));
   if (partition.index >= partition.of) {

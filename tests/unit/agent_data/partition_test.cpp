@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <set>
 
 #include "site-agent/data/dataset.h"
 #include "site-agent/data/seeded_random.h"
@@ -54,7 +55,8 @@ TEST(Partition, EveryExampleBelongsToExactlyOneSite) {
     const auto classes = static_cast<std::uint32_t>(1 + random.below(12));
     const auto labels = some_labels(random.below(500), classes, seed);
     Partition partition;
-    partition.scheme = seed % 3 == 0 ? "iid" : "dirichlet";
+    partition.scheme = kPartitionSchemes[seed % kPartitionSchemes.size()];
+    partition.shards = static_cast<std::uint32_t>(1 + random.below(4));
     partition.alpha = std::exp(8 * random.uniform() - 5);
     partition.of = static_cast<std::uint32_t>(1 + random.below(20));
     partition.seed = seed;
@@ -72,8 +74,9 @@ TEST(Partition, EveryExampleBelongsToExactlyOneSite) {
 
 TEST(Partition, IsTheSameForTheSameSeedOnly) {
   const auto labels = some_labels(400, 10, 1);
-  for (const char* scheme : {"dirichlet", "iid"}) {
-    Partition partition{.scheme = scheme, .alpha = 0.5, .of = 4, .index = 2, .seed = 9};
+  for (const auto scheme : kPartitionSchemes) {
+    Partition partition{
+        .scheme = std::string(scheme), .alpha = 0.5, .of = 4, .index = 2, .seed = 9};
     const auto first = part(labels, 10, partition);
     EXPECT_EQ(first, part(labels, 10, partition));
     partition.seed = 10;
@@ -110,13 +113,36 @@ TEST(Partition, IidPartsDifferByAtMostOne) {
   }
 }
 
+// The paper's: 60,000 examples, 100 sites, two of 200 shards of 300 each.
+TEST(Partition, TwoShardsAreTwoClassesAtMostSites) {
+  std::vector<std::int64_t> labels;
+  for (std::int64_t i = 0; i < 60'000; ++i) {
+    labels.push_back(i % 10);
+  }
+  Partition partition{.scheme = "shards", .shards = 2, .of = 100, .seed = 1};
+  int of_two_classes = 0;
+  for (; partition.index < partition.of; ++partition.index) {
+    const auto mine = part(labels, 10, partition);
+    EXPECT_EQ(mine.size(), 600U);
+    std::set<std::int64_t> classes;
+    for (const auto i : mine) {
+      classes.insert(labels[i]);
+    }
+    EXPECT_LE(classes.size(), 2U);
+    of_two_classes += classes.size() == 2 ? 1 : 0;
+  }
+  EXPECT_GT(of_two_classes, 80) << "who got which shard is not random";
+}
+
 // The split is part of the promise "same inputs, same bits": a change of these numbers changes what
 // every site of a running trial holds.
 TEST(Partition, StaysWhatItWas) {
   const std::vector<std::int64_t> labels{0, 1, 2, 0, 1, 2, 0, 1, 2, 0, 1, 2};
   const Partition dirichlet{.scheme = "dirichlet", .alpha = 5, .of = 2, .index = 1, .seed = 7};
   const Partition iid{.scheme = "iid", .of = 3, .index = 1, .seed = 7};
+  const Partition shards{.scheme = "shards", .of = 3, .index = 1, .seed = 7};
   EXPECT_THAT(part(labels, 3, dirichlet), ElementsAre(0, 1, 3, 5, 6, 7, 8, 11));
+  EXPECT_THAT(part(labels, 3, shards), ElementsAre(1, 2, 4, 5));
   EXPECT_THAT(part(labels, 3, iid), ElementsAre(1, 5, 9, 10));
 }
 
@@ -131,6 +157,8 @@ TEST(Partition, AnImpossiblePartitionIsRefused) {
   EXPECT_EQ(code({.of = 100'000}), "dataset_invalid");
   EXPECT_EQ(code({.of = 2, .index = 2}), "dataset_invalid");
   EXPECT_EQ(code({.alpha = 0}), "dataset_invalid");
+  EXPECT_EQ(code({.scheme = "shards", .shards = 0}), "dataset_invalid");
+  EXPECT_EQ(code({.scheme = "shards", .shards = 1'000'000}), "dataset_invalid");
   EXPECT_EQ(code({.alpha = std::nan("")}), "dataset_invalid");
   EXPECT_EQ(code({}), "accepted");
   EXPECT_FALSE(partition_indices(labels, 1, {}).has_value()) << "label 1 is not below 1 class";

@@ -27,7 +27,7 @@ Prepare full_prepare() {
   prepare.train_dataset.name = "fashion-mnist";
   prepare.train_dataset.source = IdxFiles{"/data/images.gz", "/data/labels.gz"};
   prepare.train_dataset.classes = 10;
-  prepare.train_dataset.partition = Partition{"iid", 0.5, 4, 3, UINT64_MAX};
+  prepare.train_dataset.partition = Partition{"shards", 0.5, 3, 4, 3, UINT64_MAX};
   prepare.evaluate_dataset.emplace().name = "fashion-mnist-test";
   prepare.evaluate_dataset->source = IdxFiles{"/data/test-images.gz", "/data/test-labels.gz"};
   prepare.threads = 2;
