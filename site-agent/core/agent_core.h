@@ -5,6 +5,10 @@
 //    the data fits. Only after the promise is in the journal does the broker hear of it.
 //  - Tasks run in the order of their offers, at most `slots` at the same time and one per job: a
 //    job's warm trainer handles one command at a time. Models are fetched while a task waits.
+//  - Where the machine's agents share a pool of trainers, whatever computes (checking the data too)
+//    waits for a place of the pool first, and to the broker that is waiting for a slot. A place
+//    is given back when its trainer has no work left; a trainer without work that finds no place
+//    among the warm ones ends at once.
 //  - A later round, or a later attempt, ends what runs for an earlier one of the same kind: the
 //    broker has given that up. A finished result of the same order is announced under the new
 //    attempt instead of being computed again.
@@ -73,6 +77,7 @@ struct AgentSettings {
   SiteAdvert advert;           // also says which datasets, slots and version this site has
   Policy policy;
   std::uint64_t jitter_seed = 0;
+  bool shares_trainer_pool = false;  // with the other agents of this machine
 };
 
 class AgentCore {
@@ -114,7 +119,8 @@ class AgentCore {
   struct Trainer {
     JobId job;
     TrainerState state = TrainerState::preparing;
-    Monotonic since{};  // in this state
+    Monotonic since{};       // in this state
+    bool has_place = false;  // to compute in, of the pool
   };
 
   // Trained: the result waits for the residual that it starts from.
@@ -183,6 +189,16 @@ class AgentCore {
   void stop_stale_trainers();
   // Gives free trainers and slots to whoever waits longest. Called at the end of every step.
   void schedule();
+
+  // Starts trainers and tasks as far as policy, slots and places allow.
+  void give_turns();
+
+  // agent_core_places.cpp: the pool that the machine's agents share
+  void on(const event::PlaceTaken&);
+  void on(const event::WarmPlacesFull& event);
+  [[nodiscard]] bool may_compute(const Trainer& trainer);
+  void compute_in_place(Trainer& trainer);
+  void settle_places();
 
   // agent_core_people.cpp: the policy's patience, people's decisions, pauses
   void on(const event::Decided& event);
@@ -265,6 +281,9 @@ class AgentCore {
   std::map<std::pair<JobId, Round>, SpentRound> spent_;
   std::uint32_t spent_damaged_ = 0;
   std::optional<Pause> paused_;
+  enum class Place : std::uint8_t { unasked, sought, taken };
+  Place place_ = Place::unasked;            // one that no trainer has yet
+  bool place_wanted_ = false;               // by something that found none in the step under way
   std::optional<Monotonic> patience_ends_;  // when to ask the policy again
 
   Tasks tasks_;

@@ -250,7 +250,9 @@ void AgentCore::start_trainer(Job& job) {
   ENTENTE_CHECK(!job.trainer);
   const TrainerId id = next_trainer_++;
   job.trainer = id;
-  trainers_.emplace(id, Trainer{job.promise.job, TrainerState::preparing, now_.monotonic});
+  const auto started = trainers_.emplace(
+      id, Trainer{job.promise.job, TrainerState::preparing, now_.monotonic, false});
+  compute_in_place(started.first->second);
   effect::StartTrainer start{id, job.promise.job, job.promise.spec, {}};
   if (job.promise.spec.evaluate && has_dataset(job.promise.spec.evaluate->dataset)) {
     start.evaluate_dataset = job.promise.spec.evaluate->dataset;
@@ -312,9 +314,14 @@ void AgentCore::stop_stale_trainers() {
 
 void AgentCore::schedule() {
   patience_ends_.reset();
-  if (paused_) {
-    return;
+  place_wanted_ = false;
+  if (!paused_) {
+    give_turns();
   }
+  settle_places();
+}
+
+void AgentCore::give_turns() {
   std::map<JobId, Wait> waiting;
   for (auto& [id, job] : jobs_) {
     if (job.accepted || job.trainer) {
@@ -322,7 +329,7 @@ void AgentCore::schedule() {
     }
     if (auto wait = must_wait_now(job.promise, false)) {
       waiting.emplace(id, std::move(*wait));
-    } else if (make_room_for_trainer()) {
+    } else if (may_compute({}) && make_room_for_trainer()) {
       start_trainer(job);
     }
   }
@@ -345,13 +352,14 @@ void AgentCore::schedule() {
       continue;
     }
     if (!job.trainer) {
-      if (make_room_for_trainer()) {
+      if (may_compute({}) && make_room_for_trainer()) {
         start_trainer(job);
       }
       continue;
     }
     Trainer& trainer = trainers_.at(*job.trainer);
-    if (trainer.state == TrainerState::idle) {
+    if (trainer.state == TrainerState::idle && may_compute(trainer)) {
+      compute_in_place(trainer);
       trainer.state = TrainerState::busy;
       trainer.since = now_.monotonic;
       task.stage = Stage::running;

@@ -157,6 +157,13 @@ struct TrainerGone {
   TaskFailure failure;
 };
 
+// The place in the machine's trainer pool that the core has asked for is this site's.
+struct PlaceTaken {};
+// The pool has no place for one more trainer without work.
+struct WarmPlacesFull {
+  TrainerId trainer = 0;
+};
+
 struct OutputStored {
   TaskKey key;
   BlobId blob;
@@ -189,13 +196,13 @@ struct UploadEnded {
 
 }  // namespace event
 
-using Event =
-    std::variant<event::Started, event::Woke, event::DialFailed, event::SessionOpened,
-                 event::SessionEnded, event::Received, event::TrainerPrepared,
-                 event::TrainerProgressed, event::TrainerFinished, event::TrainerRefused,
-                 event::TrainerGone, event::OutputStored, event::OutputLost, event::DownloadMoved,
-                 event::DownloadEnded, event::UploadMoved, event::UploadEnded, event::Decided,
-                 event::Paused, event::Resumed, event::Reconfigured>;
+using Event = std::variant<event::Started, event::Woke, event::DialFailed, event::SessionOpened,
+                           event::SessionEnded, event::Received, event::TrainerPrepared,
+                           event::TrainerProgressed, event::TrainerFinished, event::TrainerRefused,
+                           event::TrainerGone, event::OutputStored, event::OutputLost,
+                           event::DownloadMoved, event::DownloadEnded, event::UploadMoved,
+                           event::UploadEnded, event::Decided, event::Paused, event::Resumed,
+                           event::Reconfigured, event::PlaceTaken, event::WarmPlacesFull>;
 
 namespace effect {
 
@@ -262,6 +269,15 @@ struct RunTask {
 struct StopTrainer {
   TrainerId trainer = 0;
 };
+// The machine's trainer pool, where there is one. Asks for one place to compute in, until
+// PlaceTaken; StartTrainer and RunTask use it up, and a trainer keeps it until it rests or ends.
+struct SeekPlace {};
+// Asks no longer, and gives back a place that nobody has used.
+struct LeavePlace {};
+// The trainer has no work: it gives its place back and takes one among the warm ones.
+struct RestTrainer {
+  TrainerId trainer = 0;
+};
 // Checks the file that a task wrote, encodes it as `update` says and moves it into the blob store.
 struct StoreOutput {
   TaskKey key;
@@ -309,9 +325,10 @@ using Effect =
                  effect::SaveResidual, effect::DropResidual, effect::RecordDeparture,
                  effect::SaveDecision, effect::SpendRound, effect::SavePause, effect::ClearPause,
                  effect::Dial, effect::HangUp, effect::Send, effect::StartTrainer, effect::RunTask,
-                 effect::StopTrainer, effect::StoreOutput, effect::RemoveWorkFolder,
-                 effect::Download, effect::StopDownload, effect::Upload, effect::StopUpload,
-                 effect::RemoveBlob, effect::Note>;
+                 effect::StopTrainer, effect::SeekPlace, effect::LeavePlace, effect::RestTrainer,
+                 effect::StoreOutput, effect::RemoveWorkFolder, effect::Download,
+                 effect::StopDownload, effect::Upload, effect::StopUpload, effect::RemoveBlob,
+                 effect::Note>;
 
 using Effects = std::vector<Effect>;
 

@@ -20,6 +20,10 @@ namespace fs = std::filesystem;
 
 constexpr std::int64_t kSlotsMax = 256;
 constexpr std::int64_t kThreadsMax = 1024;
+// Each place is a file that every agent keeps open.
+constexpr std::int64_t kPlacesMax = 256;
+// Warm trainers hold 65-70 MB and their data, but no processor: more of them than run.
+constexpr std::int64_t kWarmPerRunning = 4;
 constexpr std::int64_t kRoundsPerDayMax = 1'000'000;
 
 // Beside the agent's own program, where packages and build folders put both.
@@ -51,6 +55,16 @@ TrainerConfig read_trainer(TomlReader table, const fs::path& base) {
   const std::string program = table.string("program", "");
   trainer.program = program.empty() ? default_trainer() : absolute_from(base, program);
   return trainer;
+}
+
+TrainerPoolConfig read_trainer_pool(TomlReader table, const fs::path& base) {
+  TrainerPoolConfig pool;
+  pool.folder = absolute_from(base, table.string("folder"));
+  const auto running = table.integer("running", 1, kPlacesMax);
+  const auto warm = std::min(kPlacesMax, kWarmPerRunning * running);
+  pool.running = static_cast<std::uint32_t>(running);
+  pool.warm = static_cast<std::uint32_t>(table.integer("warm", 0, kPlacesMax, warm));
+  return pool;
 }
 
 std::map<std::string, std::string> read_labels(TomlReader table) {
@@ -223,6 +237,9 @@ Expected<AgentConfig> read_agent_config(const fs::path& file) {
   config.proxy = root.string("proxy", "");
   config.site = read_site(root.table("site"));
   config.trainer = read_trainer(root.table("trainer"), base);
+  if (root.has("trainer_pool")) {
+    config.trainer_pool = read_trainer_pool(root.table("trainer_pool"), base);
+  }
   config.datasets = read_datasets(root, base);
   config.policy = read_policy(root.table("policy"));
   if (auto problems = toml->problems()) {

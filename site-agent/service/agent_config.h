@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -22,6 +23,14 @@ struct TrainerConfig {
   std::filesystem::path program;
 };
 
+// trainer_pool: what the agents of one machine share, so that they do not all compute at once.
+struct TrainerPoolConfig {
+  std::filesystem::path folder;  // the same for all of them
+  std::uint32_t running = 1;     // trainers that compute at the same time
+  std::uint32_t warm = 0;        // trainers that wait for more work
+  bool operator==(const TrainerPoolConfig&) const = default;
+};
+
 // The [site] table: what the site tells about itself beside its data.
 struct SiteConfig {
   std::string jurisdiction;
@@ -37,6 +46,7 @@ struct AgentConfig {
   std::string proxy;   // empty: the kit's
   SiteConfig site;
   TrainerConfig trainer;
+  std::optional<TrainerPoolConfig> trainer_pool;  // none: this agent's trainers have the machine
   std::vector<DatasetConfig> datasets;
   Policy policy;
 

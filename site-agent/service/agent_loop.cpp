@@ -40,12 +40,14 @@ std::optional<std::string> AgentLoop::run(StopSignal& stop, HangupSignal& reread
     take_inbox();
     take_messages();
     take_trainers();
+    take_place();
     take_time();
   }
   if (stopped_ && !failure_) {
     keep_finished_outputs();
   }
   trainers_.clear();
+  free_place_.reset();
   session_.reset();
   return failure_;
 }
@@ -64,12 +66,13 @@ void AgentLoop::wait(StopSignal& stop, HangupSignal& reread) {
       items.push_back({nullptr, trainer.process.stdin_fd(), ZMQ_POLLOUT, 0});
     }
   }
+  const Monotonic now = system_now().monotonic;
   Millis sleep = kSleepMax;
-  if (const auto wake_at = core_.wake_at()) {
-    sleep = std::clamp(*wake_at - system_now().monotonic, Millis(0), kSleepMax);
-  }
-  if (const auto look_at = parts_.transfers.close_idle_sessions(system_now().monotonic)) {
-    sleep = std::min(sleep, std::max(*look_at - system_now().monotonic, Millis(0)));
+  for (const auto& at :
+       {core_.wake_at(), place_sought_at_, parts_.transfers.close_idle_sessions(now)}) {
+    if (at) {
+      sleep = std::min(sleep, std::max(*at - now, Millis(0)));
+    }
   }
   zmq::poll(items.data(), items.size(), sleep);
   if (reread.take()) {
@@ -180,6 +183,19 @@ void AgentLoop::take_replies(TrainerId id) {
   }
   if (heard.gone && trainers_.erase(id) != 0) {
     decide(event::TrainerGone{id, std::move(*heard.gone)});
+  }
+}
+
+void AgentLoop::take_place() {
+  const Monotonic now = system_now().monotonic;
+  if (!place_sought_at_ || *place_sought_at_ > now) {
+    return;
+  }
+  place_sought_at_ = now + kPlaceSoughtEvery;
+  if (auto place = parts_.pool->running.take()) {
+    place_sought_at_.reset();
+    free_place_ = std::move(place);
+    decide(event::PlaceTaken{});
   }
 }
 

@@ -23,6 +23,7 @@
 #include "site-agent/service/agent_config.h"
 #include "site-agent/service/broker_route.h"
 #include "site-agent/service/inbox.h"
+#include "site-agent/service/trainer_pool.h"
 #include "site-agent/service/trainer_process.h"
 #include "site-agent/service/transfers.h"
 #include "site-agent/service/worker_pool.h"
@@ -39,6 +40,7 @@ struct LoopParts {
   Transfers& transfers;
   WorkerPool& dialer;
   WorkerPool& disk;
+  TrainerPool* pool;  // null: this agent shares its machine with no other
 };
 
 class AgentLoop {
@@ -53,6 +55,9 @@ class AgentLoop {
  private:
   struct Trainer {
     JobId job;
+    // Of the pool; given back only after the process has ended.
+    std::optional<PlaceFiles::Place> running{};
+    std::optional<PlaceFiles::Place> warm{};
     TrainerProcess process;
     bool prepared = false;
   };
@@ -64,6 +69,7 @@ class AgentLoop {
   void take_trainers();
   void take_replies(TrainerId id);
   void take_time();
+  void take_place();
   void keep_finished_outputs();
 
   void decide(Event event);
@@ -80,6 +86,9 @@ class AgentLoop {
   void carry_out(const effect::StartTrainer& effect);
   void carry_out(const effect::RunTask& effect);
   void carry_out(const effect::StopTrainer& effect);
+  void carry_out(const effect::SeekPlace&);
+  void carry_out(const effect::LeavePlace&);
+  void carry_out(const effect::RestTrainer& effect);
   void carry_out(const effect::StoreOutput& effect);
   void carry_out(const effect::RemoveWorkFolder& effect);
   void carry_out(const effect::Download& effect);
@@ -112,7 +121,10 @@ class AgentLoop {
 
   std::unique_ptr<net::ClientSession> session_;
   std::map<TrainerId, Trainer> trainers_;
-  std::deque<Event> events_;  // of the step under way and what it led to
+  std::optional<PlaceFiles::Place> free_place_;  // taken, and not yet a trainer's
+  std::optional<Monotonic> place_sought_at_;     // when to look for one again
+  Monotonic no_place_before_{};                  // others have their chance first
+  std::deque<Event> events_;                     // of the step under way and what it led to
   bool deciding_ = false;
   bool stopped_ = false;
   std::optional<std::string> failure_;

@@ -10,6 +10,7 @@
 #include "common/domain/strategy_kinds.h"
 #include "common/runtime/failpoint.h"
 #include "common/runtime/log.h"
+#include "common/runtime/system_clock.h"
 #include "common/wire/control_codec.h"
 #include "site-agent/journal/ledger.h"
 #include "site-agent/service/agent_loop.h"
@@ -101,10 +102,12 @@ void AgentLoop::carry_out(const effect::StartTrainer& effect) {
     launch.log_file = parts_.config.data_dir / "logs" / ("trainer-" + effect.job.str() + ".log");
     launch.threads = parts_.config.trainer.threads_per_slot;
     fs::create_directories(launch.work_folder);
-    const auto started =
-        trainers_.emplace(effect.trainer, Trainer{effect.job, TrainerProcess(launch), false});
+    const auto started = trainers_.emplace(
+        effect.trainer, Trainer{.job = effect.job, .process = TrainerProcess(launch)});
+    started.first->second.running = std::exchange(free_place_, std::nullopt);
     started.first->second.process.command(prepare_command(effect));
   } catch (const std::system_error& error) {
+    free_place_.reset();
     decide(event::TrainerGone{
         effect.trainer,
         fault_at_site("trainer_not_started",
@@ -116,8 +119,13 @@ void AgentLoop::carry_out(const effect::StartTrainer& effect) {
 void AgentLoop::carry_out(const effect::RunTask& effect) {
   const auto trainer = trainers_.find(effect.trainer);
   if (trainer == trainers_.end()) {
+    free_place_.reset();
     return;  // its end is already on the way to the core
   }
+  if (!trainer->second.running) {
+    trainer->second.running = std::exchange(free_place_, std::nullopt);
+  }
+  trainer->second.warm.reset();
   const TaskOrder& order = effect.order;
   const std::string output = output_file(order.key).string();
   const std::string model = order.model ? parts_.blobs.path(*order.model).string() : std::string();
@@ -139,6 +147,28 @@ void AgentLoop::carry_out(const effect::RunTask& effect) {
 }
 
 void AgentLoop::carry_out(const effect::StopTrainer& effect) { trainers_.erase(effect.trainer); }
+
+void AgentLoop::carry_out(const effect::SeekPlace&) {
+  place_sought_at_ = std::max(system_now().monotonic, no_place_before_);
+}
+
+void AgentLoop::carry_out(const effect::LeavePlace&) {
+  place_sought_at_.reset();
+  free_place_.reset();
+}
+
+void AgentLoop::carry_out(const effect::RestTrainer& effect) {
+  const auto trainer = trainers_.find(effect.trainer);
+  if (trainer == trainers_.end()) {
+    return;  // its end is already on the way to the core
+  }
+  trainer->second.running.reset();
+  no_place_before_ = system_now().monotonic + kPlaceSoughtEvery;
+  trainer->second.warm = parts_.pool->warm.take();
+  if (!trainer->second.warm) {
+    decide(event::WarmPlacesFull{effect.trainer});
+  }
+}
 
 void AgentLoop::carry_out(const effect::StoreOutput& effect) {
   parts_.disk.post([effect, file = output_file(effect.key), &blobs = parts_.blobs,

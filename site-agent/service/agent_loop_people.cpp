@@ -211,8 +211,9 @@ void AgentLoop::take(Reread reread) {
   auto& [config, advert] = reread;
   AgentConfig& now = parts_.config;
   if (config.kit != now.kit || config.data_dir != now.data_dir || config.broker != now.broker ||
-      config.proxy != now.proxy) {
-    log::warning("config_kept", "kit, data_dir, broker and proxy change at the next start");
+      config.proxy != now.proxy || config.trainer_pool != now.trainer_pool) {
+    log::warning("config_kept",
+                 "kit, data_dir, broker, proxy and trainer_pool change at the next start");
   }
   now.site = std::move(config.site);
   now.trainer = std::move(config.trainer);

@@ -209,6 +209,16 @@ Finding check_trainer_starts(const TrainerConfig& config) {
   return ok("trainer", fmt::format("{} starts and answers", config.program.string()));
 }
 
+Finding check_trainer_pool(const TrainerPoolConfig& pool) {
+  const auto folder = pool.folder.string();
+  if (::access(pool.folder.c_str(), R_OK | W_OK | X_OK) != 0 && errno != ENOENT) {
+    return fail("trainer_pool", fmt::format("{}: {}", folder, std::strerror(errno)),
+                "all agents of the pool must run as the user whom its folder belongs to");
+  }
+  return ok("trainer_pool", fmt::format("{} trainers compute at once, {} stay warm; shared in {}",
+                                        pool.running, pool.warm, folder));
+}
+
 void check_datasets(const AgentConfig& config, Findings& findings) {
   for (const DatasetConfig& dataset : config.datasets) {
     const auto check = fmt::format("dataset {}", dataset.name);
@@ -284,6 +294,9 @@ std::vector<Finding> examine(const AgentConfig& config, const fs::path& config_f
   findings.push_back(check_data_dir(config.data_dir));
   findings.push_back(check_space(config.data_dir));
   findings.push_back(check_trainer_starts(config.trainer));
+  if (config.trainer_pool) {
+    findings.push_back(check_trainer_pool(*config.trainer_pool));
+  }
   check_datasets(config, findings);
   findings.push_back(check_policy(config.policy));
   if (kit) {

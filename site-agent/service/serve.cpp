@@ -86,6 +86,7 @@ Expected<void> run(AgentConfig config, const fs::path& config_file, const Kit& k
   settings.advert = *std::move(advert);
   settings.policy = config.policy;
   settings.jitter_seed = random_u64();
+  settings.shares_trainer_pool = config.trainer_pool.has_value();
   log_start(kit, config, settings.advert);
 
   msg::Hello hello;
@@ -97,8 +98,13 @@ Expected<void> run(AgentConfig config, const fs::path& config_file, const Kit& k
   Transfers transfers(route, blobs, hello, inbox);
   WorkerPool dialer(1);
   WorkerPool disk(1);
+  std::optional<TrainerPool> pool;
+  if (config.trainer_pool) {
+    pool.emplace(*config.trainer_pool);
+  }
   AgentLoop loop(AgentCore(std::move(settings), std::move(recovered)), inbox,
-                 {config, config_file, route, *journal, blobs, transfers, dialer, disk});
+                 {config, config_file, route, *journal, blobs, transfers, dialer, disk,
+                  pool ? &*pool : nullptr});
   const ControlSocket people(config.data_dir, inbox);
   // Nobody drains it any more: a thread that waits for room, or for an answer, must end.
   const auto close_inbox = [&inbox] {

@@ -117,6 +117,7 @@ void Consortium::describe_site(const std::string& site, const SiteSetup& setup) 
                  R"(kit = "../../kits/{}"
 data_dir = "data"
 {}
+{}
 [site]
 {}
 [trainer]
@@ -137,7 +138,7 @@ labels = "test.labels"
 [policy]
 {})",
                  site, setup.broker.empty() ? "" : fmt::format("broker = \"{}\"", setup.broker),
-                 setup.about, program(setup.trainer).string(), setup.slots, setup.more_datasets,
+                 setup.keys, setup.about, program(setup.trainer).string(), setup.slots, setup.more_datasets,
                  setup.policy));
 }
 

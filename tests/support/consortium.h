@@ -43,6 +43,7 @@ struct SiteSetup {
       "coordinators = [\"alice\"]\ndatasets = [\"stripes\", \"stripes-test\"]\nkinds = "
       "[\"train\"]\n";
   std::string about;            // the [site] table
+  std::string keys;             // further keys above all tables
   std::string more_datasets;    // further [[datasets]] tables
   std::uint64_t data_seed = 0;  // 0: by the site's name
   int slots = 1;

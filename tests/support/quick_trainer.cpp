@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -31,13 +32,24 @@ float value_at(std::uint64_t seed, std::uint64_t index) {
   return static_cast<float>(z >> 40U) / static_cast<float>(1U << 24U) - 0.5F;
 }
 
-// A word that a test has left. The agent's contract puts HOME at <site>/data/work/<job>.
-std::string word_in(const char* name) {
+// The agent's contract puts HOME at <site>/data/work/<job>.
+std::filesystem::path file_of_site(const char* name) {
   const char* const work = std::getenv("HOME");
-  std::ifstream file(std::filesystem::path(work == nullptr ? "." : work) / "../../.." / name);
+  return std::filesystem::path(work == nullptr ? "." : work) / "../../.." / name;
+}
+
+// A word that a test has left.
+std::string word_in(const char* name) {
+  std::ifstream file(file_of_site(name));
   std::string word;
   file >> word;
   return word;
+}
+
+// For tests that count who computes at the same time: lines of "nanoseconds word".
+void note_time(const char* word) {
+  std::ofstream(file_of_site("times"), std::ios::app)
+      << std::chrono::steady_clock::now().time_since_epoch().count() << ' ' << word << '\n';
 }
 
 // The epochs of the tests' jobs: two passes over 240 examples in batches of 16.
@@ -50,11 +62,13 @@ std::uint64_t take_steps(std::uint64_t id, std::uint64_t asked) {
     return asked != 0 ? asked : 1;
   }
   const auto steps = asked != 0 ? asked : kNominalSteps;
+  note_time("begin");
   for (std::uint64_t done = 0; done < steps; ++done) {
     std::cout << contract::encode(contract::Reply{id, contract::Progress{done, steps, "examples"}})
               << std::flush;
     ::poll(nullptr, 0, std::stoi(pace));
   }
+  note_time("end");
   return steps;
 }
 

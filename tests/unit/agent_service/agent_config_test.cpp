@@ -77,6 +77,22 @@ TEST_F(AgentConfigFile, IsReadWholeWithPathsRelativeToIt) {
 }
 
 constexpr const char* kHead = "kit = \"k\"\ndata_dir = \"d\"\n";
+
+TEST_F(AgentConfigFile, MaySharePlacesForTrainersWithOtherAgents) {
+  const auto config =
+      read(std::string(kHead) + "trainer_pool = { folder = \"pool\", running = 3, warm = 0 }\n");
+  ASSERT_TRUE(config) << config.error().message;
+  EXPECT_EQ(config->trainer_pool, (TrainerPoolConfig{folder_.path() / "pool", 3, 0}));
+  const auto warm = read(std::string(kHead) + "trainer_pool = { folder = \"p\", running = 3 }\n");
+  ASSERT_TRUE(warm) << warm.error().message;
+  EXPECT_EQ(warm->trainer_pool->warm, 12U);
+  EXPECT_FALSE(read(kHead)->trainer_pool);
+  EXPECT_THAT(problem(std::string(kHead) + "trainer_pool = { folder = \"p\", running = 0 }\n"),
+              HasSubstr("running"));
+  EXPECT_THAT(problem(std::string(kHead) + "trainer_pool = { running = 1 }\n"),
+              HasSubstr("folder"));
+}
+
 constexpr const char* kTable = R"(
 [[datasets]]
 name = "patients"
