@@ -8,6 +8,7 @@
 #include <iterator>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <set>
 #include <string_view>
 
@@ -19,6 +20,7 @@ namespace entente::cli {
 namespace {
 
 constexpr std::size_t kSitesMax = 1000;
+constexpr std::size_t kTrainersMax = 256;
 
 // Local sites belong to whoever started them: they let their one coordinator do everything, unless
 // a --site-config says otherwise.
@@ -30,6 +32,8 @@ struct LocalArguments {
   std::size_t sites = 3;
   std::vector<std::string> names;  // instead of `sites`
   std::filesystem::path site_config;
+  std::size_t trainers = 0;  // one for each processor
+  std::optional<std::size_t> warm;
   bool purge = false;
 };
 
@@ -99,7 +103,8 @@ ExitCode up(const Options& options, const LocalArguments& arguments) {
     return print_refusal(options, names.error());
   }
   LocalConsortium consortium(arguments.folder);
-  if (const auto begun = consortium.up(*names, *site_config); !begun) {
+  if (const auto begun = consortium.up({*names, *site_config, arguments.trainers, arguments.warm});
+      !begun) {
     return print_refusal(options, begun.error());
   }
   print_status(options, consortium);
@@ -173,6 +178,16 @@ void add_local_command(CLI::App& app, const Options& options, Action& chosen) {
   up_command->add_option("--site-config", arguments->site_config,
                          "TOML for the end of each agent.toml ([[datasets]], [policy], [trainer]); "
                          "{site}, {index}, {sites} and {here}, the file's folder, are replaced");
+  up_command
+      ->add_option("--trainers", arguments->trainers,
+                   "trainers that compute at once, over all sites; one for each processor unless "
+                   "said otherwise")
+      ->check(CLI::Range(std::size_t{1}, kTrainersMax));
+  up_command
+      ->add_option("--warm", arguments->warm,
+                   "idle trainers that are kept for more work, over all sites; four for each that "
+                   "computes unless said otherwise")
+      ->check(CLI::Range(std::size_t{0}, kTrainersMax));
   add("status", "Show its processes", status);
   add("down", "Stop it", down)->add_flag("--purge", arguments->purge, "and remove its folder");
 }

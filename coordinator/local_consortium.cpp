@@ -4,14 +4,15 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <chrono>
 #include <fstream>
 #include <iterator>
+#include <system_error>
 #include <thread>
 
 #include "certs/authority.h"
 #include "certs/kit_folder.h"
-#include "common/blob/blob_store.h"
 #include "common/runtime/child_process.h"
 #include "common/runtime/system_clock.h"
 #include "coordinator/broker_client.h"
@@ -22,9 +23,13 @@ namespace {
 constexpr std::string_view kConsortium = "local";
 constexpr std::string_view kHost = "127.0.0.1";
 
-// Reading adverts of large datasets may take a while on a busy machine.
+// Reading adverts of large datasets may take a while on a busy machine. Counts from the last
+// process that has come up: a hundred may take longer than one.
 constexpr std::chrono::seconds kStartMax{60};
 constexpr std::chrono::milliseconds kLookEvery{50};
+// Looking at all sites costs more the more there are, so the pause between two looks grows: it is
+// this part of the time that has passed.
+constexpr int kPausePart = 10;
 constexpr std::chrono::seconds kStopMax{10};
 constexpr std::size_t kLogTailLines = 5;
 
@@ -33,8 +38,13 @@ std::string slurp(const std::filesystem::path& file) {
   return {std::istreambuf_iterator<char>(in), {}};
 }
 
+// Not durably: the next start writes it again.
 void write_text(const std::filesystem::path& file, const std::string& text) {
-  write_file_durably(file, std::as_bytes(std::span(text)));
+  std::ofstream out(file, std::ios::trunc);
+  out << text;
+  if (!out.flush()) {
+    throw std::system_error(errno, std::generic_category(), "cannot write " + file.string());
+  }
 }
 
 std::string last_lines(const std::string& text) {
@@ -87,17 +97,16 @@ std::string LocalConsortium::endpoint() const {
   return text;
 }
 
-Expected<void> LocalConsortium::up(const std::vector<std::string>& sites,
-                                   const std::string& site_config) {
+Expected<void> LocalConsortium::up(const LocalPlan& plan) {
   const auto running = processes();
   if (std::any_of(running.begin(), running.end(), is_running)) {
     return refuse("local_running", fmt::format("a consortium runs already in {}", folder_.string()),
                   "stop it with: entente local down --dir " + folder_.string(), Scope::broker);
   }
-  if (auto made = make_members(sites); !made) {
+  if (auto made = make_members(plan.sites); !made) {
     return made;
   }
-  auto begun = start(sites, site_config);
+  auto begun = start(plan);
   if (!begun) {
     stop_all(started_, kStopMax);
   }
@@ -194,8 +203,24 @@ Expected<void> LocalConsortium::start_broker() {
   return {};
 }
 
-Expected<void> LocalConsortium::start(const std::vector<std::string>& sites,
-                                      const std::string& site_config) {
+void LocalConsortium::describe_site(const LocalPlan& plan, std::size_t index) const {
+  const auto& site = plan.sites[index];
+  const auto site_folder = folder_ / "sites" / site;
+  std::filesystem::create_directories(site_folder);
+  auto config = replace_all(plan.site_config, "{site}", site);
+  config = replace_all(std::move(config), "{index}", std::to_string(index));
+  config = replace_all(std::move(config), "{sites}", std::to_string(plan.sites.size()));
+  const auto trainers = plan.trainers != 0
+                            ? plan.trainers
+                            : std::max<std::size_t>(1, std::thread::hardware_concurrency());
+  const auto warm = plan.warm ? fmt::format(", warm = {}", *plan.warm) : "";
+  write_text(site_folder / "agent.toml",
+             fmt::format("kit = \"../../kits/{}\"\ndata_dir = \"data\"\n"
+                         "trainer_pool = {{ folder = \"../../trainers\", running = {}{} }}\n\n{}",
+                         site, trainers, warm, config));
+}
+
+Expected<void> LocalConsortium::start(const LocalPlan& plan) {
   if (auto broker = start_broker(); !broker) {
     return broker;
   }
@@ -203,19 +228,13 @@ Expected<void> LocalConsortium::start(const std::vector<std::string>& sites,
   const auto kit_toml =
       fmt::format("consortium = \"{}\"\nbroker = \"{}\"\n", kConsortium, endpoint());
   write_text(coordinator_kit() / "kit.toml", kit_toml);
-  for (std::size_t i = 0; i < sites.size(); ++i) {
-    const auto& site = sites[i];
+  for (std::size_t i = 0; i < plan.sites.size(); ++i) {
+    const auto& site = plan.sites[i];
     write_text(folder_ / "kits" / site / "kit.toml", kit_toml);
-    const auto site_folder = folder_ / "sites" / site;
-    std::filesystem::create_directories(site_folder);
-    auto config = replace_all(site_config, "{site}", site);
-    config = replace_all(std::move(config), "{index}", std::to_string(i));
-    config = replace_all(std::move(config), "{sites}", std::to_string(sites.size()));
-    write_text(site_folder / "agent.toml",
-               fmt::format("kit = \"../../kits/{}\"\ndata_dir = \"data\"\n\n{}", site, config));
-    launch(site, beside_this_program("entente-agent"), site_folder / "agent.toml");
+    describe_site(plan, i);
+    launch(site, beside_this_program("entente-agent"), folder_ / "sites" / site / "agent.toml");
   }
-  return wait_for_sites(sites.size());
+  return wait_for_sites(plan.sites.size());
 }
 
 Expected<void> LocalConsortium::wait_for_sites(std::size_t count) {
@@ -225,25 +244,33 @@ Expected<void> LocalConsortium::wait_for_sites(std::size_t count) {
   if (!client) {
     return tl::unexpected(client.error());
   }
-  const auto deadline = std::chrono::steady_clock::now() + kStartMax;
-  while (std::chrono::steady_clock::now() < deadline) {
+  const auto begun = std::chrono::steady_clock::now();
+  auto moved = begun;
+  std::size_t most = 0;
+  for (auto now = begun; now < moved + kStartMax; now = std::chrono::steady_clock::now()) {
     const auto sites = client->ask<std::vector<SiteView>>(msg::ListSites{});
     if (!sites) {
       return tl::unexpected(sites.error());
     }
-    const auto ready = std::count_if(sites->begin(), sites->end(), [](const SiteView& site) {
-      return site.connected && !site.advert.version.empty();
-    });
-    if (static_cast<std::size_t>(ready) >= count) {
+    const auto ready = static_cast<std::size_t>(std::count_if(
+        sites->begin(), sites->end(),
+        [](const SiteView& site) { return site.connected && !site.advert.version.empty(); }));
+    if (ready >= count) {
       return {};
+    }
+    if (ready > most) {
+      most = ready;
+      moved = now;
     }
     if (auto casualty = find_casualty()) {
       return tl::unexpected(*casualty);
     }
-    std::this_thread::sleep_for(kLookEvery);
+    std::this_thread::sleep_for(
+        std::max<std::chrono::nanoseconds>(kLookEvery, (now - begun) / kPausePart));
   }
-  return tl::unexpected(failed("not all sites have connected in time",
-                               "see the logs in " + (folder_ / "logs").string()));
+  return tl::unexpected(
+      failed(fmt::format("only {} of {} sites have connected in time", most, count),
+             "see the logs in " + (folder_ / "logs").string()));
 }
 
 std::vector<std::string> LocalConsortium::down() {

@@ -5,6 +5,7 @@
 //   kits/<member>/         broker, coordinator, and one per site
 //   broker/                broker.toml and data/
 //   sites/<site>/          agent.toml and data/
+//   trainers/              the pool of trainers that all sites share
 //   logs/<member>.log
 //   processes.json         what runs (process_table.h)
 //
@@ -26,16 +27,21 @@ namespace entente::cli {
 // "site-06", ...
 [[nodiscard]] std::vector<std::string> local_site_names(std::size_t count);
 
+struct LocalPlan {
+  std::vector<std::string> sites;
+  std::string site_config;   // the end of each agent.toml; {site}, {index}, {sites} are replaced
+  std::size_t trainers = 0;  // that compute at once, over all sites; 0: one for each processor
+  std::optional<std::size_t> warm{};  // that wait for more work; none: the pool's default
+};
+
 class LocalConsortium {
  public:
   explicit LocalConsortium(std::filesystem::path folder);
 
-  // Makes what is missing and starts every process; returns when all sites are connected. Each
-  // agent.toml ends with `site_config`, in which {site}, {index} and {sites} are replaced. On a
-  // failure everything that was started is stopped again. Refuses with "local_running" or
-  // "local_failed", quoting the log of the process at fault.
-  [[nodiscard]] Expected<void> up(const std::vector<std::string>& sites,
-                                  const std::string& site_config);
+  // Makes what is missing and starts every process, all agents at the same time; returns when all
+  // sites are connected. On a failure everything that was started is stopped again. Refuses with
+  // "local_running" or "local_failed", quoting the log of the process at fault.
+  [[nodiscard]] Expected<void> up(const LocalPlan& plan);
   // Stops every process; returns the names of those that had to be killed.
   std::vector<std::string> down();
 
@@ -49,10 +55,10 @@ class LocalConsortium {
 
  private:
   [[nodiscard]] Expected<void> make_members(const std::vector<std::string>& sites);
-  [[nodiscard]] Expected<void> start(const std::vector<std::string>& sites,
-                                     const std::string& site_config);
+  [[nodiscard]] Expected<void> start(const LocalPlan& plan);
   [[nodiscard]] Expected<void> start_broker();
   [[nodiscard]] Expected<void> wait_for_sites(std::size_t count);
+  void describe_site(const LocalPlan& plan, std::size_t index) const;
   void launch(const std::string& name, const std::filesystem::path& program,
               const std::filesystem::path& config);
   // Names the first process that has ended, with the end of its log; nothing while all run.

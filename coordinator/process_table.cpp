@@ -3,14 +3,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <csignal>
 #include <fstream>
 #include <iterator>
 #include <nlohmann/json.hpp>
 #include <sstream>
+#include <system_error>
 #include <thread>
-
-#include "common/blob/blob_store.h"
 
 namespace entente::cli {
 namespace {
@@ -81,8 +81,15 @@ void write_process_table(const std::filesystem::path& file,
   for (const auto& process : processes) {
     json.push_back({{"name", process.name}, {"pid", process.pid}, {"started", process.started}});
   }
-  const auto text = json.dump(2) + "\n";
-  write_file_durably(file, std::as_bytes(std::span(text)));
+  // Whole or not at all, but not synced: the processes do not survive a power cut either.
+  const auto part = std::filesystem::path(file) += ".part";
+  std::ofstream out(part, std::ios::trunc);
+  out << json.dump(2) << '\n';
+  out.close();
+  if (!out) {
+    throw std::system_error(errno, std::generic_category(), "cannot write " + part.string());
+  }
+  std::filesystem::rename(part, file);
 }
 
 std::vector<LocalProcess> read_process_table(const std::filesystem::path& file) {

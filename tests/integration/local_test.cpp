@@ -104,6 +104,23 @@ TEST_F(Local, ConsortiumRunsUntilItIsStoppedAndLeavesNothing) {
   EXPECT_EQ(local("status").code, 1);
 }
 
+// So that a hundred of them fit on one machine.
+TEST_F(Local, ConsortiumHasLightAgentsThatShareTheirTrainers) {
+  constexpr std::uint64_t kAgentBytesMax = 15'000'000;
+  const auto outcome = local("up", {"--sites", "6", "--trainers", "3", "--warm", "1"});
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  for (const auto& process : json::parse(outcome.out)["processes"]) {
+    const std::string name = process["name"];
+    if (name != "broker") {
+      EXPECT_LE(anonymous_bytes(process["pid"]), kAgentBytesMax) << name;
+      EXPECT_THAT(read_text(home_ / "sites" / name / "agent.toml"),
+                  HasSubstr("{ folder = \"../../trainers\", running = 3, warm = 1 }"));
+    }
+  }
+  EXPECT_TRUE(std::filesystem::exists(home_ / "trainers/running-3"));
+  EXPECT_EQ(local("down", {"--purge"}).code, 0);
+}
+
 TEST_F(Local, ConsortiumStartsAgainInItsFolder) {
   const auto first = up();
   EXPECT_EQ(local("down").code, 0);
