@@ -6,6 +6,8 @@
 #include <map>
 #include <set>
 
+#include "common/config/job_file.h"
+#include "common/domain/layers.h"
 #include "common/tensors/safetensors.h"
 #include "site-agent/data/dataset.h"
 #include "site-agent/service/agent_config.h"
@@ -53,7 +55,15 @@ class Example : public testing::Test {
     setup.more_datasets = site_config.substr(0, policy);
     setup.policy = site_config.substr(site_config.find('\n', policy) + 1);
     setup.trainer = "entente-trainer";
+    setup.keys = keys_;
     consortium_.add_site(site, setup);
+  }
+
+  // As `entente local up` does for light sites: they share a pool of trainers, all of them kept
+  // warm.
+  void share_trainers(std::size_t sites) {
+    keys_ = "trainer_pool = { folder = \"" + (consortium_.folder() / "trainers").string() +
+            "\", running = 2, warm = " + std::to_string(sites) + " }\n";
   }
 
   // As `entente local up --site-config` does. Each value of `changes` replaces its key first.
@@ -85,6 +95,7 @@ class Example : public testing::Test {
   }
 
   Consortium consortium_;
+  std::string keys_;
 };
 
 double last_evaluation(const nlohmann::json& job, const char* metric) {
@@ -94,6 +105,44 @@ double last_evaluation(const nlohmann::json& job, const char* metric) {
 TEST_F(Example, DigitsAreReadByDenseLayers) {
   add_sites(kExamples / "mnist/site.toml", {"north", "east", "south"});
   EXPECT_GT(last_evaluation(run(kExamples / "mnist/job.toml"), "accuracy"), 0.88);
+}
+
+std::uint64_t parameters_of(const char* job_file) {
+  const auto spec =
+      parse_job_file(read_text(kExamples / "mnist-paper" / job_file), job_file, {}).value();
+  return resolve_model(spec.model).value().layout.elements();
+}
+
+// Section 3 of McMahan et al. (2017), arXiv:1602.05629.
+TEST(Paper, ModelsHaveAsManyParametersAsItsOwn) {
+  EXPECT_EQ(parameters_of("2nn.toml"), 199'210U);
+  EXPECT_EQ(parameters_of("cnn.toml"), 1'663'370U);
+}
+
+// What ./run paper measures in an hour, in small: 1,200 digits at twenty sites, and a quarter of
+// the sites in each round. A site alone has sixty.
+TEST_F(Example, DigitsOfThePaperAreLearntInTenRoundsOfSampledSites) {
+  constexpr std::size_t kSites = 20;
+  share_trainers(kSites);
+  auto config =
+      replace(read_text(kExamples / "mnist/site.toml"), "{here}", (kExamples / "mnist").string());
+  config = replace(config, "scheme = \"dirichlet\", alpha = 1.0", "scheme = \"iid\"");
+  config = replace(config, "{sites}", std::to_string(kSites));
+  const auto judge = config.find("[[datasets]]\nname = \"digits-test\"");
+  const auto config_of_others =
+      config.substr(0, judge) + config.substr(config.find("[policy]", judge));
+  for (std::size_t i = 0; i < kSites; ++i) {
+    add_site("site-" + std::to_string(i),
+             replace(i == 0 ? config : config_of_others, "{index}", std::to_string(i)));
+  }
+  consortium_.wait_for_sites(kSites);
+  const auto job =
+      run(kExamples / "mnist-paper/2nn.toml",
+          {"rounds=10", "sites.min=20", "sites.sample.fraction=0.25", "train.dataset=digits",
+           "evaluate.dataset=digits-test", "evaluate.every=10"});
+  EXPECT_EQ(job["rounds_done"].back()["updates"], 5);
+  RecordProperty("accuracy", std::to_string(last_evaluation(job, "accuracy")));
+  EXPECT_GT(last_evaluation(job, "accuracy"), 0.7);
 }
 
 TEST_F(Example, ClothesAreToldApartByLeNet) {
