@@ -132,13 +132,13 @@ TEST(JobFile, TheDocumentedExampleUsesEveryKey) {
                         {{"every", std::int64_t{10}}, {"gamma", 0.1}, {"warmup", std::int64_t{2}}}},
                        5,
                        0.5,
-                       {"conv1.*"},
+                       {"conv1.weight"},
                        true,
                        {true, false, 0.8, 2},
                        "torch",
                        {},
                        0.01,
-                       {"conv2.bias"},
+                       {"conv1.bias"},
                        {"classes.*"},
                        3}));
   EXPECT_EQ(spec->evaluate, (EvaluateSpec{"lung-nodules-test", 5}));
@@ -401,8 +401,8 @@ INSTANTIATE_TEST_SUITE_P(
                 "job.toml:1: \"Lung 1\" in after is no job id", kDocs},
         Invalid{"UnknownKeyFarFromAllOthers", "zzz = 3\n" + kMinimal, "config_invalid",
                 "job.toml:1: unknown key \"zzz\"; known are after, deadline, evaluate, init, keep, "
-                "model, name, preemptible, priority, resources, rounds, seed, sites, stall_window, "
-                "stop, strategy, train, update",
+                "kind, model, name, preemptible, priority, resources, rounds, seed, sites, "
+                "stall_window, statistics, stop, strategy, train, update",
                 kDocs},
         Invalid{
             "LayerWithATable", replaced(kMinimal, "out_features = 3", "out_features = {}"),
