@@ -124,6 +124,9 @@ class QuickTrainer {
   contract::ReplyBody carry_out(const contract::Evaluate&) {
     return contract::Result{kQuickExamples, 0, {{"loss", 1.0}}};
   }
+  contract::ReplyBody carry_out(const contract::Statistics&) {
+    return contract::Error{"job_invalid", "this trainer has no examples to count", false};
+  }
   contract::ReplyBody carry_out(const contract::Stop&) { return contract::Result{}; }
 
   // Puts the site's own tensors into the places of the model's.
