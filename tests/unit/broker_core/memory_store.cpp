@@ -57,6 +57,11 @@ bool MemoryStore::is_model(const BlobId& blob) const {
   });
 }
 
+bool MemoryStore::is_server_state(const BlobId& blob) const {
+  return std::any_of(rounds_.begin(), rounds_.end(),
+                     [&blob](const auto& entry) { return entry.second.server_state == blob; });
+}
+
 const std::vector<JobEvent>& MemoryStore::events(const JobId& job) const {
   static const std::vector<JobEvent> kNone;
   const auto* events = find(events_, job);
