@@ -10,6 +10,7 @@
 #include <limits>
 #include <tuple>
 
+#include "broker/store/consistency.h"
 #include "common/storage/database.h"
 
 namespace entente::broker {
