@@ -92,7 +92,7 @@ void MemoryStore::save(const RoundRow& row) {
   EXPECT_TRUE(jobs_.contains(row.job)) << "a round of no job";
   const bool makes_model = trains(jobs_.at(row.job).spec.kind) || row.round == 0;
   EXPECT_TRUE(row.state != RoundState::done || row.model || !makes_model)
-      << "a round done without a model, or what was counted";
+      << "a round done without a model";
   rounds_[{row.job, row.round}] = row;
 }
 

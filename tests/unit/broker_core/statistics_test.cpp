@@ -113,10 +113,11 @@ TEST(StatisticsJob, RefusesWhatNoSiteCouldHaveCounted) {
             "statistics_invalid");
 }
 
-TEST(StatisticsJob, RefusesWhatTheRoundDoesNotAskFor) {
+TEST(StatisticsJob, RefusesWhatItsRoundDoesNotAskFor) {
   CountingJob it;
-  EXPECT_EQ(refusal_code(it.say(it.north, it.task("north"), it.bins({1, 1, 0, 0})), it.north),
-            "statistics_invalid");
+  EXPECT_EQ(refusal_code(it.say(it.south, it.task("south"), it.bins({1, 1, 0, 0})), it.south),
+            "statistics_invalid")
+      << "histograms are of the second round";
 }
 
 TEST(StatisticsJob, WithoutARangeToDivideEndsAfterItsFirstRound) {
