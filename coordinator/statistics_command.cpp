@@ -23,6 +23,19 @@ Statistics statistics_of(const JobView& job) {
 
 std::string number(double value) { return fmt::format("{:.6g}", value); }
 
+// Where bins are withheld, what is known for certain: their rows are missing from the estimate.
+std::string quantile_text(const Statistics& statistics, const std::string& name, double share) {
+  const auto found = quantile(statistics, name, share);
+  if (!found) {
+    return "";
+  }
+  const auto histogram = statistics.histograms.find(name);
+  const bool is_whole =
+      histogram == statistics.histograms.end() || histogram->second.rows_withheld == 0;
+  return is_whole ? number(found->value)
+                  : fmt::format("{} to {}", number(found->at_least), number(found->at_most));
+}
+
 using Cell = std::pair<std::string, std::uint64_t>;
 
 // The most frequent first.
@@ -79,8 +92,7 @@ std::vector<std::string> row_of(const Statistics& statistics, const std::string&
   row.push_back(has_numbers ? number(column.deviation()) : "");
   row.push_back(has_numbers ? number(column.low) : "");
   for (const double share : shares) {
-    const auto found = quantile(statistics, name, share);
-    row.push_back(found ? number(found->value) : "");
+    row.push_back(quantile_text(statistics, name, share));
   }
   row.push_back(has_numbers ? number(column.high) : "");
   row.push_back(top_cells(column));
