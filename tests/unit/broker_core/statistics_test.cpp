@@ -111,6 +111,10 @@ TEST(StatisticsJob, RefusesWhatNoSiteCouldHaveCounted) {
   statistics.columns["age"].sites = 2;
   EXPECT_EQ(refusal_code(it.say(it.north, it.task("north"), statistics), it.north),
             "statistics_invalid");
+}
+
+TEST(StatisticsJob, RefusesWhatItsRoundDoesNotAskFor) {
+  CountingJob it;
   EXPECT_EQ(refusal_code(it.say(it.south, it.task("south"), it.bins({1, 1, 0, 0})), it.south),
             "statistics_invalid")
       << "histograms are of the second round";
