@@ -235,11 +235,11 @@ CREATE TABLE new_rounds (
   model               BLOB CHECK (length(model) = 32),
   model_bytes         INTEGER NOT NULL,
   server_state        BLOB CHECK (length(server_state) = 32),
-  server_state_bytes  INTEGER NOT NULL,
-  model_removed       INTEGER NOT NULL CHECK (model_removed IN (0, 1)),
-  evaluated           INTEGER NOT NULL CHECK (evaluated IN (0, 1)),
-  evaluated_at        INTEGER NOT NULL,
-  evaluation_examples INTEGER NOT NULL,
+  server_state_bytes  INTEGER NOT NULL DEFAULT 0,
+  model_removed       INTEGER NOT NULL DEFAULT 0 CHECK (model_removed IN (0, 1)),
+  evaluated           INTEGER NOT NULL DEFAULT 0 CHECK (evaluated IN (0, 1)),
+  evaluated_at        INTEGER NOT NULL DEFAULT 0,
+  evaluation_examples INTEGER NOT NULL DEFAULT 0,
   PRIMARY KEY (job, round)
 ) STRICT;
 INSERT INTO new_rounds SELECT job, round, state, updates, train_metrics, evaluate_metrics, model,
@@ -264,8 +264,8 @@ CREATE TABLE new_tasks (
   steps       INTEGER NOT NULL,
   metrics     TEXT NOT NULL,
   reason      TEXT NOT NULL,
-  asked_steps INTEGER NOT NULL,
-  sums        TEXT NOT NULL,
+  asked_steps INTEGER NOT NULL DEFAULT 0,
+  sums        TEXT NOT NULL DEFAULT '{}',
   PRIMARY KEY (job, round, kind, site, attempt)
 ) STRICT;
 INSERT INTO new_tasks SELECT job, round, kind, site, attempt, state, blob, blob_bytes, examples,

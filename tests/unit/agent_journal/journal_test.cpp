@@ -205,6 +205,7 @@ INSTANTIATE_TEST_SUITE_P(
 TEST_F(JournalFile, OfAnEarlierVersionKeepsItsRows) {
   auto before_steps = a_result(1);
   before_steps.order.steps = 0;
+  before_steps.result.sums.clear();
   {
     Journal journal = open();
     journal.commit({effect::SavePromise{a_promise()}, effect::SaveResult{before_steps}}, 1);
@@ -213,7 +214,8 @@ TEST_F(JournalFile, OfAnEarlierVersionKeepsItsRows) {
     SQLite::Database earlier(path().string(), SQLite::OPEN_READWRITE);
     earlier.exec(
         "ALTER TABLE promise DROP COLUMN seal; ALTER TABLE outbox DROP COLUMN seal;"
-        "ALTER TABLE outbox DROP COLUMN asked_steps; DROP TABLE site_state;"
+        "ALTER TABLE outbox DROP COLUMN asked_steps; ALTER TABLE outbox DROP COLUMN sums;"
+        "ALTER TABLE sent DROP COLUMN sums; DROP TABLE site_state;"
         "DROP TABLE decision; DROP TABLE spent; DROP TABLE pause;"
         "PRAGMA user_version = 1");
   }
@@ -235,7 +237,7 @@ TEST_F(JournalFile, TakesTheResidualsOfAnEarlierVersionForSiteStates) {
         "CREATE TABLE residual (job TEXT NOT NULL, round INTEGER NOT NULL, blob TEXT NOT NULL,"
         " settled INTEGER NOT NULL, seal TEXT NOT NULL, PRIMARY KEY (job, round)) STRICT;"
         "INSERT INTO residual SELECT job, round, residual, settled, seal FROM site_state;"
-        "DROP TABLE site_state; PRAGMA user_version = 5");
+        "DROP TABLE site_state; PRAGMA user_version = 6");
   }
   const auto recovery = open().recover();
   EXPECT_THAT(recovery.damaged, ::testing::IsEmpty());

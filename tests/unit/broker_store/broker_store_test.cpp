@@ -341,10 +341,12 @@ TEST_F(BrokerStoreTest, ABatchIsWrittenWholeOrNotAtAll) {
   EXPECT_EQ(store.load()->tasks.size(), 1U);
 }
 
-TEST_F(BrokerStoreTest, ARoundIsNotDoneWithoutItsModel) {
+TEST_F(BrokerStoreTest, ARoundThatHasTrainedIsNotDoneWithoutItsModel) {
   auto store = open();
   write_job(store);
-  EXPECT_THROW(write(store, {round_row(1, RoundState::done)}), SQLite::Exception);
+  write(store, {task_row(kNorth, TaskState::done, blob(1)), round_row(1, RoundState::done)});
+  EXPECT_THAT(store.contradictions(Rules::all, 100),
+              testing::Contains(testing::HasSubstr("it is done and has no model")));
 }
 
 TEST_F(BrokerStoreTest, ANumberThatCannotBeReadBackIsNotWritten) {
