@@ -229,9 +229,10 @@ void Promises::after_commit(std::span<const broker::Row> rows) {
                model->model.version);
       }
     } else if (const auto* task = std::get_if<broker::TaskRow>(&row)) {
-      // Once it is counted in an evaluation its row is written again, without its sums.
-      if (task->state == TaskState::done && accepted_.insert(task->key).second &&
-          !has_audit(rows, "update.accept")) {
+      // Once: when its evaluation is counted, the sums go from its row.
+      if (task->state != TaskState::done) {
+        accepted_.erase(task->key);
+      } else if (accepted_.insert(task->key).second && !has_audit(rows, "update.accept")) {
         broken("P7 {} is accepted without an audit row", name_of(task->key));
       }
     } else if (const auto* part = std::get_if<broker::PartRow>(&row)) {

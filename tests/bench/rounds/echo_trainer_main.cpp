@@ -43,6 +43,9 @@ class EchoTrainer {
   contract::ReplyBody carry_out(const contract::Evaluate&) {
     return contract::Result{kExamples, 0, {{"loss", 1.0}}};
   }
+  contract::ReplyBody carry_out(const contract::Statistics&) {
+    return contract::Error{"job_invalid", "this trainer has no examples to count", false};
+  }
   contract::ReplyBody carry_out(const contract::Stop&) { return contract::Result{}; }
 
   void write(const std::string& output, float value) const {

@@ -139,7 +139,7 @@ TEST(JobFile, TheDocumentedExampleUsesEveryKey) {
                        {},
                        0.01,
                        {"conv1.bias"},
-                       {"classes.*"},
+                       {"classes.bias"},
                        3}));
   EXPECT_EQ(spec->evaluate, (EvaluateSpec{"lung-nodules-test", 5}));
   EXPECT_EQ(spec->strategy.kind, "fedavg");
