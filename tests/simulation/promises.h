@@ -81,7 +81,6 @@ class Promises {
   std::set<BlobId> quarantined_;
   std::set<TaskKey> damaged_;                     // accepted updates that are to be lost
   std::set<std::pair<JobId, Round>> incomplete_;  // rounds that have lost one since they closed
-  std::set<TaskKey> accepted_;                    // whose rows have said that they are done
   std::set<SiteId> disks_lost_;
   std::set<TaskKey> accepted_;                    // results whose audit row has been seen
   std::set<std::pair<JobId, SiteId>> uncounted_;  // sites with an accepted update that was lost
