@@ -101,7 +101,7 @@ TEST(CommitThenSpeak, AnActionAheadOfItsRowIsFound) {
       Send{1, msg::ResultVerdict{key(World::kJob, 1, TaskKind::train, "north"), std::nullopt}};
   EXPECT_FATAL_FAILURE(expect_committed(kEmpty, kVerdict), "nullptr");
   static const Action kGrant = GrantGet{"site/north", blob(1)};
-  EXPECT_NONFATAL_FAILURE(expect_committed(kEmpty, kGrant), "a grant for a model without a row");
+  EXPECT_NONFATAL_FAILURE(expect_committed(kEmpty, kGrant), "a grant for what has no row");
 }
 
 }  // namespace
