@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 
 #include <algorithm>
+#include <ostream>
 
 #include "common/config/job_file.h"
 #include "common/domain/site_tensors.h"
@@ -29,6 +30,8 @@ struct Algorithm {
   const char* name;
   JobFile file;
 };
+
+void PrintTo(const Algorithm& algorithm, std::ostream* out) { *out << algorithm.name; }
 
 std::vector<Algorithm> algorithms() {
   auto ditto = job("personal = { lambda = 0.1, local_epochs = 1 }");
