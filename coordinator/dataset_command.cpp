@@ -38,6 +38,7 @@ std::vector<DatasetView> datasets_of(const std::vector<SiteView>& sites) {
 nlohmann::json to_json(const DatasetView& view) {
   return {{"dataset", view.dataset.name},
           {"site", view.site.str()},
+          {"kind", view.dataset.kind},
           {"connected", view.connected},
           {"examples", view.dataset.examples},
           {"example_shape", view.dataset.example_shape},
