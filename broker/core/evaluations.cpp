@@ -9,6 +9,7 @@
 #include "broker/core/names.h"
 #include "broker/core/rounds.h"
 #include "broker/core/tasks.h"
+#include "common/base/figures.h"
 #include "common/domain/measures.h"
 
 namespace entente::broker {
@@ -177,11 +178,11 @@ void record_evaluation(Step& step, Job& job, RoundRow& round,
   round.evaluate_metrics = combined.metrics;
   round.evaluated_at = static_cast<std::uint32_t>(answers.size());
   round.evaluation_examples = combined.examples;
-  std::vector<SiteId> counted;
+  std::vector<SiteId> sites;
   for (const auto* answer : answers) {
     auto& task = job.tasks.at(answer->row.key);
     const auto& site = task.row.key.site;
-    counted.push_back(site);
+    sites.push_back(site);
     auto& part = job.parts.at(site);
     if (part.row.evaluated_round <= round.round) {
       part.row.evaluate_metrics = task.row.result.metrics;
@@ -202,10 +203,10 @@ void record_evaluation(Step& step, Job& job, RoundRow& round,
   event.text = answers.empty()
                    ? fmt::format("round {} is not evaluated, no site has answered", round.round)
                    : fmt::format(
-                         "round {} evaluated at {} of the sites on {} examples together: "
+                         "round {} evaluated at {} on {} examples together: "
                          "{}{}{}",
-                         round.round, counted.size(), combined.examples, names(counted),
-                         combined.how.empty() ? "" : "; ", combined.how);
+                         round.round, counted(sites.size(), "site"), combined.examples,
+                         names(sites), combined.how.empty() ? "" : "; ", combined.how);
   event.text += others_text(evaluations_of(job, round.round));
   step.tell(job, std::move(event));
 }

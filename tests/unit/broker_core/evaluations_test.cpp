@@ -104,7 +104,7 @@ TEST(Evaluation, CountsTheExamplesOfAllSitesTogether) {
   EXPECT_EQ(round.evaluation_examples, 150U);
   EXPECT_EQ(it.store.part(it.id, SiteId::literal("south"))->evaluate_metrics.at("accuracy"), 0.1);
   EXPECT_EQ(it.last_evaluation(),
-            "round 2 evaluated at 2 of the sites on 150 examples together: north and south");
+            "round 2 evaluated at 2 sites on 150 examples together: north and south");
 }
 
 TEST(Evaluation, IsAMeanWeightedByExamplesWhereASiteKnowsMetricsOnlyAndSaysSo) {
