@@ -13,7 +13,6 @@
 
 #include "broker/core/cohort.h"
 #include "broker/core/kinds.h"
-#include "broker/core/merges.h"
 #include "broker/core/names.h"
 
 namespace entente::broker {
@@ -47,15 +46,9 @@ std::string describe(const Job&, const std::vector<SiteId>& asked) {
   return fmt::format("training at {}", asked.empty() ? "nobody yet" : names(asked));
 }
 
-void close(Step& step, Job& job, RoundRow& round) {
-  round.state = RoundState::merging;
-  round.train_metrics = mean_metrics(round_answers(job, round.round));
-  step.save(round);
-  start_merge(step, job, round);
-}
-
 }  // namespace
 
-const KindRules kCyclicKind{TaskKind::train, true, draws, turnout, sites_in_turn, describe, close};
+const KindRules kCyclicKind{TaskKind::train, true,     draws,        turnout,
+                            sites_in_turn,   describe, merge_updates};
 
 }  // namespace entente::broker

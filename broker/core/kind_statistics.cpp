@@ -7,7 +7,6 @@
 
 #include <algorithm>
 
-#include "broker/core/cohort.h"
 #include "broker/core/jobs.h"
 #include "broker/core/kinds.h"
 #include "common/base/figures.h"
@@ -16,17 +15,6 @@ namespace entente::broker {
 namespace {
 
 constexpr Round kFirst = 1;
-
-bool draws(const Job&) { return false; }
-
-Turnout turnout(const Job& job) {
-  const auto all = places(job);
-  return {all, all, job.spec().sites.quorum_among(all)};
-}
-
-std::vector<SiteId> sites_in_turn(const State& state, const Job& job, Round) {
-  return sites_at_work(state, job, Among::holding_places);
-}
 
 std::string describe(const Job&, const std::vector<SiteId>& asked) {
   return fmt::format("counting at {}", counted(asked.size(), "site"));
@@ -97,7 +85,7 @@ Sums all_statistics(const Job& job) {
   return sums;
 }
 
-const KindRules kStatisticsKind{TaskKind::statistics, false,    draws, turnout,
-                                sites_in_turn,        describe, close};
+const KindRules kStatisticsKind{TaskKind::statistics, false,    asks_all, turnout_of_all,
+                                all_in_turn,          describe, close};
 
 }  // namespace entente::broker

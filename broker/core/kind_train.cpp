@@ -3,7 +3,6 @@
 
 #include "broker/core/cohort.h"
 #include "broker/core/kinds.h"
-#include "broker/core/merges.h"
 #include "broker/core/names.h"
 #include "broker/core/selection.h"
 
@@ -30,15 +29,9 @@ std::string describe(const Job& job, const std::vector<SiteId>& asked) {
                     : begin + " sites";
 }
 
-void close(Step& step, Job& job, RoundRow& round) {
-  round.state = RoundState::merging;
-  round.train_metrics = mean_metrics(round_answers(job, round.round));
-  step.save(round);
-  start_merge(step, job, round);
-}
-
 }  // namespace
 
-const KindRules kTrainKind{TaskKind::train, true, draws, turnout, sites_in_turn, describe, close};
+const KindRules kTrainKind{TaskKind::train, true,     draws,        turnout,
+                           sites_in_turn,   describe, merge_updates};
 
 }  // namespace entente::broker

@@ -2,6 +2,8 @@
 
 #include <cmath>
 
+#include "broker/core/cohort.h"
+#include "broker/core/merges.h"
 #include "common/base/check.h"
 
 namespace entente::broker {
@@ -19,6 +21,24 @@ const KindRules& rules_of(JobKind kind) {
   }
   ENTENTE_CHECK(!"a kind of job without rules");
   return kTrainKind;
+}
+
+bool asks_all(const Job&) { return false; }
+
+Turnout turnout_of_all(const Job& job) {
+  const auto all = places(job);
+  return {all, all, job.spec().sites.quorum_among(all)};
+}
+
+std::vector<SiteId> all_in_turn(const State& state, const Job& job, Round) {
+  return sites_at_work(state, job, Among::holding_places);
+}
+
+void merge_updates(Step& step, Job& job, RoundRow& round) {
+  round.state = RoundState::merging;
+  round.train_metrics = mean_metrics(round_answers(job, round.round));
+  step.save(round);
+  start_merge(step, job, round);
 }
 
 std::vector<const Task*> round_answers(const Job& job, Round round) {

@@ -45,6 +45,14 @@ struct KindRules {
 // Means over the sites' metrics, weighted by examples; only metrics that every answer has.
 [[nodiscard]] Metrics mean_metrics(const std::vector<const Task*>& answers);
 
+// Of a kind whose rounds ask every site that holds a place: `draws`, `turnout` and `in_turn`.
+[[nodiscard]] bool asks_all(const Job& job);
+[[nodiscard]] Turnout turnout_of_all(const Job& job);
+[[nodiscard]] std::vector<SiteId> all_in_turn(const State& state, const Job& job, Round round);
+
+// Of a kind that trains: `close`.
+void merge_updates(Step& step, Job& job, RoundRow& round);
+
 // The kinds.
 extern const KindRules kTrainKind;
 extern const KindRules kStatisticsKind;
