@@ -4,17 +4,12 @@ Uses the product's command line and the sites' own ledgers, and rewrites the tab
 docs/encodings.md. The figures follow from the job's seed: the same build gives them again.
 """
 
-import argparse
 import pathlib
-import shutil
-import signal
-import sys
 
+import measured_table
 from demo import SITES, Demo, accuracy
 
 PAGE = pathlib.Path(__file__).resolve().parents[2] / "docs/encodings.md"
-BEGIN = "<!-- begin of the table that ./run encodings writes -->\n"
-END = "<!-- end of the table -->\n"
 ENCODINGS = {
     "float32": {},
     "f16": {},
@@ -47,6 +42,7 @@ def bytes_of_updates(demo, job):
 
 
 def measure(demo):
+    print("\n== The demo's job in each encoding ==\n", flush=True)
     rows = []
     for title, keys in ENCODINGS.items():
         encoding = title.split(",")[0]
@@ -68,33 +64,5 @@ def table(rows):
     return "\n".join(lines) + "\n"
 
 
-def rewrite(page, text):
-    before, _, rest = page.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}{text}{END}{after}"
-
-
-def main():
-    parser = argparse.ArgumentParser(prog="./run encodings")
-    parser.add_argument("--programs", required=True, type=pathlib.Path, help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    for signum in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(signum, lambda *_: sys.exit(1))
-
-    folder = pathlib.Path("demo/encodings").resolve()
-    demo = Demo(arguments.programs.resolve(), folder)
-    demo.down()
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    try:
-        demo.up()
-        print("\n== The demo's job in each encoding ==\n", flush=True)
-        rows = measure(demo)
-    finally:
-        demo.down()
-    PAGE.write_text(rewrite(PAGE.read_text(), table(rows)))
-    print(f"\nThe table: {PAGE}")
-
-
 if __name__ == "__main__":
-    main()
+    measured_table.main("encodings", PAGE, Demo.up, lambda demo: table(measure(demo)))

@@ -5,20 +5,16 @@ the target, and rewrites the table of docs/algorithms.md. The figures follow fro
 the same build gives them again.
 """
 
-import argparse
+import datetime
 import pathlib
-import shutil
-import signal
 import sys
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "fashion-mnist"))
 
-from demo import Demo  # noqa: E402
+import measured_table  # noqa: E402
 
 PAGE = HERE.parents[1] / "docs/algorithms.md"
-BEGIN = "<!-- begin of the table that ./run algorithms writes -->\n"
-END = "<!-- end of the table -->\n"
 SITES = 6
 ROUNDS = 40  # of skewed.toml
 TARGET = 0.85
@@ -48,6 +44,7 @@ def curve(job):
 
 
 def measure(demo):
+    print("\n== One job in each algorithm ==\n", flush=True)
     rows = []
     for number, (title, keys) in enumerate(ALGORITHMS.items(), 1):
         accuracies = curve(run_job(demo, number, keys))
@@ -63,38 +60,14 @@ def table(rows):
              "|---|---|---|"]
     for title, reached, last in rows:
         lines.append(f"| {title} | {reached or 'not reached'} | {100 * last:.1f} % |")
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines) + f"\n\nRun on {datetime.date.today()}.\n"
 
 
-def rewrite(page, text):
-    before, _, rest = page.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}{text}{END}{after}"
-
-
-def main():
-    parser = argparse.ArgumentParser(prog="./run algorithms")
-    parser.add_argument("--programs", required=True, type=pathlib.Path, help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    for signum in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(signum, lambda *_: sys.exit(1))
-
-    folder = pathlib.Path("demo/algorithms").resolve()
-    demo = Demo(arguments.programs.resolve(), folder)
+def start(demo):
     demo.job_file = HERE / "skewed.toml"
-    demo.down()
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    try:
-        demo.entente("local", "up", "--sites", str(SITES), "--dir", str(demo.consortium),
-                     "--site-config", str(HERE / "skewed-site.toml"))
-        print("\n== One job in each algorithm ==\n", flush=True)
-        rows = measure(demo)
-    finally:
-        demo.down()
-    PAGE.write_text(rewrite(PAGE.read_text(), table(rows)))
-    print(f"\nThe table: {PAGE}")
+    demo.entente("local", "up", "--sites", str(SITES), "--dir", str(demo.consortium),
+                 "--site-config", str(HERE / "skewed-site.toml"))
 
 
 if __name__ == "__main__":
-    main()
+    measured_table.main("algorithms", PAGE, start, lambda demo: table(measure(demo)))

@@ -9,7 +9,7 @@
 #include "common/domain/site_tensors.h"
 #include "common/tensors/safetensors.h"
 #include "tests/support/consortium.h"
-#include "tests/support/wait.h"
+#include "tests/support/killed_job.h"
 
 namespace entente::integration {
 namespace {
@@ -62,31 +62,15 @@ TEST_P(EachAlgorithm, GivesTheSameModelWhenAgentAndBrokerAreKilled) {
   const auto first = consortium_.complete(file);
   const auto undisturbed = consortium_.model_hash(first);
 
-  consortium_.hold("north", "train-2");
-  consortium_.hold("north", "train-3");
-  const auto id = consortium_.submit(file);
-  const auto trainer = consortium_.wait_until_held("north", "train-2");
-  consortium_.kill("north");
-  consortium_.start_agent("north");
-  (void)consortium_.wait_until_held("north", "train-2", trainer);
-  consortium_.release("north", "train-2");
-
-  (void)consortium_.wait_until_held("north", "train-3");
-  consortium_.kill("broker");
-  consortium_.release("north", "train-3");
-  const auto finished = "round 3: train is finished  job=" + id;
-  wait_until("the update is finished",
-             [&] { return count(consortium_.log("north"), finished) == 1; });
-  consortium_.kill("north");
-  consortium_.start_broker();
-  consortium_.start_agent("north");
-  EXPECT_EQ(consortium_.wait_for_end(id)["state"], "completed");
+  const auto id = end_though_killed(consortium_, file);
   EXPECT_EQ(consortium_.model_hash(id), undisturbed);
   const auto own = [&](const std::string& job) {
     const auto path = consortium_.site_folder("north") / "data/own" / (job + ".safetensors");
     return fs::exists(path) ? read_text(path) : std::string();
   };
   EXPECT_EQ(own(id), own(first));
+  EXPECT_EQ(own(id).empty(), std::string(GetParam().name) == "Scaffold")
+      << "of the others the institution keeps tensors";
 }
 
 INSTANTIATE_TEST_SUITE_P(Of, EachAlgorithm, testing::ValuesIn(algorithms()),

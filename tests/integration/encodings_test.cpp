@@ -12,6 +12,7 @@
 #include "common/tensors/update_encoder.h"
 #include "common/tensors/update_file.h"
 #include "tests/support/consortium.h"
+#include "tests/support/killed_job.h"
 #include "tests/support/quick_trainer.h"
 #include "tests/support/sent_updates.h"
 #include "tests/support/wait.h"
@@ -196,25 +197,7 @@ TEST_F(Encodings, OfTopKSurviveTheDeathOfTheAgent) {
   file.rounds = 4;
   const auto undisturbed = consortium_.model_hash(consortium_.complete(file));
 
-  consortium_.hold("north", "train-2");
-  consortium_.hold("north", "train-3");
-  const auto job = consortium_.submit(file);
-  const auto trainer = consortium_.wait_until_held("north", "train-2");
-  consortium_.kill("north");
-  consortium_.start_agent("north");
-  (void)consortium_.wait_until_held("north", "train-2", trainer);
-  consortium_.release("north", "train-2");
-
-  (void)consortium_.wait_until_held("north", "train-3");
-  consortium_.kill("broker");
-  consortium_.release("north", "train-3");
-  const auto finished = "round 3: train is finished  job=" + job;
-  wait_until("the update is finished",
-             [&] { return count(consortium_.log("north"), finished) == 1; });
-  consortium_.kill("north");
-  consortium_.start_broker();
-  consortium_.start_agent("north");
-  EXPECT_EQ(consortium_.wait_for_end(job)["state"], "completed");
+  const auto job = end_though_killed(consortium_, file);
   EXPECT_EQ(consortium_.model_hash(job), undisturbed);
 }
 
