@@ -19,6 +19,11 @@ void withhold_whole(Column& column) {
 
 bool is_small(std::uint64_t rows, std::uint64_t cell_min) { return rows > 0 && rows < cell_min; }
 
+// Of a word: too few texts have it, or too few have it not.
+bool is_rare(std::uint64_t texts, std::uint64_t all, std::uint64_t cell_min) {
+  return texts < cell_min || is_small(all - std::min(texts, all), cell_min);
+}
+
 // The largest of 1, 2 and 5 times a power of ten that is at most `size`.
 double round_step(double size) {
   const double power = std::pow(10.0, std::floor(std::log10(size)));
@@ -70,8 +75,9 @@ void withhold_cells(Column& column, std::uint64_t cell_min) {
   }
   if (column.role == ColumnRole::text) {
     // A text has many words: they are no parts of one whole.
-    column.cells_withheld +=
-        std::erase_if(column.cells, [&](const auto& cell) { return cell.second < cell_min; });
+    column.cells_withheld += std::erase_if(column.cells, [&](const auto& cell) {
+      return is_rare(cell.second, column.count, cell_min);
+    });
     return;
   }
   std::vector<std::uint64_t> cells;
@@ -144,10 +150,12 @@ std::optional<Refusal> check_withheld(const Statistics& statistics, std::uint64_
                    Scope::site};
   };
   for (const auto& [name, column] : statistics.columns) {
-    const bool tells_little = is_small(column.count, cell_min) ||
-                              is_small(column.rows_withheld, cell_min) ||
-                              std::any_of(column.cells.begin(), column.cells.end(),
-                                          [&](const auto& cell) { return cell.second < cell_min; });
+    const bool tells_little =
+        is_small(column.count, cell_min) || is_small(column.rows_withheld, cell_min) ||
+        std::any_of(column.cells.begin(), column.cells.end(), [&](const auto& cell) {
+          return column.role == ColumnRole::text ? is_rare(cell.second, column.count, cell_min)
+                                                 : cell.second < cell_min;
+        });
     if (tells_little) {
       return too_few(name);
     }

@@ -45,6 +45,7 @@ void ColumnCounter::add_cell(std::string_view name) {
     cells_.emplace(name, 1);
   } else {
     ++column_.cells_withheld;
+    column_.rows_withheld += column_.role == ColumnRole::text ? 0 : 1;
   }
 }
 

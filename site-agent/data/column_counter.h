@@ -21,6 +21,9 @@ class ColumnCounter {
 
   [[nodiscard]] ColumnRole role() const { return column_.role; }
 
+  // A category that is not to be told by its name, however many rows it has.
+  static constexpr std::string_view kNameless{};
+
   void add_missing() { ++column_.missing; }
   void add_number(double value);
   // A category, or of a text its words, each once.

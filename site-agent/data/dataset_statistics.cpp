@@ -186,11 +186,9 @@ class TableCount {
 
   static void take_category(const ColumnSpec& spec, std::string_view cell, ColumnCounter& counter) {
     const auto& known = spec.categories;
-    if (spec.find_categories || std::find(known.begin(), known.end(), cell) != known.end()) {
-      counter.add_category(cell);
-    } else {
-      counter.add_missing();
-    }
+    const bool is_known =
+        spec.find_categories || std::find(known.begin(), known.end(), cell) != known.end();
+    counter.add_category(is_known ? cell : ColumnCounter::kNameless);
   }
 
   // "007" and "7" are the same class.

@@ -89,6 +89,18 @@ TEST_F(TableStatistics, KeepSmallCategoriesToThemselves) {
   EXPECT_EQ(ward.rows_withheld, 20U);
 }
 
+// Whatever agent.toml does not list counts as one cell without a name, and never as missing.
+TEST_F(TableStatistics, KeepCategoriesThatAreNotListedToThemselves) {
+  config_.table.columns["ward"].find_categories = false;
+  config_.table.columns["ward"].categories = {"medicine", "surgery"};
+  config_.table.columns["ward"].unknown = Unknown::zeros;
+  const auto ward = counted({.columns = {"ward"}}).columns.at("ward");
+  EXPECT_EQ(ward.missing, 0U);
+  EXPECT_EQ(ward.count, 40U);
+  EXPECT_THAT(ward.cells, ElementsAre(Pair("medicine", 20)));
+  EXPECT_EQ(ward.rows_withheld, 20U);
+}
+
 TEST_F(TableStatistics, OfTheSecondRoundAreHistograms) {
   const StatisticsSpec spec{.bins = 4};
   const auto statistics = counted(spec, Ranges{{"age", {20, 60}}, {"height", {0, 1}}});

@@ -124,6 +124,23 @@ TEST(RoundedOutward, HasRoundEndsOutside) {
   }
 }
 
+// 59 of 60 texts with the word are one without.
+TEST(SmallCells, AreAlsoTextsThatLackAWord) {
+  Column column;
+  column.role = ColumnRole::text;
+  column.sites = 1;
+  column.count = 60;
+  column.cells = {{"all", 60}, {"consented", 59}, {"half", 30}, {"rare", 2}};
+  Statistics statistics;
+  statistics.columns["note"] = column;
+  EXPECT_TRUE(check_withheld(statistics, 10));
+  withhold_cells(column, 10);
+  EXPECT_THAT(column.cells, ElementsAre(testing::Pair("all", 60), testing::Pair("half", 30)));
+  EXPECT_EQ(column.cells_withheld, 2U);
+  statistics.columns["note"] = column;
+  EXPECT_FALSE(check_withheld(statistics, 10));
+}
+
 TEST(CheckWithheld, FindsWhatIsTooFine) {
   Statistics statistics;
   auto& column = statistics.columns["ward"];
