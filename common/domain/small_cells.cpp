@@ -151,7 +151,8 @@ std::optional<Refusal> check_withheld(const Statistics& statistics, std::uint64_
   };
   for (const auto& [name, column] : statistics.columns) {
     const bool tells_little =
-        is_small(column.count, cell_min) || is_small(column.rows_withheld, cell_min) ||
+        is_small(column.count, cell_min) || (column.low == column.high && column.squares > 0) ||
+        is_small(column.rows_withheld, cell_min) ||
         std::any_of(column.cells.begin(), column.cells.end(), [&](const auto& cell) {
           return column.role == ColumnRole::text ? is_rare(cell.second, column.count, cell_min)
                                                  : cell.second < cell_min;

@@ -231,8 +231,9 @@ Expected<Statistics> site_statistics_from(const Sums& sums, std::size_t bins) {
         column.count + column.missing > limits::kExamplesMax) {
       return invalid(name, "of more sites or rows than one site has");
     }
-    if (column.withheld == 1 && (column.count != 0 || column.missing != 0 || column.squares != 0 ||
-                                 !column.cells.empty())) {
+    Column nothing{column.role};
+    nothing.withheld = 1;
+    if (column.withheld == 1 && column != nothing) {
       return invalid(name, "withheld and told at once");
     }
   }

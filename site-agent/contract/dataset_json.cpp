@@ -158,7 +158,7 @@ Partition partition_from_json(JsonFields fields) {
   Partition partition;
   partition.scheme = fields.text("scheme", kWordBytesMax);
   partition.alpha = fields.number("alpha");
-  partition.shards = fields.natural32("shards");
+  partition.shards = fields.has("shards") ? fields.natural32("shards") : partition.shards;
   partition.of = fields.natural32("of");
   partition.index = fields.natural32("index");
   partition.seed = fields.natural("seed");
@@ -190,9 +190,14 @@ json dataset_to_json(const DatasetConfig& dataset) {
     object["class_names"] = dataset.class_names;
   }
   if (const auto& partition = dataset.partition) {
-    object["partition"] = {{"scheme", partition->scheme}, {"alpha", partition->alpha},
-                           {"shards", partition->shards}, {"of", partition->of},
-                           {"index", partition->index},   {"seed", partition->seed}};
+    object["partition"] = {{"scheme", partition->scheme},
+                           {"alpha", partition->alpha},
+                           {"of", partition->of},
+                           {"index", partition->index},
+                           {"seed", partition->seed}};
+    if (partition->scheme == "shards") {
+      object["partition"]["shards"] = partition->shards;
+    }
   }
   if (const auto& holdout = dataset.holdout) {
     object["holdout"] = {{"share", holdout->share}, {"by", holdout->by}, {"held", holdout->held}};

@@ -112,8 +112,9 @@ class AgentCore {
     std::optional<TrainerId> trainer;
     std::vector<BlobId> models;  // wanted or stored for this job, the newest last
     std::map<Round, SiteState> states;
-    std::string waits{};     // why, as the broker was told last
-    bool keeps_own = false;  // its trainer writes what stays at the site
+    std::string waits{};           // why, as the broker was told last
+    bool keeps_own = false;        // its trainer writes what stays at the site
+    std::optional<Sums> ranges{};  // of statistics, as the second round was first asked for
   };
 
   enum class TrainerState : std::uint8_t { preparing, idle, busy };

@@ -5,6 +5,7 @@
 
 #include "common/base/check.h"
 #include "common/base/limits.h"
+#include "common/base/prose.h"
 #include "common/domain/lost_promise.h"
 #include "common/domain/small_cells.h"
 #include "common/domain/strategy_kinds.h"
@@ -23,6 +24,9 @@ bool needs(const TaskOrder& order, const BlobId& blob) {
   return order.model == blob || order.control == blob;
 }
 
+// Of all sums and metrics of a result: with their values (limits.h) they fit in a message.
+constexpr std::size_t kNamesBytesMax = 512 << 10;
+
 // What a trainer claims about its result, held against what the broker takes.
 std::optional<Refusal> fault_of(const event::TrainerFinished& result) {
   if (result.examples > limits::kExamplesMax ||
@@ -30,6 +34,19 @@ std::optional<Refusal> fault_of(const event::TrainerFinished& result) {
     return Refusal{"contract_violated",
                    "the trainer reported more examples or metrics than allowed",
                    "see the trainer's log at the site", Scope::task};
+  }
+  std::size_t name_bytes = 0;
+  const auto is_name = [&name_bytes](const auto& named) {
+    name_bytes += named.first.size();
+    return !named.first.empty() && is_plain_text(named.first);
+  };
+  if (!std::all_of(result.sums.begin(), result.sums.end(), is_name) ||
+      !std::all_of(result.metrics.begin(), result.metrics.end(), is_name) ||
+      name_bytes > kNamesBytesMax) {
+    return Refusal{
+        "contract_violated",
+        "the trainer reported metrics or sums whose names are no plain text, or too long",
+        "docs/trainer-contract.md says what a result may hold", Scope::task};
   }
   for (const auto& [name, values] : result.sums) {
     if (!std::all_of(values.begin(), values.end(), [](double v) { return std::isfinite(v); })) {
@@ -75,10 +92,13 @@ void AgentCore::take(const TaskOrder& order) {
     return;
   }
   supersede(order);
+  Job& job = jobs_.at(order.key.job);
+  if (!order.ranges.empty()) {
+    job.ranges = order.ranges;
+  }
   if (answer_from_outbox(order)) {
     return;
   }
-  Job& job = jobs_.at(order.key.job);
   const auto tasks_of_job = std::count_if(tasks_.begin(), tasks_.end(), [&](const Task& task) {
     return task.order.key.job == order.key.job;
   });
@@ -143,6 +163,18 @@ std::optional<Refusal> AgentCore::objection(const TaskOrder& order) const {
     return Refusal{
         "task_invalid", "the task names a control variate that it has no use for", {}, Scope::task};
   }
+  if (order.key.kind == TaskKind::statistics) {
+    // Ranges that shift a little from one question to the next would tell single rows apart.
+    const auto& asked = job->second.ranges;
+    const bool is_first = order.key.round == 1;
+    if (order.key.round > promise.spec.rounds || is_first != order.ranges.empty() ||
+        (!is_first && asked && *asked != order.ranges)) {
+      return Refusal{"task_invalid",
+                     "the task asks for other ranges than the job's rounds may, or have",
+                     {},
+                     Scope::task};
+    }
+  }
   if (order.key.kind == TaskKind::evaluate &&
       !(promise.spec.evaluate && has_dataset(promise.spec.evaluate->dataset))) {
     return Refusal{"dataset_unknown", "this site does not have the job's evaluation dataset",
@@ -156,7 +188,7 @@ bool AgentCore::answer_from_outbox(const TaskOrder& order) {
   for (auto it = outbox_.begin(); it != outbox_.end(); ++it) {
     const TaskOrder& old = it->second.entry.order;
     if (same_work(old, order) && old.seed == order.seed && old.model == order.model &&
-        old.steps == order.steps) {
+        old.steps == order.steps && old.ranges == order.ranges) {
       OutboxEntry entry{order, it->second.entry.result};
       if (it->second.uploading) {
         effects_.push_back(effect::StopUpload{it->first});
@@ -250,6 +282,13 @@ void AgentCore::on(const event::TrainerFinished& event) {
   }
   if (task->order.key.kind == TaskKind::statistics) {
     const auto& spec = jobs_.at(task->order.key.job).promise.spec;
+    if (!event.metrics.empty()) {
+      fail(task,
+           {{"contract_violated", "the trainer told metrics of what it was only to count",
+             "docs/trainer-contract.md: statistics are answered with sums alone", Scope::task},
+            false});
+      return;
+    }
     if (auto fault = fault_of(event.sums, *spec.statistics, settings_.policy.statistics_cell_min)) {
       fail(task, {std::move(*fault), false});
       return;

@@ -103,7 +103,7 @@ class ImageSource final : public Source {
  private:
   // "cat, picture 3": in the order of the files' names, counted from 1.
   [[nodiscard]] std::string place_of(std::size_t example) const {
-    const auto first = std::find(labels_.begin(), labels_.end(), labels_[example]);
+    const auto first = std::lower_bound(labels_.begin(), labels_.end(), labels_[example]);
     return fmt::format("{}, picture {}", classes_[static_cast<std::size_t>(labels_[example])],
                        example - static_cast<std::size_t>(first - labels_.begin()) + 1);
   }
@@ -111,7 +111,7 @@ class ImageSource final : public Source {
   ImageFolder images_;
   std::vector<std::string> classes_;
   std::vector<fs::path> files_;
-  std::vector<std::int64_t> labels_;
+  std::vector<std::int64_t> labels_;  // never falling: class by class
   Schema schema_;
 };
 

@@ -37,11 +37,12 @@ bool read_sums(const std::string& text, Sums& sums) {
     if (!values.is_array()) {
       return false;
     }
+    auto& sum = sums[name];
     for (const auto& value : values) {
       if (!value.is_number()) {
         return false;
       }
-      sums[name].push_back(value.get<double>());
+      sum.push_back(value.get<double>());
     }
   }
   return true;

@@ -14,6 +14,11 @@ Expected<std::vector<SentRow>> read_ledger(const std::filesystem::path& path) {
     constexpr int kBusyMs = 2000;
     SQLite::Database sql(path.string(), SQLite::OPEN_READONLY, kBusyMs);
     SQLite::Statement select(sql, "SELECT * FROM sent ORDER BY unix_ms, job, round, kind, attempt");
+    // A journal that no agent of this version has opened yet is not migrated.
+    const bool has_sums = sql.execAndGet(
+                                 "SELECT count(*) FROM pragma_table_info('sent') "
+                                 "WHERE name = 'sums'")
+                              .getInt() == 1;
     std::vector<SentRow> rows;
     while (select.executeStep()) {
       SentRow row;
@@ -28,7 +33,7 @@ Expected<std::vector<SentRow>> read_ledger(const std::filesystem::path& path) {
       row.blob_bytes = static_cast<std::uint64_t>(select.getColumn("blob_bytes").getInt64());
       row.examples = static_cast<std::uint64_t>(select.getColumn("examples").getInt64());
       row.metrics_json = select.getColumn("metrics").getString();
-      row.sums_json = select.getColumn("sums").getString();
+      row.sums_json = has_sums ? select.getColumn("sums").getString() : "{}";
       rows.push_back(std::move(row));
     }
     return rows;

@@ -7,6 +7,7 @@
 #include <zmq.hpp>
 
 #include "common/base/check.h"
+#include "common/blob/file.h"
 #include "common/domain/strategy_kinds.h"
 #include "common/runtime/failpoint.h"
 #include "common/runtime/log.h"
@@ -98,6 +99,7 @@ contract::Prepare AgentLoop::prepare_command(const effect::StartTrainer& effect)
 void AgentLoop::carry_out(const effect::StartTrainer& effect) {
   const auto program = parts_.config.trainer.program_for(effect.spec.train.trainer);
   if (!program) {
+    free_place_.reset();
     decide(event::TrainerGone{effect.trainer, {program.error(), false}});
     return;
   }
@@ -201,9 +203,12 @@ void AgentLoop::carry_out(const effect::HandOut& effect) {
     fs::create_directories(folder);
     fs::remove(fresh);
     fs::create_hard_link(parts_.blobs.path(effect.own), fresh);
+    // The blob itself, which the next round starts from: to be read and copied, not written.
+    fs::permissions(fresh, fs::perms::owner_read);
     fs::rename(fresh, file);
+    sync_folder(folder);
     ENTENTE_FAILPOINT("agent.own.handed_out");
-  } catch (const fs::filesystem_error& error) {
+  } catch (const std::system_error& error) {
     log::warning("own_not_handed_out",
                  fmt::format("what this site has of its own in the job cannot be put into {}: {}",
                              file.string(), error.what()),

@@ -1,8 +1,11 @@
 #include "site-agent/service/people_commands.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
 
 #include "common/base/figures.h"
 #include "common/runtime/system_clock.h"
@@ -14,16 +17,26 @@ namespace {
 using nlohmann::json;
 
 std::string describe_job(const json& job) {
-  std::string text = fmt::format(
-      "{}\n  by {}: {} on {}, {}, at {} or more, merged by {}\n", job.value("job", ""),
-      job.value("coordinator", ""), job.value("kind", ""), job.value("dataset", ""),
-      counted(job.value("rounds", std::uint64_t{0}), "round"),
-      counted(job.value("sites_min", std::uint64_t{0}), "site"), job.value("strategy", ""));
+  std::string text =
+      fmt::format("{}\n  by {}: {} on {}, {}, at {} or more{}\n", job.value("job", ""),
+                  job.value("coordinator", ""), job.value("kind", ""), job.value("dataset", ""),
+                  counted(job.value("rounds", std::uint64_t{0}), "round"),
+                  counted(job.value("sites_min", std::uint64_t{0}), "site"),
+                  job.contains("strategy") ? ", merged by " + job.value("strategy", "") : "");
   if (job.contains("parameters")) {
-    text += fmt::format("  a model of {}; {} leave the site in a round, as {}\n",
+    text += fmt::format("  a model of {}; {}\n",
                         counted(job.value("parameters", std::uint64_t{0}), "parameter"),
-                        human_bytes(job.value("update_bytes", std::uint64_t{0})),
-                        job.value("encoding", ""));
+                        job.contains("update_bytes")
+                            ? fmt::format("{} leave the site in a round, as {}",
+                                          human_bytes(job.value("update_bytes", std::uint64_t{0})),
+                                          job.value("encoding", ""))
+                            : "metrics leave the site, and the counts that they follow from");
+  }
+  if (job.contains("columns")) {
+    const auto columns = job.value("columns", std::vector<std::string>());
+    text +=
+        fmt::format("  counts of {} leave the site, without what too few rows say\n",
+                    columns.empty() ? "all columns" : fmt::format("{}", fmt::join(columns, ", ")));
   }
   if (const auto stays = job.value("stays_bytes", std::uint64_t{0}); stays > 0) {
     text += fmt::format("  {} of the site's own are trained beside it and stay here\n",

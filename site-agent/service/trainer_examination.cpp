@@ -16,6 +16,8 @@
 #include "common/config/job_file.h"
 #include "common/crypto/digest.h"
 #include "common/domain/layers.h"
+#include "common/domain/site_tensors.h"
+#include "common/domain/strategy_kinds.h"
 #include "common/tensors/safetensors.h"
 #include "site-agent/data/dataset.h"
 #include "site-agent/service/output_store.h"
@@ -82,6 +84,9 @@ std::string tail_of(const fs::path& log) {
   return text;
 }
 
+// Of the file with what stays at the site, beside that of an update.
+constexpr char kOwnSuffix[] = "-own";
+
 class Examination {
  public:
   Examination(TrainerLaunch launch, Patience patience, contract::Prepare prepare,
@@ -90,7 +95,9 @@ class Examination {
         patience_(patience),
         prepare_(std::move(prepare)),
         examples_(data.examples),
-        layout_(std::move(layout)) {}
+        layout_(std::move(layout)),
+        update_(update_layout(prepare_.spec, layout_)),
+        stays_(site_layout(prepare_.spec, layout_)) {}
 
   // Makes one finding after the other. What follows a failure that nothing can follow is left out.
   void run(const std::function<void(const Finding&)>& report, TrainerReport& result);
@@ -126,7 +133,9 @@ class Examination {
   static std::optional<Seen> no_result(const Expected<Answer>& answer);
   // What is said of a command that must be answered with an error.
   static Seen must_refuse(const Expected<Answer>& answer, const std::string& instead);
-  [[nodiscard]] std::optional<Seen> unsound(const fs::path& file) const;
+  static std::optional<Seen> unsound(const fs::path& file, const TensorLayout& layout);
+  // Of an update, and of what stays at the site beside it.
+  [[nodiscard]] std::optional<Seen> unsound_update(const fs::path& file) const;
   contract::Train training(std::uint64_t seed, const char* model, const char* output) const;
   [[nodiscard]] std::string path(const char* name) const {
     return (launch_.work_folder / name).string();
@@ -138,7 +147,9 @@ class Examination {
   Patience patience_;
   contract::Prepare prepare_;
   std::uint64_t examples_;
-  TensorLayout layout_;
+  TensorLayout layout_;  // of the model
+  TensorLayout update_;
+  TensorLayout stays_;  // at the site; empty for most jobs
   std::unique_ptr<TrainerDialogue> trainer_;
   bool broke_down_ = false;
   std::optional<Digest> model_;  // before training
@@ -178,7 +189,9 @@ const std::vector<Examination::Check>& Examination::checks() {
        "with steps, exactly so many are taken; a trainer may refuse it, and with it jobs with "
        "local_steps = \"balanced\""},
       {"evaluate", &Examination::evaluates,
-       "evaluate is answered with the number of examples and the metric loss"},
+       "evaluate is answered with the number of examples and the metric loss; of sums, count is "
+       "that "
+       "number"},
       {"stop", &Examination::stops,
        "stop is answered with an empty result, and then the trainer ends"},
       {"version", &Examination::refuses_other_version,
@@ -256,14 +269,23 @@ Seen Examination::must_refuse(const Expected<Answer>& answer, const std::string&
                           : fine(fmt::format("is refused: {}", prose(error->message)));
 }
 
-std::optional<Seen> Examination::unsound(const fs::path& file) const {
-  const auto sound = check_output(file, layout_);
+std::optional<Seen> Examination::unsound(const fs::path& file, const TensorLayout& layout) {
+  const auto sound = check_output(file, layout);
   return sound ? std::nullopt : std::optional(wrong(sound.error().message));
+}
+
+std::optional<Seen> Examination::unsound_update(const fs::path& file) const {
+  auto problem = unsound(file, update_);
+  return problem || stays_.tensors.empty() ? problem : unsound(file.string() + kOwnSuffix, stays_);
 }
 
 contract::Train Examination::training(std::uint64_t seed, const char* model,
                                       const char* output) const {
-  return {1, seed, path(model), path(output), 0};
+  contract::Train command{1, seed, path(model), path(output), 0};
+  if (!stays_.tensors.empty()) {
+    command.own_output = command.output + kOwnSuffix;
+  }
+  return command;
 }
 
 Digest Examination::digest_of(const char* name) const {
@@ -292,7 +314,7 @@ Seen Examination::initializes() {
   if (auto problem = no_result(answer)) {
     return *problem;
   }
-  if (auto problem = unsound(path("model"))) {
+  if (auto problem = unsound(path("model"), layout_)) {
     return *problem;
   }
   model_ = digest_of("model");
@@ -319,10 +341,10 @@ Seen Examination::trains() {
     return *problem;
   }
   trained_ = *answer;
-  if (auto problem = unsound(path("update"))) {
+  if (auto problem = unsound_update(path("update"))) {
     return *problem;
   }
-  const auto check = check_tensors(path("update"), layout_, 1e30);
+  const auto check = check_tensors(path("update"), update_, 1e30);
   return check && check->l2_norm == 0
              ? odd("the update is zero: nothing was learnt")
              : fine(fmt::format("an update of norm {:.4g}", check->l2_norm));
@@ -385,7 +407,7 @@ Seen Examination::trains_from_any_order() {
   if (auto problem = no_result(ask(training(kSeed, "reversed", "update-reversed")))) {
     return *problem;
   }
-  if (auto problem = unsound(path("update-reversed"))) {
+  if (auto problem = unsound_update(path("update-reversed"))) {
     return *problem;
   }
   return digest_of("update-reversed") == digest_of("update")
@@ -424,6 +446,11 @@ Seen Examination::evaluates() {
   const auto loss = result.metrics.find("loss");
   if (result.examples == 0) {
     return wrong("it evaluated on 0 examples");
+  }
+  const auto count = result.sums.find("count");
+  if (!result.sums.empty() && (count == result.sums.end() || count->second.size() != 1 ||
+                               count->second.front() != static_cast<double>(result.examples))) {
+    return wrong(fmt::format("its sums have no count of {}, its examples", result.examples));
   }
   return loss == result.metrics.end()
              ? wrong("its metrics have no loss")
@@ -556,6 +583,8 @@ Expected<TrainerReport> examine_trainer(const AgentConfig& config, const Trainer
   prepare.evaluate_dataset = **dataset;
   prepare.threads = config.trainer.threads_per_slot;
   prepare.device = config.trainer.device;
+  prepare.loss_before = needs_loss_before(prepare.spec.strategy);
+  prepare.control = has_control(prepare.spec.strategy);
   const ScratchFolder scratch("entente-trainer-test");
   const auto work = scratch.path() / "work";
   fs::create_directory(work);

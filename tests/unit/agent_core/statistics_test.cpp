@@ -69,5 +69,37 @@ TEST(Counting, OfTooFewRowsStaysInTheHouse) {
   EXPECT_EQ(sent<msg::TaskFailed>(effects).at(0).failure.reason.code, "statistics_too_fine");
 }
 
+TEST(Counting, IsAnsweredWithSumsAlone) {
+  Counting it;
+  const auto effects = it.on(event::TrainerFinished{it.trainer, 40, 0, {{"oldest", 97}}, {}});
+  EXPECT_EQ(sent<msg::TaskFailed>(effects).at(0).failure.reason.code, "contract_violated");
+}
+
+// Ranges that shift a little would tell single rows apart.
+TEST(Counting, OfTheSecondRoundHasOneQuestion) {
+  Counting it;
+  it.counted(30, 12);
+  auto second = it.order;
+  second.key.round = 2;
+  const auto refused = [&](Attempt attempt, const Sums& ranges) {
+    second.key.attempt = attempt;
+    second.ranges = ranges;
+    return !sent<msg::TaskFailed>(it.hear(msg::TaskOffer{second})).empty();
+  };
+  EXPECT_TRUE(refused(1, {})) << "no range at all";
+  EXPECT_FALSE(refused(1, {{"age", {20, 80}}}));
+  EXPECT_TRUE(refused(2, {{"age", {20, 81}}}));
+  EXPECT_FALSE(refused(2, {{"age", {20, 80}}}));
+  second.key.round = 3;
+  EXPECT_TRUE(refused(1, {{"age", {20, 80}}}));
+}
+
+// The broker would close the session over it, and again after each reconnect.
+TEST(Counting, HasNamesThatAMessageCanHold) {
+  Counting it;
+  const auto effects = it.on(event::TrainerFinished{it.trainer, 40, 0, {}, {{"a\n", {1}}}});
+  EXPECT_EQ(sent<msg::TaskFailed>(effects).at(0).failure.reason.code, "contract_violated");
+}
+
 }  // namespace
 }  // namespace entente::agent

@@ -164,5 +164,14 @@ TEST(CheckWithheld, FindsWhatIsTooFine) {
   EXPECT_TRUE(check_withheld(statistics, 10));
 }
 
+// 3 ones among 100 rows, as their mean.
+TEST(CheckWithheld, FindsANumberThatNearlyAllRowsShare) {
+  Statistics statistics;
+  statistics.columns["ill"] = {ColumnRole::number, 1, 0, 0, 100, 0, 0.03, 2.91, 0, 0};
+  EXPECT_TRUE(check_withheld(statistics, 10));
+  statistics.columns["ill"].high = 1;
+  EXPECT_FALSE(check_withheld(statistics, 10));
+}
+
 }  // namespace
 }  // namespace entente
