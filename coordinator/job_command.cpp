@@ -283,6 +283,9 @@ ExitCode statistics(const Options& options, const JobArguments& arguments) {
     if (!job) {
       return print_refusal(options, job.error());
     }
+    if (const auto counted = check_counted(*job); !counted) {
+      return print_refusal(options, counted.error());
+    }
     if (options.json) {
       print_json(statistics_json(*job));
     } else {

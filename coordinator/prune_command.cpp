@@ -160,11 +160,14 @@ void add_prune_command(CLI::App& model, const Options& options, Action& chosen) 
   auto* how = command->add_option_group("how", "what goes; one of the two");
   how->add_option("--sparsity", arguments->sparsity,
                   "share of the weights that become zero, from 0 to below 1");
-  how->add_option("--units", arguments->units,
-                  "share of each layer's units or channels that go, from 0 to below 1");
+  auto* units =
+      how->add_option("--units", arguments->units,
+                      "share of each layer's units or channels that go, from 0 to below 1");
   how->require_option(1);
-  command->add_option("--layers", arguments->layers,
-                      "with --units of a file: the job file or job that says what its layers are");
+  command
+      ->add_option("--layers", arguments->layers,
+                   "with --units of a file: the job file or job that says what its layers are")
+      ->needs(units);
   command->add_option("-o,--output", arguments->output, "the file to write")->required();
   command->callback([&options, &chosen, arguments] {
     chosen = [&options, arguments] { return prune(options, *arguments); };

@@ -16,10 +16,8 @@ namespace {
 // Categories that a row of the table names.
 constexpr std::size_t kCellsShown = 5;
 
-Statistics statistics_of(const JobView& job) {
-  auto statistics = statistics_from(job.statistics);
-  return statistics ? *std::move(statistics) : Statistics();
-}
+// Of a job that check_counted has found readable.
+Statistics statistics_of(const JobView& job) { return statistics_from(job.statistics).value(); }
 
 std::string number(double value) { return fmt::format("{:.6g}", value); }
 
@@ -155,6 +153,11 @@ tl::unexpected<Refusal> invalid(std::string message, std::string hint) {
 
 }  // namespace
 
+Expected<void> check_counted(const JobView& job) {
+  const auto statistics = statistics_from(job.statistics);
+  return statistics ? Expected<void>() : tl::unexpected(statistics.error());
+}
+
 void print_statistics(const JobView& job) {
   const auto statistics = statistics_of(job);
   const auto id = job.summary.id.str();
@@ -215,6 +218,9 @@ Expected<std::vector<Scale>> scales_from(const JobView& job, const std::string& 
                                "trains on {}",
                                id, quote(job.spec.train.dataset), quote(dataset)),
                    "count the dataset that is trained on");
+  }
+  if (auto counted = check_counted(job); !counted) {
+    return tl::unexpected(std::move(counted.error()));
   }
   const auto statistics = statistics_of(job);
   for (const auto& [name, column] : statistics.columns) {

@@ -10,6 +10,9 @@
 
 namespace entente::cli {
 
+// Refuses what a broker says of a job's statistics when it is none. To be called before the others.
+[[nodiscard]] Expected<void> check_counted(const JobView& job);
+
 // Prints a row for each column: how many values, mean, spread, range and quantiles, or the most
 // frequent categories; and below it what sites have withheld.
 void print_statistics(const JobView& job);

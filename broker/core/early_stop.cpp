@@ -9,7 +9,7 @@ std::optional<Round> best_round(const Job& job) {
   double best_score = 0;
   for (const auto& [number, round] : job.rounds) {
     const auto its_score = score(job.spec().stop, round.evaluate_metrics);
-    if (its_score && (!best || *its_score > best_score)) {
+    if (round.model && its_score && (!best || *its_score > best_score)) {
       best = number;
       best_score = *its_score;
     }

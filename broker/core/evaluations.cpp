@@ -68,7 +68,7 @@ void close(Step& step, Job& job, RoundRow& round) {
       if (is_stalled(step, job, *task)) {
         lose_task(step, job, *task, stalled_for(job));
       } else {
-        give_up_task(step, job, *task);
+        give_up_task(step, job, *task, "not needed, later rounds are evaluated");
       }
     } else if (has_answered(task)) {
       answers.push_back(task);
@@ -128,7 +128,7 @@ bool advance_evaluations(Step& step, Job& job) {
   bool busy = false;
   for (std::size_t i = 0; i < open.size() && job.runs(); ++i) {
     auto& round = job.rounds.at(open[i]);
-    if (open.size() - i > kEvaluationsOpenMax && !evaluations_of(job, open[i]).empty()) {
+    if (open.size() - i > kEvaluationsOpenMax) {
       close(step, job, round);
     } else {
       busy = advance_evaluation(step, job, round) || busy;

@@ -7,8 +7,8 @@
 //    of them knows metrics only, a trainer of its own say, all are combined as means weighted by
 //    examples instead: the two are never mixed.
 //  - An evaluation closes when all have answered, or when those that are left stall. It counts who
-//    has answered. When nobody has, sites that were not asked yet are; when there is none, it
-//    closes with no metrics. It never fails the job.
+//    has answered. When nobody has, sites that were not asked yet are; when there are none of those
+//    left, it closes with no metrics. While nobody can be asked it waits. It never fails the job.
 //  - Answers are rows until then: a broker that dies in between asks only those that are missing.
 //    Their sums are forgotten when it closes; the sites' metrics stay.
 //  - At most kEvaluationsOpenMax of a job are open. Beyond that the oldest closes with whoever has

@@ -6,6 +6,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
+#include <utility>
+#include <vector>
 
 #include "broker/core/jobs.h"
 #include "broker/core/kinds.h"
@@ -20,17 +23,52 @@ std::string describe(const Job&, const std::vector<SiteId>& asked) {
   return fmt::format("counting at {}", counted(asked.size(), "site"));
 }
 
+// Without names in the spec, whatever a site's dataset is made from.
+bool are_asked_for(const StatisticsSpec& spec, const Statistics& statistics) {
+  const auto is_asked = [&spec](const auto& entry) {
+    return std::find(spec.columns.begin(), spec.columns.end(), entry.first) != spec.columns.end();
+  };
+  return spec.columns.empty()
+             ? statistics.columns.size() <= columns_max(spec.bins)
+             : std::all_of(statistics.columns.begin(), statistics.columns.end(), is_asked);
+}
+
+// A column is what most sites say that it is; of equally many the first role counts.
+void choose_roles(const std::vector<Statistics>& answers, Statistics& total) {
+  std::map<std::string, std::map<ColumnRole, std::uint64_t>> told;
+  for (const auto& answer : answers) {
+    for (const auto& [name, column] : answer.columns) {
+      told[name][column.role] += column.sites;
+    }
+  }
+  for (const auto& [name, roles] : told) {
+    const auto most =
+        std::max_element(roles.begin(), roles.end(),
+                         [](const auto& a, const auto& b) { return a.second < b.second; });
+    total.columns.emplace(name, Column{most->first});
+  }
+}
+
 void close(Step& step, Job& job, RoundRow& round) {
-  Statistics total;
+  std::vector<Statistics> answers;
   std::uint64_t examples = 0;
   for (const auto* answer : round_answers(job, round.round)) {
     // Checked when it was accepted; a row that the disk has damaged since counts nothing.
-    if (const auto statistics = statistics_from(answer->row.result.sums)) {
-      add(total, *statistics);
+    if (auto statistics = statistics_from(answer->row.result.sums)) {
+      answers.push_back(*std::move(statistics));
       examples += answer->row.result.examples;
     }
+    // What each of them said is of no use any more.
+    auto& task = job.tasks.at(answer->row.key);
+    task.row.result.sums.clear();
+    step.save(task);
   }
-  fit_message(total);
+  Statistics total;
+  choose_roles(answers, total);
+  for (const auto& answer : answers) {
+    add(total, answer);
+  }
+  fit_message(total, job.spec().statistics->bins);
   round.sums = to_sums(total);
   round.state = RoundState::done;
   step.save(round);
@@ -56,7 +94,7 @@ std::optional<Refusal> check_statistics(const Job& job, Round round, const TaskR
   const auto ranges = ranges_for(job, round);
   const bool is_of_round =
       round == kFirst
-          ? statistics->histograms.empty()
+          ? statistics->histograms.empty() && are_asked_for(*job.spec().statistics, *statistics)
           : statistics->columns.empty() &&
                 std::all_of(statistics->histograms.begin(), statistics->histograms.end(),
                             [&](const auto& entry) { return ranges.contains(entry.first); });

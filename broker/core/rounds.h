@@ -12,14 +12,12 @@
 //    open has made progress within the stall window. Below its quorum it never closes. A stalled
 //    task stays open until then: whoever answers first counts.
 //  - A site that is away when a round starts is selected all the same, unless it was silent
-//  already:
-//    it gets its task when it is back, and its stall window counts meanwhile. cohort.h has the
-//    rules of who takes part.
+//    already: it gets its task when it is back, and its stall window counts meanwhile. cohort.h has
+//    the rules of who takes part.
 //  - Below the quorum the job fails when nobody is left who could still send an update.
 //  - An update that is found damaged at the merge is asked for again, and the round is open again.
 //  - Evaluations run beside the next round, at all sites that have the dataset (evaluations.h).
-//  None
-//    delays a round or fails the job.
+//    None delays a round or fails the job.
 //  - A job that rests (pausing.h) opens and closes no round; its merge ends all the same.
 //  - The job completes when the last round is merged and no evaluation is open, or before that when
 //    its model has ceased to improve (early_stop.h); the round that has begun is given up then.

@@ -1,15 +1,14 @@
 // Which of the sites that hold places a round asks, and how many updates it takes.
 //
 //  - The kind of the job has the say (kinds.h). Mostly a round asks all of them, by id, and takes
-//  an
-//    answer from each.
+//    an answer from each.
 //  - With sites.sample, the sites have a turn each in every round (draw.h), and the first of them
-//  are asked.
-//    Whoever fails, stalls or drains is passed over for the next in turn, until the round has its
-//    updates. So the choice of a round is its tasks, which are rows before any site hears of them.
+//    are asked. Whoever fails, stalls or drains is passed over for the next in turn, until the
+//    round has its updates. So the choice of a round is its tasks, which are rows before any site
+//    hears of them.
 //  - A site that is away is asked all the same when its turn comes, unless it is silent: the draw
-//    must not hang on who happens to be connected. A silent one that is connected is given its
-//    task beside the others, because only the next order ends a trainer that hangs (cohort.h).
+//    must not hang on who happens to be connected. A silent one that is connected is given its task
+//    beside the others, because only the next order ends a trainer that hangs (cohort.h).
 //  - A site whose update was taken rests for sites.sample.separation rounds, without exception.
 //
 // Pure.

@@ -37,7 +37,8 @@ void lose_task(Step& step, Job& job, Task& task, std::string reason);
 void fail_tasks_of(Step& step, Job& job, const SiteId& site, const std::string& reason);
 
 // Takes an open task away whose site is at work, and tells it so: it may stop.
-void give_up_task(Step& step, Job& job, Task& task);
+void give_up_task(Step& step, Job& job, Task& task,
+                  std::string reason = "not needed, the round has the updates that it takes");
 
 // Takes an accepted update back, because its bytes are damaged; the site may be asked again.
 void lose_update(Step& step, Job& job, Task& task);

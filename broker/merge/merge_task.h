@@ -41,8 +41,7 @@ struct MergeRequest {
   double local_lr = 0;
   double local_momentum = 0;
   double prox_mu = 0;
-  std::uint32_t places =
-      1;  // sites of the job, of which some or all have sent updates; for scaffold
+  std::uint32_t places = 1;  // sites of the job, some or all of which have sent updates; scaffold
   TensorLayout layout;
   TensorLayout update_layout;  // site_tensors.h: of the model's tensors those that are exchanged
   UpdateSpec update;           // how the updates are written down; has passed check_update_spec()

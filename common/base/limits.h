@@ -130,6 +130,7 @@ constexpr std::size_t kMetricsPerResultMax = 64;
 // fit in a control message.
 constexpr std::size_t kSumsPerResultMax = 8192;
 constexpr std::size_t kSumValuesPerResultMax = 32'768;
+constexpr std::size_t kSumNamesBytesMax = 512 << 10;  // of a result, those of its metrics as well
 // What statistics are made of: columns of a wide table, categories and words of all of them
 // together with the bytes of their names, bins of one histogram, quantiles that are shown.
 constexpr std::size_t kStatisticsColumnsMax = 1024;

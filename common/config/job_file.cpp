@@ -320,6 +320,8 @@ void read_evaluation_alone(TomlReader& root, JobSpec& spec) {
   spec.train.dataset = spec.evaluate->dataset;
   spec.train.loss = read_loss(table, "evaluate");
   spec.train.class_weights = table.numbers("class_weights");
+  spec.train.normalise = read_normalisation(table);
+  spec.train.trainer = table.string("trainer", {});
 }
 
 // The table of a job that counts. It trains nothing.

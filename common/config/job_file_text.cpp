@@ -206,9 +206,16 @@ toml::table evaluate_table(const JobSpec& spec) {
     return toml::table{
         {"dataset", evaluate.dataset}, {"every", evaluate.every}, {"personal", evaluate.personal}};
   }
-  return toml::table{{"dataset", evaluate.dataset},
-                     {"loss", std::string(to_string(spec.train.loss))},
-                     {"class_weights", list_of(spec.train.class_weights)}};
+  toml::table table{{"dataset", evaluate.dataset},
+                    {"loss", std::string(to_string(spec.train.loss))},
+                    {"class_weights", list_of(spec.train.class_weights)}};
+  if (spec.train.normalise) {
+    table.insert("normalise", normalise_table(*spec.train.normalise));
+  }
+  if (!spec.train.trainer.empty()) {
+    table.insert("trainer", spec.train.trainer);
+  }
+  return table;
 }
 
 // What a job does, in the tables that its kind has.

@@ -1,12 +1,11 @@
 // How pictures are varied while they are trained on: what a job may write as `augment` under
 // [train], in the words of torchvision. Never when a model is evaluated.
 //
-//   flip    each picture is mirrored with probability 1/2      (RandomHorizontalFlip,
-//   -VerticalFlip) crop    a window of that share of height and width, or more, at a random place,
-//   is scaled back to
-//           the whole size                                     (RandomResizedCrop, ratio kept)
-//   shift   a move by up to so many pixels either way; 0 where nothing is left
-//                                                              (RandomCrop with that padding)
+//   flip    each picture is mirrored with probability 1/2 (RandomHorizontalFlip, -VerticalFlip)
+//   crop    a window of that share of height and width, or more, at a random place, is scaled
+//           back to the whole size (RandomResizedCrop, ratio kept)
+//   shift   a move by up to so many pixels either way; 0 where nothing is left (RandomCrop with
+//           that padding)
 //
 // They come in this order, each drawn anew for each picture whenever it comes up.
 // site-agent/training does the work.

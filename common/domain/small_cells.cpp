@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numeric>
 
 #include "common/base/check.h"
@@ -137,7 +138,9 @@ Range rounded_outward(const Range& range) {
   const double width = range.high - range.low;
   const double digits = std::max(std::abs(range.low), std::abs(range.high)) * 1e-12;
   const double step = round_step(std::max(width, digits) / 5);
-  return {std::floor(range.low / step) * step + 0.0, std::ceil(range.high / step) * step + 0.0};
+  constexpr double kValueMax = std::numeric_limits<float>::max();
+  return {std::max(std::floor(range.low / step) * step + 0.0, -kValueMax),
+          std::min(std::ceil(range.high / step) * step + 0.0, kValueMax)};
 }
 
 std::optional<Refusal> check_withheld(const Statistics& statistics, std::uint64_t cell_min) {
@@ -151,7 +154,8 @@ std::optional<Refusal> check_withheld(const Statistics& statistics, std::uint64_
   };
   for (const auto& [name, column] : statistics.columns) {
     const bool tells_little =
-        is_small(column.count, cell_min) || (column.low == column.high && column.squares > 0) ||
+        (column.withheld == 0 && column.count < std::max<std::uint64_t>(cell_min, 1)) ||
+        (column.low == column.high && column.squares > 0) ||
         is_small(column.rows_withheld, cell_min) ||
         std::any_of(column.cells.begin(), column.cells.end(), [&](const auto& cell) {
           return column.role == ColumnRole::text ? is_rare(cell.second, column.count, cell_min)

@@ -9,6 +9,7 @@
 //  - The smallest and largest value of a column are somebody's. The range that is told begins at
 //    the value of rank `cell_min`, ends at that of the same rank from above, and is rounded outward
 //    to a round step between a fifth and a twelfth of its width.
+//    Of fewer values than twice that, the two in the middle are the ends.
 //  - A word of texts is a cell of its own: withheld where too few texts have it or lack it.
 //  - A number that nearly all rows share is a count in disguise: the mean of a 0/1 column says how
 //    many rows are 1. Where the range comes to a single value and not all rows have it, the column

@@ -35,7 +35,8 @@ void add_numbers(Column& total, const Column& more) {
     total.high = more.high;
     return;
   }
-  total.mean += difference * (b / (a + b));
+  constexpr double kValueMax = std::numeric_limits<float>::max();
+  total.mean = std::clamp(total.mean + difference * (b / (a + b)), -kValueMax, kValueMax);
   total.squares += more.squares + difference * difference * (a * (b / (a + b)));
   total.low = std::min(total.low, more.low);
   total.high = std::max(total.high, more.high);
@@ -43,7 +44,8 @@ void add_numbers(Column& total, const Column& more) {
 
 void add(Column& total, const Column& more) {
   if (total.role != more.role) {
-    total.unlike += more.sites + more.withheld + more.unlike;
+    total.unlike += more.sites + more.unlike;
+    total.withheld += more.withheld;
     return;
   }
   add_numbers(total, more);
@@ -145,7 +147,20 @@ void add(Statistics& total, const Statistics& more) {
   }
 }
 
-void fit_message(Statistics& statistics) {
+std::size_t columns_max(std::size_t bins) {
+  constexpr std::size_t kBesideBins = 11;  // of a number, and of what its bins withhold
+  constexpr std::size_t kValues = limits::kSumValuesPerResultMax - limits::kStatisticsCellsMax;
+  return std::min(limits::kStatisticsColumnsMax, kValues / (bins + kBesideBins));
+}
+
+void fit_message(Statistics& statistics, std::size_t bins) {
+  while (statistics.columns.size() > columns_max(bins)) {
+    // Of equally rare ones the last by name.
+    const auto rarest = std::min_element(
+        statistics.columns.rbegin(), statistics.columns.rend(),
+        [](const auto& a, const auto& b) { return a.second.sites < b.second.sites; });
+    statistics.columns.erase(std::prev(rarest.base()));
+  }
   struct Cell {
     Column* column;
     std::map<std::string, std::uint64_t>::iterator cell;

@@ -107,11 +107,17 @@ using Ranges = std::map<std::string, Range>;
 void add_value(Column& column, double value);
 
 // Adds `more`, other rows of the same columns, to `total`, which may be empty. A column that has
-// another role there is counted as unlike. Histograms have the same number of bins.
+// another role there is counted as unlike: `total` may have columns of a role and nothing else, to
+// say which counts. Histograms have the same number of bins.
 void add(Statistics& total, const Statistics& more);
 
-// Drops the rarest cells into those withheld until the rest fits into a message.
-void fit_message(Statistics& statistics);
+// Columns of numbers that statistics with so many bins may have: with their bins, and beside as
+// many cells as there may be, they fit into a message.
+[[nodiscard]] std::size_t columns_max(std::size_t bins);
+
+// Drops columns until there are columns_max, those that the fewest sites have told first; then the
+// rarest cells, into those withheld, until the rest fits into a message.
+void fit_message(Statistics& statistics, std::size_t bins);
 
 // Where so large a share of the values is at most this. The true one, of the values kept within
 // the range, is not outside `at_least` and `at_most`.

@@ -69,10 +69,10 @@ Expected<void> check_statistics_spec(const StatisticsSpec& spec) {
                                limits::kStatisticsBinsMax),
                    "32 bins place a quantile within a thirtieth of the range");
   }
-  if (spec.columns.size() * spec.bins > limits::kSumValuesPerResultMax) {
-    return invalid(fmt::format("statistics asks for {} bins of {} columns, at most {} together are "
-                               "possible",
-                               spec.bins, spec.columns.size(), limits::kSumValuesPerResultMax),
+  if (spec.columns.size() > columns_max(spec.bins)) {
+    return invalid(fmt::format("statistics asks for {} bins of {} columns, at most {} columns are "
+                               "possible with so many",
+                               spec.bins, spec.columns.size(), columns_max(spec.bins)),
                    "lower statistics.bins, or split the columns over several jobs");
   }
   if (spec.quantiles.size() > limits::kStatisticsQuantilesMax) {

@@ -97,6 +97,33 @@ bool is_count(double value) {
 
 bool is_value(double value) { return std::abs(value) <= kValueMax; }
 
+// Of one site, whose rows are each in one cell or, of texts, in several.
+bool is_whole(const Column& column) {
+  std::uint64_t rows = column.rows_withheld;
+  for (const auto& [cell, count] : column.cells) {
+    if (count > column.count) {
+      return false;
+    }
+    rows += count;
+  }
+  if (column.role == ColumnRole::text) {
+    return column.rows_withheld == 0;
+  }
+  return rows == column.count && (column.cells_withheld == 0) == (column.rows_withheld == 0);
+}
+
+bool is_whole(const Histogram& histogram) {
+  std::uint64_t rows = histogram.rows_withheld;
+  for (const auto count : histogram.bins) {
+    if (count > limits::kExamplesMax) {
+      return false;
+    }
+    rows += count;
+  }
+  return rows <= limits::kExamplesMax &&
+         (histogram.cells_withheld == 0) == (histogram.rows_withheld == 0);
+}
+
 // Takes counts from the front of a list of numbers, and remembers whether all of them were any.
 class Counts {
  public:
@@ -231,6 +258,15 @@ Expected<Statistics> site_statistics_from(const Sums& sums, std::size_t bins) {
         column.count + column.missing > limits::kExamplesMax) {
       return invalid(name, "of more sites or rows than one site has");
     }
+    // No value is further from the middle of all numbers than they reach; so sums of what sites say
+    // stay within what a table can have.
+    const double squares_max = static_cast<double>(column.count) * kValueMax * kValueMax;
+    const bool is_sound =
+        is_number(column.role) ? column.squares <= squares_max * (1 + 1e-9) : is_whole(column);
+    if (!is_sound || column.rows_withheld > limits::kExamplesMax ||
+        column.cells_withheld > limits::kExamplesMax) {
+      return invalid(name, "with rows that do not come to its own");
+    }
     Column nothing{column.role};
     nothing.withheld = 1;
     if (column.withheld == 1 && column != nothing) {
@@ -241,6 +277,9 @@ Expected<Statistics> site_statistics_from(const Sums& sums, std::size_t bins) {
     if (histogram.bins.size() != bins) {
       return invalid(
           name, fmt::format("with {} bins, and was asked for {}", histogram.bins.size(), bins));
+    }
+    if (!is_whole(histogram)) {
+      return invalid(name, "with bins that hold more than one site has");
     }
   }
   return statistics;

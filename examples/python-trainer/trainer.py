@@ -20,6 +20,8 @@ from torch import nn
 
 PROGRESS_SECONDS = 0.2
 EVALUATION_BATCH = 256
+CONFUSION_CLASSES_MAX = 32  # a matrix is kept of so many classes
+SCORE_BINS = 2048
 
 
 def build_layer(kind, shape, attributes):
@@ -115,6 +117,12 @@ class Training:
     def make_optimizer(self, parameters):
         return make_optimizer(Fields(self.optimizer, "train.optimizer", "job_invalid"), parameters)
 
+    def weight_of(self, answers):
+        """What these examples weigh in the mean of their losses."""
+        if not self.class_weights:
+            return float(len(answers))
+        return float(torch.tensor(self.class_weights, device=answers.device)[answers].sum())
+
     def mean_loss(self, outputs, answers):
         if (self.loss == "cross_entropy") != (answers.dim() == 1):
             raise Refusal("data_contract_violated",
@@ -135,25 +143,61 @@ class Training:
 
 
 class Tally:
-    """Metrics as means over the examples that it is shown."""
+    """Sums over the examples that it is shown, which add up with those of other sites (docs/models.md),
+    and the metrics that follow from them."""
 
     def __init__(self):
-        self.sums, self.count = {}, 0
+        self.sums = {}
 
-    def add(self, loss, outputs, answers):
-        here = {"loss": loss * len(answers)}
+    def put(self, name, values):
+        """Adds a tensor, or a number, to the sum of that name."""
+        here = torch.as_tensor(values, dtype=torch.float64).cpu().reshape(-1)
+        self.sums[name] = self.sums[name] + here if name in self.sums else here
+
+    def add(self, loss, weight, outputs, answers):
+        """`loss` is the mean over these examples, and `weight` what they weigh in it together."""
+        self.put("count", len(answers))
+        self.put("loss", loss * weight)
+        self.put("loss_weight", weight)
+        if not math.isfinite(loss):
+            return
         if answers.dim() == 1:
-            here["accuracy"] = float((outputs.argmax(1) == answers).sum())
+            self.add_classes(outputs, answers)
         else:
             difference = (outputs - answers).double()
-            here["mae"] = float(difference.abs().mean(1).sum())
-            here["mse"] = float((difference**2).mean(1).sum())
-        self.count += len(answers)
-        for name, value in here.items():
-            self.sums[name] = self.sums.get(name, 0.0) + value
+            self.put("absolute_error", difference.abs().sum(0))
+            self.put("squared_error", (difference**2).sum(0))
+            self.put("target", answers.double().sum(0))
+            self.put("target_squared", (answers.double() ** 2).sum(0))
+
+    def add_classes(self, outputs, answers):
+        classes, said = outputs.shape[1], outputs.argmax(1)
+        if classes > CONFUSION_CLASSES_MAX:
+            self.put("correct", (said == answers).sum())
+            return
+        self.put("confusion", torch.bincount(answers * classes + said, minlength=classes**2))
+        if classes == 2:
+            score = (outputs[:, 1] - outputs[:, 0]).double()
+            place = (1 + score / (1 + score.abs())) / 2 * SCORE_BINS
+            bins = place.floor().clamp(0, SCORE_BINS - 1).long()
+            self.put("scores", torch.bincount(answers * SCORE_BINS + bins, minlength=2 * SCORE_BINS))
 
     def metrics(self):
-        return {name: value / self.count for name, value in self.sums.items()}
+        count, found = float(self.sums["count"]), {}
+        found["loss"] = float(self.sums["loss"]) / float(self.sums["loss_weight"])
+        if "confusion" in self.sums:
+            classes = math.isqrt(len(self.sums["confusion"]))
+            right = self.sums["confusion"].reshape(classes, classes).trace()
+            found["accuracy"] = float(right) / count
+        if "correct" in self.sums:
+            found["accuracy"] = float(self.sums["correct"]) / count
+        if "absolute_error" in self.sums:
+            found["mae"] = float(self.sums["absolute_error"].mean()) / count
+            found["mse"] = float(self.sums["squared_error"].mean()) / count
+        return found
+
+    def as_lists(self):
+        return {name: values.tolist() for name, values in self.sums.items()}
 
 
 class Progress:
@@ -177,6 +221,9 @@ class Trainer:
 
     def prepare(self, command):
         job = command.fields("job")
+        if job.has("statistics"):
+            raise Refusal("job_invalid", "this trainer counts no statistics; for jobs of that kind "
+                          "use the built-in one")
         torch.set_num_threads(command.natural("threads", 1))
         device = command.take("device", str)
         if device == "auto":
@@ -259,7 +306,7 @@ class Trainer:
             training.clip(parameters)
             optimizer.step()
             if step >= steps - steps_per_epoch:  # the last epoch, or as many of the last steps
-                tally.add(float(loss), outputs.detach(), answers)
+                tally.add(float(loss), training.weight_of(answers), outputs.detach(), answers)
             progress.add(len(batch))
         update = {name: p.detach() - before[name] for name, p in self.model.named_parameters()}
         if not all(bool(torch.isfinite(change).all()) for change in update.values()):
@@ -283,7 +330,8 @@ class Trainer:
                 inputs = data.inputs[first : first + EVALUATION_BATCH]
                 answers = data.answers[first : first + EVALUATION_BATCH]
                 outputs = self.model(inputs)
-                tally.add(float(self.training.mean_loss(outputs, answers)), outputs, answers)
+                loss = float(self.training.mean_loss(outputs, answers))
+                tally.add(loss, self.training.weight_of(answers), outputs, answers)
                 if progress:
                     progress.add(len(answers))
         return tally
@@ -295,10 +343,11 @@ class Trainer:
             raise Refusal("evaluation_dataset_missing",
                           "the job was prepared without an evaluation dataset")
         self.load_model(model)
-        metrics = self.tally(self.evaluation, Progress(self.send, len(self.evaluation))).metrics()
+        tally = self.tally(self.evaluation, Progress(self.send, len(self.evaluation)))
+        metrics = tally.metrics()
         if not math.isfinite(metrics["loss"]):
             raise Refusal("evaluation_not_finite", "the model's loss is not a finite number")
-        return {"examples": len(self.evaluation), "metrics": metrics}
+        return {"examples": len(self.evaluation), "metrics": metrics, "sums": tally.as_lists()}
 
     def stop(self, command):
         command.finish()

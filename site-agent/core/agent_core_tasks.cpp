@@ -24,9 +24,6 @@ bool needs(const TaskOrder& order, const BlobId& blob) {
   return order.model == blob || order.control == blob;
 }
 
-// Of all sums and metrics of a result: with their values (limits.h) they fit in a message.
-constexpr std::size_t kNamesBytesMax = 512 << 10;
-
 // What a trainer claims about its result, held against what the broker takes.
 std::optional<Refusal> fault_of(const event::TrainerFinished& result) {
   if (result.examples > limits::kExamplesMax ||
@@ -42,7 +39,7 @@ std::optional<Refusal> fault_of(const event::TrainerFinished& result) {
   };
   if (!std::all_of(result.sums.begin(), result.sums.end(), is_name) ||
       !std::all_of(result.metrics.begin(), result.metrics.end(), is_name) ||
-      name_bytes > kNamesBytesMax) {
+      name_bytes > limits::kSumNamesBytesMax) {
     return Refusal{
         "contract_violated",
         "the trainer reported metrics or sums whose names are no plain text, or too long",

@@ -121,11 +121,10 @@ Expected<void> check_columns(const DatasetConfig& config, const std::vector<Coun
                       "name others in statistics.columns");
     }
   }
-  if (numbers * bins > limits::kSumValuesPerResultMax) {
+  if (numbers > columns_max(bins)) {
     return violated(
         config, fmt::format("has {} columns of numbers, too many for {} bins each", numbers, bins),
-        fmt::format("ask for fewer bins or columns, {} of them together at most",
-                    limits::kSumValuesPerResultMax));
+        fmt::format("ask for fewer bins, or for {} columns at most", columns_max(bins)));
   }
   return {};
 }
@@ -376,7 +375,7 @@ Expected<Statistics> DatasetStatistics::count(std::uint64_t cell_min,
   for (auto& [name, counter] : counters) {
     counter.finish(name, statistics);
   }
-  fit_message(statistics);
+  fit_message(statistics, bins_);
   return statistics;
 }
 

@@ -67,6 +67,9 @@ TEST_F(OwnTrainer, InPythonTrainsTogetherWithTheBuiltInOne) {
   }
   const double accuracy = model["evaluate_metrics"]["accuracy"];
   EXPECT_GT(accuracy, 0.9);
+  EXPECT_EQ(ended["rounds_done"].back()["evaluated_at"], 3);
+  EXPECT_TRUE(model["evaluate_metrics"].contains("f1_macro"))
+      << "what the sites have counted adds up";
 }
 
 TEST_F(OwnTrainer, IsUsedByTheJobThatAsksForItWhereThereIsOne) {

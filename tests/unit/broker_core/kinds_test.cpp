@@ -112,6 +112,20 @@ TEST(EvaluateJob, KeepsItsAnswersWhenTheBrokerEnds) {
   EXPECT_EQ(it.store.round(it.id, 1)->evaluate_metrics.at("accuracy"), 0.5);
 }
 
+// It has judged a model, and has made none: version 0 is its only one.
+TEST(EvaluateJob, HasNoBestModelOfItsOwn) {
+  EvaluateJob it;
+  it.answer("east", 80, 100);
+  it.answer("north", 10, 100);
+  it.answer("south", 30, 40);
+  auto spec = small_spec(1);
+  spec.name = "tuned";
+  spec.init = InitialModel{it.id, InitialModel::Which::best, 0};
+  EXPECT_EQ(it.refusal(it.alice, msg::SubmitJob{spec, {}}).code, "model_unknown");
+  spec.init->which = InitialModel::Which::last;
+  EXPECT_EQ(it.state(it.submit(spec)), JobState::matching);
+}
+
 struct CyclicJob : Scenario {
   explicit CyclicJob(std::uint32_t rounds = 4) {
     JobSpec spec = small_spec(rounds);

@@ -120,6 +120,38 @@ TEST(StatisticsJob, RefusesWhatItsRoundDoesNotAskFor) {
       << "histograms are of the second round";
 }
 
+TEST(StatisticsJob, RefusesColumnsThatItsCoordinatorHasNotNamed) {
+  auto spec = counting_spec();
+  spec.statistics->columns = {"weight"};
+  CountingJob it(spec);
+  EXPECT_EQ(refusal_code(it.say(it.north, it.task("north"), it.ages(20, 40)), it.north),
+            "statistics_invalid");
+}
+
+// What one site says that a column is does not make the others' numbers worthless.
+TEST(StatisticsJob, TakesAColumnForWhatMostSitesSayThatItIs) {
+  auto spec = counting_spec();
+  spec.sites.min = 3;
+  CountingJob it(spec);
+  const auto east = it.connect("east");
+  it.accept(east, it.id);
+  Statistics other;
+  auto& column = other.columns["age"];
+  column.role = ColumnRole::category;
+  column.sites = 1;
+  column.cells = {{"old", 12}};
+  column.count = 12;
+  it.say(east, it.task("east"), other);
+  it.say(it.north, it.task("north"), it.ages(20, 40));
+  it.say(it.south, it.task("south"), it.ages(60, 80));
+  const auto found = statistics_from(it.store.round(it.id, 1)->sums);
+  ASSERT_TRUE(found);
+  EXPECT_EQ(found->columns.at("age").role, ColumnRole::number);
+  EXPECT_EQ(found->columns.at("age").count, 4U);
+  EXPECT_EQ(found->columns.at("age").unlike, 1U);
+  EXPECT_THAT(it.store.task(it.task("east"))->result.sums, IsEmpty()) << "of no use any more";
+}
+
 TEST(StatisticsJob, WithoutARangeToDivideEndsAfterItsFirstRound) {
   CountingJob it;
   it.say(it.north, it.task("north"), it.ages(30, 30));

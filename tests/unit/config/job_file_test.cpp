@@ -182,9 +182,16 @@ TEST(JobFile, AJobThatEvaluatesHasNoTrainTableAndReadsBackAsTheSame) {
   EXPECT_EQ(spec->rounds, 1U);
   EXPECT_EQ(spec->train.dataset, "lung-scans-test");
   EXPECT_EQ(spec->train.loss, Loss::mse);
-  const auto again = parse_job_file(job_file_text(*spec), "text", {});
-  ASSERT_TRUE(again) << again.error().message << "\n" << job_file_text(*spec);
-  EXPECT_EQ(*again, *spec);
+  for (const std::vector<std::string>& more :
+       {std::vector<std::string>{},
+        {"evaluate.trainer=\"pytorch\"", "evaluate.normalise=\"stats:numbers-1\""}}) {
+    const auto one = parse_job_file(text, "docs", more);
+    ASSERT_TRUE(one) << one.error().message;
+    EXPECT_EQ(one->train.normalise.has_value(), !more.empty());
+    const auto again = parse_job_file(job_file_text(*one), "text", {});
+    ASSERT_TRUE(again) << again.error().message << "\n" << job_file_text(*one);
+    EXPECT_EQ(*again, *one);
+  }
   const auto trained =
       parse_job_file(text + "[train]\ndataset = \"x\"\nlocal_epochs = 2\n", "docs", {});
   ASSERT_FALSE(trained);

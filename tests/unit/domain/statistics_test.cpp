@@ -234,13 +234,55 @@ TEST(StatisticsSums, OfHostileSitesAreRefused) {
   EXPECT_THAT(refusal(twice), HasSubstr("twice"));
 }
 
+TEST(StatisticsSums, OfASiteComeToItsRows) {
+  const auto message = [](const Statistics& statistics) {
+    const auto read = site_statistics_from(to_sums(statistics), 2);
+    return read ? std::string() : read.error().message;
+  };
+  auto ward = categories({{"medicine", 12}, {"surgery", 30}});
+  EXPECT_EQ(message(of("ward", ward)), "");
+  ward.rows_withheld = 5;
+  EXPECT_THAT(message(of("ward", ward)), HasSubstr("do not come to its own"));
+  ward.cells_withheld = 1;
+  ward.count += 5;
+  EXPECT_EQ(message(of("ward", ward)), "");
+  // As many as a double can count: two such sites would come to more than 64 bits hold.
+  ward.cells["surgery"] = std::uint64_t{1} << 53U;
+  EXPECT_THAT(message(of("ward", ward)), HasSubstr("do not come to its own"));
+  auto words = categories({{"fever", 12}});
+  words.role = ColumnRole::text;
+  words.count = 20;
+  EXPECT_EQ(message(of("note", words)), "") << "a text has many words";
+  words.count = 11;
+  EXPECT_THAT(message(of("note", words)), HasSubstr("do not come to its own"));
+  Statistics bins;
+  bins.histograms["age"].bins = {30, 12};
+  EXPECT_EQ(message(bins), "");
+  bins.histograms["age"].bins = {std::uint64_t{1} << 53U, 12};
+  EXPECT_THAT(message(bins), HasSubstr("more than one site has"));
+}
+
+TEST(StatisticsSums, LeaveOutTheColumnsOfFewestSitesOfWhatFitsNoMessage) {
+  constexpr std::size_t kBins = 256;
+  Statistics statistics;
+  for (std::size_t i = 0; i < columns_max(kBins) + 2; ++i) {
+    auto column = numbers({1, 2});
+    column.sites = i == 3 || i == 5 ? 1 : 2;
+    statistics.columns.emplace("code " + std::to_string(i), column);
+  }
+  fit_message(statistics, kBins);
+  EXPECT_EQ(statistics.columns.size(), columns_max(kBins));
+  EXPECT_FALSE(statistics.columns.contains("code 3"));
+  EXPECT_FALSE(statistics.columns.contains("code 5"));
+}
+
 TEST(StatisticsSums, LeaveOutTheRarestCellsOfWhatFitsNoMessage) {
   std::map<std::string, std::uint64_t> cells;
   for (std::size_t i = 0; i < limits::kStatisticsCellsMax + 2; ++i) {
     cells.emplace("code " + std::to_string(i), 1000 + i);
   }
   Statistics statistics = of("code", categories(cells));
-  fit_message(statistics);
+  fit_message(statistics, 32);
   const auto& column = statistics.columns.at("code");
   EXPECT_EQ(column.cells.size(), limits::kStatisticsCellsMax);
   EXPECT_FALSE(column.cells.contains("code 0"));
