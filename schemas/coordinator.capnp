@@ -180,6 +180,16 @@ struct JobSiteView {
   # examples, at most 2^40, and the round. 0: none has.
 }
 
+struct SiteEvaluation {
+  # What one site has found of a model, on its own examples.
+
+  site @0 :Text;
+  metrics @1 :List(Metric);
+
+  examples @2 :UInt64;
+  # At most 2^40.
+}
+
 struct RoundView {
   round @0 :UInt32;
   state @1 :RoundState;
@@ -202,6 +212,12 @@ struct RoundView {
   evaluatedAt @7 :UInt32;
   evaluationExamples @8 :UInt64;
   # Sites that were counted in evaluateMetrics, at most 10,000, and their examples, each site's at most 2^40.
+
+  atSites @9 :List(SiteEvaluation);
+  # Of the kind `crossEvaluate`: what each of them has found, at most 10,000. Empty otherwise.
+
+  modelOf @10 :Text;
+  # The site whose model the round's is. Empty: it is merged.
 }
 
 struct JobView {
@@ -304,6 +320,9 @@ struct Contribution {
 
   steps @4 :UInt64;
   # Optimiser steps that the site has taken.
+
+  startedFrom @5 :UInt32;
+  # The version of the model that the update was trained from.
 }
 
 struct ModelView {

@@ -382,7 +382,7 @@ enum Keep {
 }
 
 struct InitialModel {
-  # A model of another job that this one starts from.
+  # The model that a job starts from.
 
   job @0 :Text;
 
@@ -390,7 +390,49 @@ struct InitialModel {
     last @1 :Void;
     best @2 :Void;     # by that job's stop.metric; without one by the highest accuracy or lowest loss
     round @3 :UInt32;  # at most 100,000
+
+    file :group {
+      # A model file that the coordinator brings; `job` is empty.
+
+      blob @4 :Data;
+      # 32 bytes.
+
+      bytes @5 :UInt64;
+      # At most 2^40.
+    }
   }
+}
+
+struct AsyncSpec {
+  # Training that waits for no site (FedBuff).
+
+  buffer @0 :UInt32;
+  # Updates that one version of the model is made from, at most 10,000.
+
+  stalenessExponent @1 :Float64;
+  # An update that is s versions old weighs 1 / (1 + s)^stalenessExponent. Finite.
+
+  stalenessMax @2 :UInt32;
+  # Older ones are given up. At most 100,000.
+
+  concurrency @3 :UInt32;
+  # Sites that train at once, at most 10,000. 0: all that take part.
+}
+
+struct PredictSpec {
+  # What the models at the sites are asked about.
+
+  inputs @0 :Data;
+  # 32 bytes: a safetensors file with the tensor "inputs", float32, its first dimension the examples.
+
+  inputsBytes @1 :UInt64;
+  # At most 2^40.
+
+  examples @2 :UInt64;
+  # At most 2^40.
+
+  own @3 :Text;
+  # A job: each site uses the tensors that it has left there. Null: all use the shared model.
 }
 
 enum JobKind {
@@ -398,6 +440,8 @@ enum JobKind {
   evaluate @1;    # one model that there is already, judged on every site's examples
   statistics @2;  # numbers about the sites' data; without a model
   cyclic @3;      # the model travels from site to site and is trained at one after the other
+  crossEvaluate @4;  # every site's model, judged on every site's examples
+  predict @5;     # what the sites' models say of inputs that the coordinator brings
 }
 
 struct JobSpec {
@@ -461,6 +505,12 @@ struct JobSpec {
 
   statistics @20 :StatisticsSpec;
   # Of the kind `statistics`, otherwise null.
+
+  async @21 :AsyncSpec;
+  # Null: a round waits for its sites.
+
+  predict @22 :PredictSpec;
+  # Of the kind `predict`, otherwise null.
 }
 
 struct JobOffer {

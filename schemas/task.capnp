@@ -41,6 +41,7 @@ enum TaskKind {
   train @1;       # local epochs on private data; result: an update (local - global)
   evaluate @2;    # metrics of a model on a dataset; result: no blob
   statistics @3;  # sums over a dataset, without a model; result: no blob
+  predict @4;     # what a model says of the coordinator's inputs; result: outputs
 }
 
 struct TaskKey {
@@ -107,6 +108,12 @@ struct TaskOrder {
   # Of `train` with "scaffold": the server's control variate, 32 bytes. Null: it is 0 still.
 
   controlBytes @8 :UInt64;
+  # Size of that blob in bytes, at most 2^40.
+
+  inputs @9 :Data;
+  # Of `predict`: the coordinator's file, 32 bytes. Null otherwise.
+
+  inputsBytes @10 :UInt64;
   # Size of that blob in bytes, at most 2^40.
 }
 

@@ -74,6 +74,8 @@ Expected<const RoundRow*> find_version(const Job& job, const InitialModel& init)
       }
       break;
     }
+    case InitialModel::Which::file:
+      break;
   }
   if (found == nullptr) {
     return unknown(

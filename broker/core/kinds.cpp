@@ -18,6 +18,9 @@ const KindRules& rules_of(JobKind kind) {
       return kEvaluateKind;
     case JobKind::cyclic:
       return kCyclicKind;
+    case JobKind::cross_evaluate:
+    case JobKind::predict:
+      break;
   }
   ENTENTE_CHECK(!"a kind of job without rules");
   return kTrainKind;

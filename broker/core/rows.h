@@ -85,7 +85,9 @@ struct RoundRow {
   bool evaluated = false;
   std::uint32_t evaluated_at = 0;
   std::uint64_t evaluation_examples = 0;
-  Sums sums{};  // of a job that counts: what its sites have said, added up
+  Sums sums{};                 // of a job that counts: what its sites have said, added up
+  SiteEvaluations at_sites{};  // of one that evaluates each site's model at all
+  std::string model_of{};      // the site whose model the round's is; empty: a merged one
 };
 
 struct TaskRow {
@@ -94,6 +96,9 @@ struct TaskRow {
   TaskResult result;        // once done
   std::string reason;       // once failed or lost
   std::uint64_t steps = 0;  // that the site is asked for; 0: those of the job's epochs
+  // Once done, where more than one update of a site may count, or later than in its own round.
+  Round merged_in = 0;             // the version that the update goes into; 0: that of its round
+  std::uint64_t accepted_seq = 0;  // of the job's acceptances, from 1; 0: not counted
 };
 
 struct ModelRow {
@@ -104,6 +109,13 @@ struct ModelRow {
 struct UsageRow {
   std::string coordinator;
   double site_seconds = 0;
+};
+
+// A file that the job's coordinator has brought, once it is there.
+struct FileRow {
+  JobId job;
+  BlobId blob;
+  std::uint64_t bytes = 0;
 };
 
 struct EventRow {
@@ -121,7 +133,7 @@ struct AuditRow {
 };
 
 using Row = std::variant<SiteRow, JobRow, PartRow, RoundRow, TaskRow, ModelRow, EventRow, AuditRow,
-                         UsageRow>;
+                         UsageRow, FileRow>;
 
 // Everything the core needs to go on. Tasks: those of jobs that have not ended.
 struct Snapshot {
@@ -131,6 +143,7 @@ struct Snapshot {
   std::vector<RoundRow> rounds;
   std::vector<TaskRow> tasks;
   std::vector<UsageRow> usage{};
+  std::vector<FileRow> files{};
 };
 
 }  // namespace entente::broker

@@ -117,6 +117,8 @@ std::string describe(const TaskKey& key) {
       return fmt::format("evaluating round {}", key.round);
     case TaskKind::statistics:
       return fmt::format("counting for round {}", key.round);
+    case TaskKind::predict:
+      return "predicting";
   }
   return {};
 }
@@ -438,9 +440,9 @@ void fail_tasks_of(Step& step, Job& job, const SiteId& site, const std::string& 
   }
 }
 
-void give_up_task(Step& step, Job& job, Task& task) {
+void give_up_task(Step& step, Job& job, Task& task, std::string reason) {
   const auto key = task.row.key;
-  lose_task(step, job, task, "not needed, the round has the updates that it takes");
+  lose_task(step, job, task, std::move(reason));
   step.send(key.site, msg::ResultVerdict{key, stale(task.row.reason)});
 }
 

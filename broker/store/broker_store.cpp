@@ -62,6 +62,7 @@ class BrokerStore::Impl {
     load_rounds(snapshot);
     load_tasks(snapshot);
     load_usage(snapshot);
+    load_files(snapshot);
     return snapshot;
   }
 
@@ -240,7 +241,8 @@ class BrokerStore::Impl {
 
   void save(const RoundRow& row) {
     auto& insert = statements_.prepare(
-        "INSERT OR REPLACE INTO rounds VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+        "INSERT OR REPLACE INTO rounds VALUES"
+        " (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
     Binder(insert)
         .text(row.job.str())
         .integer(row.round)
@@ -256,7 +258,9 @@ class BrokerStore::Impl {
         .integer(row.evaluated ? 1 : 0)
         .integer(row.evaluated_at)
         .integer(row.evaluation_examples)
-        .sums(row.sums);
+        .sums(row.sums)
+        .evaluations(row.at_sites)
+        .text(row.model_of);
     insert.exec();
   }
 
@@ -264,11 +268,12 @@ class BrokerStore::Impl {
     // A state of the live process only; after a restart the task is offered again.
     const auto state = is_live_only(row.state) ? TaskState::pending : row.state;
     auto& insert = statements_.prepare(
-        "INSERT INTO tasks VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        "INSERT INTO tasks VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
         " ON CONFLICT (job, round, kind, site, attempt) DO UPDATE SET"
         " state = excluded.state, blob = excluded.blob, blob_bytes = excluded.blob_bytes,"
         " examples = excluded.examples, steps = excluded.steps, metrics = excluded.metrics,"
-        " reason = excluded.reason, sums = excluded.sums");
+        " reason = excluded.reason, sums = excluded.sums, merged_in = excluded.merged_in,"
+        " accepted_seq = excluded.accepted_seq");
     Binder(insert)
         .text(row.key.job.str())
         .integer(row.key.round)
@@ -283,7 +288,9 @@ class BrokerStore::Impl {
         .metrics(row.result.metrics)
         .text(row.reason)
         .integer(row.steps)
-        .sums(row.result.sums);
+        .sums(row.result.sums)
+        .integer(row.merged_in)
+        .integer(row.accepted_seq);
     insert.exec();
   }
 
@@ -306,16 +313,20 @@ class BrokerStore::Impl {
         .digest(model.server_state)
         .text(model.origin);
     insert.exec();
+    std::uint64_t place = 0;
     for (const auto& contribution : model.contributions) {
-      auto& part = statements_.prepare("INSERT INTO contributions VALUES (?, ?, ?, ?, ?, ?, ?)");
+      auto& part =
+          statements_.prepare("INSERT INTO contributions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)");
       Binder(part)
           .text(model.job.str())
           .integer(model.version)
+          .integer(place++)
           .text(contribution.site.str())
           .digest(contribution.update)
           .integer(contribution.examples)
           .real(contribution.weight)
-          .integer(contribution.steps);
+          .integer(contribution.steps)
+          .integer(contribution.started_from);
       part.exec();
     }
   }
@@ -345,11 +356,16 @@ class BrokerStore::Impl {
     insert.exec();
   }
 
+  void save(const FileRow& row) {
+    auto& insert = statements_.prepare("INSERT OR REPLACE INTO files VALUES (?, ?, ?)");
+    Binder(insert).text(row.job.str()).digest(row.blob).integer(row.bytes);
+    insert.exec();
+  }
+
   std::vector<Contribution> contributions(const JobId& job, Round version) {
     auto& query = statements_.prepare(
-        "SELECT site, blob, examples, weight, steps FROM contributions WHERE job = ? AND version = "
-        "?"
-        " ORDER BY site");
+        "SELECT site, blob, examples, weight, steps, started_from FROM contributions"
+        " WHERE job = ? AND version = ? ORDER BY place");
     Binder(query).text(job.str()).integer(version);
     std::vector<Contribution> contributions;
     while (query.executeStep()) {
@@ -360,6 +376,7 @@ class BrokerStore::Impl {
       contribution.examples = row.integer();
       contribution.weight = row.real();
       contribution.steps = row.integer();
+      contribution.started_from = static_cast<Round>(row.integer());
       contributions.push_back(std::move(contribution));
     }
     return contributions;
@@ -446,6 +463,8 @@ class BrokerStore::Impl {
       round.evaluated_at = static_cast<std::uint32_t>(row.integer());
       round.evaluation_examples = row.integer();
       round.sums = row.sums();
+      round.at_sites = row.evaluations();
+      round.model_of = row.text();
       snapshot.rounds.push_back(std::move(round));
     }
   }
@@ -458,6 +477,18 @@ class BrokerStore::Impl {
       usage.coordinator = row.text();
       usage.site_seconds = row.real();
       snapshot.usage.push_back(std::move(usage));
+    }
+  }
+
+  void load_files(Snapshot& snapshot) {
+    auto& query = statements_.prepare("SELECT * FROM files");
+    while (query.executeStep()) {
+      RowReader row(query);
+      FileRow file;
+      file.job = name<JobId>(row.text());
+      file.blob = row.required_digest();
+      file.bytes = row.integer();
+      snapshot.files.push_back(std::move(file));
     }
   }
 
@@ -487,6 +518,8 @@ class BrokerStore::Impl {
       task.reason = row.text();
       task.steps = row.integer();
       task.result.sums = row.sums();
+      task.merged_in = static_cast<Round>(row.integer());
+      task.accepted_seq = row.integer();
       tasks.push_back(std::move(task));
     }
     return tasks;

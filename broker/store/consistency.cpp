@@ -71,8 +71,8 @@ constexpr std::array kOthers{
          "the weights of its contributions do not add up to 1"},
     Rule{"SELECT 'model/' || job || '@' || version FROM"
          " (SELECT job, version, site, blob, examples FROM contributions EXCEPT"
-         "  SELECT job, round, site, blob, examples FROM tasks"
-         "   WHERE kind = 'train' AND state = 'done')",
+         "  SELECT job, iif(merged_in > 0, merged_in, round), site, blob, examples FROM tasks"
+         "   WHERE kind IN ('train', 'predict') AND state = 'done')",
          "a contribution is not an accepted update"},
     Rule{"SELECT 'the update of ' || site || ' for round ' || round || ' of ' || job FROM"
          " (SELECT job, round, site, examples, blob_bytes FROM tasks"

@@ -6,6 +6,23 @@
 #include <stdexcept>
 
 namespace entente::broker {
+namespace {
+
+std::optional<Metrics> metrics_from(const nlohmann::json& json) {
+  if (!json.is_object()) {
+    return std::nullopt;
+  }
+  Metrics metrics;
+  for (const auto& [name, number] : json.items()) {
+    if (!number.is_number()) {
+      return std::nullopt;
+    }
+    metrics[name] = number.get<double>();
+  }
+  return metrics;
+}
+
+}  // namespace
 
 Binder& Binder::text(std::string_view value) {
   statement_.bind(++index_, std::string(value));
@@ -53,6 +70,19 @@ Binder& Binder::sums(const Sums& value) {
   return text(nlohmann::json(value).dump());
 }
 
+Binder& Binder::evaluations(const SiteEvaluations& value) {
+  auto json = nlohmann::json::object();
+  for (const auto& [site, evaluation] : value) {
+    for (const auto& [name, number] : evaluation.metrics) {
+      if (!std::isfinite(number)) {
+        throw std::invalid_argument("metric \"" + name + "\" is not a finite number");
+      }
+    }
+    json[site.str()] = {{"metrics", evaluation.metrics}, {"examples", evaluation.examples}};
+  }
+  return text(json.dump());
+}
+
 std::string RowReader::text() { return statement_.getColumn(++index_).getString(); }
 
 std::uint64_t RowReader::integer() {
@@ -90,18 +120,31 @@ BlobId RowReader::required_digest() {
 
 Metrics RowReader::metrics() {
   const auto value = text();
+  const auto metrics = metrics_from(nlohmann::json::parse(value, nullptr, false));
+  if (!metrics) {
+    reject(value);
+  }
+  return *metrics;
+}
+
+SiteEvaluations RowReader::evaluations() {
+  const auto value = text();
   const auto json = nlohmann::json::parse(value, nullptr, false);
-  Metrics metrics;
   if (!json.is_object()) {
     reject(value);
   }
-  for (const auto& [name, number] : json.items()) {
-    if (!number.is_number()) {
+  SiteEvaluations evaluations;
+  for (const auto& [name, entry] : json.items()) {
+    const auto site = SiteId::parse(name);
+    const bool has_all = entry.is_object() && entry.contains("metrics") &&
+                         entry.contains("examples") && entry["examples"].is_number_unsigned();
+    const auto metrics = has_all ? metrics_from(entry["metrics"]) : std::nullopt;
+    if (!site || !metrics) {
       reject(value);
     }
-    metrics[name] = number.get<double>();
+    evaluations[*site] = {*metrics, entry["examples"].get<std::uint64_t>()};
   }
-  return metrics;
+  return evaluations;
 }
 
 Sums RowReader::sums() {

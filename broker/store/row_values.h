@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "common/base/blob_id.h"
+#include "common/domain/job_view.h"
 #include "common/domain/task.h"
 
 namespace entente::broker {
@@ -24,6 +25,7 @@ class Binder {
   Binder& digest(const std::optional<BlobId>& value);  // none: NULL
   Binder& metrics(const Metrics& value);  // throws std::invalid_argument unless all are finite
   Binder& sums(const Sums& value);        // likewise
+  Binder& evaluations(const SiteEvaluations& value);
 
  private:
   SQLite::Statement& statement_;
@@ -43,6 +45,7 @@ class RowReader {
   [[nodiscard]] BlobId required_digest();
   [[nodiscard]] Metrics metrics();
   [[nodiscard]] Sums sums();
+  [[nodiscard]] SiteEvaluations evaluations();
 
   // A column that holds one of the domain's words, read with its parse function.
   template <class T>

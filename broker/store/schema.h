@@ -11,7 +11,10 @@ namespace entente::broker {
 
 constexpr std::uint32_t kStoreApplicationId = 0x456e7462;  // "Entb"
 
-constexpr std::array<std::string_view, 9> kStoreMigrations{R"sql(
+// From version i to i + 1, in the order of kStoreMigrations.
+namespace migrations {
+
+constexpr std::string_view kTables = R"sql(
 CREATE TABLE sites (
   site              TEXT PRIMARY KEY,
   instance          INTEGER NOT NULL,
@@ -125,8 +128,9 @@ CREATE TABLE audit (
   previous BLOB NOT NULL CHECK (length(previous) = 32),
   hash     BLOB NOT NULL CHECK (length(hash) = 32)
 ) STRICT;
-)sql",
-                                                           R"sql(
+)sql";
+
+constexpr std::string_view kServerStates = R"sql(
 -- What the server's optimiser remembers after a round (fedadam and its like).
 ALTER TABLE rounds ADD COLUMN server_state BLOB CHECK (length(server_state) = 32);
 ALTER TABLE rounds ADD COLUMN server_state_bytes INTEGER NOT NULL DEFAULT 0;
@@ -139,8 +143,9 @@ CREATE VIEW server_states AS
   WHERE r.server_state IS NOT NULL AND j.state NOT IN ('completed', 'failed', 'aborted')
     AND NOT EXISTS (SELECT 1 FROM rounds l
                     WHERE l.job = r.job AND l.round > r.round AND l.server_state IS NOT NULL);
-)sql",
-                                                           R"sql(
+)sql";
+
+constexpr std::string_view kPlacesAndDraining = R"sql(
 ALTER TABLE sites ADD COLUMN draining INTEGER NOT NULL DEFAULT 0 CHECK (draining IN (0, 1));
 ALTER TABLE sites ADD COLUMN drain_reason TEXT NOT NULL DEFAULT '';
 ALTER TABLE jobs ADD COLUMN elapsed_ms INTEGER NOT NULL DEFAULT 0;
@@ -152,8 +157,9 @@ UPDATE parts SET has_place = 1 WHERE enrolment = 'accepted';
 UPDATE jobs SET elapsed_ms =
   max(0, (SELECT ifnull(max(unix_ms), 0) FROM events WHERE events.job = jobs.job)
          - submitted_unix_ms);
-)sql",
-                                                           R"sql(
+)sql";
+
+constexpr std::string_view kQueueAndUsage = R"sql(
 -- Jobs wait in a queue and hold slots of sites (claims). Before that, all of them had their sites
 -- at once.
 ALTER TABLE jobs ADD COLUMN number INTEGER NOT NULL DEFAULT 0;
@@ -167,12 +173,14 @@ CREATE TABLE usage (
   coordinator  TEXT PRIMARY KEY,
   site_seconds REAL NOT NULL CHECK (site_seconds >= 0)
 ) STRICT;
-)sql",
-                                                           R"sql(
+)sql";
+
+constexpr std::string_view kTokens = R"sql(
 ALTER TABLE jobs ADD COLUMN token TEXT NOT NULL DEFAULT '';
 CREATE UNIQUE INDEX one_job_per_token ON jobs (coordinator, token) WHERE token <> '';
-)sql",
-                                                           R"sql(
+)sql";
+
+constexpr std::string_view kPausing = R"sql(
 -- Jobs may be paused. SQLite cannot change a CHECK, so the table is made anew.
 DROP VIEW server_states;
 CREATE TABLE new_jobs (
@@ -203,8 +211,9 @@ CREATE VIEW server_states AS
 
 -- A version 0 may be another job's model.
 ALTER TABLE models ADD COLUMN origin TEXT NOT NULL DEFAULT '';
-)sql",
-                                                           R"sql(
+)sql";
+
+constexpr std::string_view kSampling = R"sql(
 -- Rounds draw their sites, balance their steps, and drop models that are not kept.
 ALTER TABLE parts ADD COLUMN last_round INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE parts ADD COLUMN steps_per_second REAL NOT NULL DEFAULT 0
@@ -219,8 +228,9 @@ CREATE VIEW kept_models AS
   SELECT m.job, m.version, m.blob, m.bytes
   FROM models m JOIN rounds r ON r.job = m.job AND r.round = m.version
   WHERE r.model_removed = 0;
-)sql",
-                                                           R"sql(
+)sql";
+
+constexpr std::string_view kKindsAndEvaluations = R"sql(
 -- Jobs have kinds: rounds of some make no model, tasks may be statistics. Evaluations run at all
 -- sites: their sums stay in the rows of their tasks until all have answered.
 DROP VIEW server_states;
@@ -288,10 +298,86 @@ CREATE VIEW kept_models AS
   SELECT m.job, m.version, m.blob, m.bytes
   FROM models m JOIN rounds r ON r.job = m.job AND r.round = m.version
   WHERE r.model_removed = 0;
-)sql",
-                                                           R"sql(
+)sql";
+
+constexpr std::string_view kStatistics = R"sql(
 -- What the sites of a job of the kind "statistics" have said in a round, added up.
 ALTER TABLE rounds ADD COLUMN sums TEXT NOT NULL DEFAULT '{}';
-)sql"};
+)sql";
+
+constexpr std::string_view kBuffersAndFiles = R"sql(
+-- Updates may be merged later than in their own round, several of one site among them; rounds of
+-- some jobs judge one site's model at all of them; tasks may be predictions; coordinators bring
+-- files.
+ALTER TABLE rounds ADD COLUMN at_sites TEXT NOT NULL DEFAULT '{}';
+ALTER TABLE rounds ADD COLUMN model_of TEXT NOT NULL DEFAULT '';
+
+CREATE TABLE new_tasks (
+  job          TEXT NOT NULL REFERENCES jobs,
+  round        INTEGER NOT NULL,
+  kind         TEXT NOT NULL CHECK (kind IN
+                 ('initialize', 'train', 'evaluate', 'statistics', 'predict')),
+  site         TEXT NOT NULL REFERENCES sites,
+  attempt      INTEGER NOT NULL,
+  state        TEXT NOT NULL CHECK (state IN
+                 ('pending', 'running', 'uploading', 'done', 'failed', 'lost')),
+  blob         BLOB CHECK (length(blob) = 32),
+  blob_bytes   INTEGER NOT NULL,
+  examples     INTEGER NOT NULL,
+  steps        INTEGER NOT NULL,
+  metrics      TEXT NOT NULL,
+  reason       TEXT NOT NULL,
+  asked_steps  INTEGER NOT NULL DEFAULT 0,
+  sums         TEXT NOT NULL DEFAULT '{}',
+  merged_in    INTEGER NOT NULL DEFAULT 0,
+  accepted_seq INTEGER NOT NULL DEFAULT 0,
+  PRIMARY KEY (job, round, kind, site, attempt)
+) STRICT;
+INSERT INTO new_tasks SELECT *, 0, 0 FROM tasks;
+DROP TABLE tasks;
+ALTER TABLE new_tasks RENAME TO tasks;
+-- Where acceptances are not counted, a site contributes at most once to a round.
+CREATE UNIQUE INDEX one_update_per_site ON tasks (job, round, kind, site)
+  WHERE state = 'done' AND accepted_seq = 0;
+
+CREATE TABLE new_contributions (
+  job          TEXT NOT NULL,
+  version      INTEGER NOT NULL,
+  place        INTEGER NOT NULL,  -- in the receipt
+  site         TEXT NOT NULL REFERENCES sites,
+  blob         BLOB NOT NULL CHECK (length(blob) = 32),
+  examples     INTEGER NOT NULL,
+  weight       REAL NOT NULL,
+  steps        INTEGER NOT NULL,
+  started_from INTEGER NOT NULL,
+  PRIMARY KEY (job, version, place),
+  FOREIGN KEY (job, version) REFERENCES models
+) STRICT;
+INSERT INTO new_contributions SELECT job, version,
+  row_number() OVER (PARTITION BY job, version ORDER BY site) - 1,
+  site, blob, examples, weight, steps, version - 1 FROM contributions;
+DROP TABLE contributions;
+ALTER TABLE new_contributions RENAME TO contributions;
+
+CREATE TABLE files (
+  job   TEXT NOT NULL REFERENCES jobs,
+  blob  BLOB NOT NULL CHECK (length(blob) = 32),
+  bytes INTEGER NOT NULL,
+  PRIMARY KEY (job, blob)
+) STRICT;
+)sql";
+
+}  // namespace migrations
+
+constexpr std::array kStoreMigrations{migrations::kTables,
+                                      migrations::kServerStates,
+                                      migrations::kPlacesAndDraining,
+                                      migrations::kQueueAndUsage,
+                                      migrations::kTokens,
+                                      migrations::kPausing,
+                                      migrations::kSampling,
+                                      migrations::kKindsAndEvaluations,
+                                      migrations::kStatistics,
+                                      migrations::kBuffersAndFiles};
 
 }  // namespace entente::broker

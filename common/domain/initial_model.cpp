@@ -17,6 +17,8 @@ std::string version_text(const InitialModel& init) {
       return "best";
     case InitialModel::Which::round:
       return std::to_string(init.round);
+    case InitialModel::Which::file:
+      break;
   }
   return {};
 }
@@ -24,6 +26,9 @@ std::string version_text(const InitialModel& init) {
 }  // namespace
 
 std::string to_string(const InitialModel& init) {
+  if (init.which == InitialModel::Which::file) {
+    return "file:" + (init.file ? init.file->hex() : "");
+  }
   return std::string(kPrefix) + init.job.str() + "@" + version_text(init);
 }
 

@@ -16,6 +16,8 @@ constexpr std::array kJobKinds{
     EnumName{JobKind::evaluate, "evaluate"},
     EnumName{JobKind::statistics, "statistics"},
     EnumName{JobKind::cyclic, "cyclic"},
+    EnumName{JobKind::cross_evaluate, "cross_evaluate"},
+    EnumName{JobKind::predict, "predict"},
 };
 static_assert(in_order(kJobKinds));
 
@@ -24,25 +26,33 @@ constexpr auto kMay = Need::optional;
 constexpr auto kMust = Need::required;
 
 // kind; model, rounds, train, strategy, update, quorum, sample, evaluate, stop, keep,
-// init, statistics; rounds of its own
+// init, statistics; rounds of its own; async, predict
 constexpr std::array kParts{
     KindParts{JobKind::train,  //
-              kMust, kMust, kMust, kMay, kMay, kMay, kMay, kMay, kMay, kMay, kMay},
+              kMust, kMust, kMust, kMay, kMay, kMay, kMay, kMay, kMay, kMay, kMay, kNo, 1, kMay},
     KindParts{JobKind::evaluate,  //
               kMust, kNo, kNo, kNo, kNo, kMay, kNo, kMust, kNo, kNo, kMust},
     KindParts{JobKind::statistics,  //
               kNo, kNo, kNo, kNo, kNo, kMay, kNo, kNo, kNo, kNo, kNo, kMust, 2},
     KindParts{JobKind::cyclic,  //
               kMust, kMust, kMust, kNo, kMay, kNo, kNo, kMay, kMay, kMay, kMay},
+    KindParts{JobKind::cross_evaluate,  //
+              kMust, kNo, kMust, kNo, kMay, kMay, kNo, kMust, kNo, kNo, kMay},
+    KindParts{JobKind::predict,  //
+              kMust, kNo, kNo, kMay, kNo, kMay, kNo, kNo, kNo, kNo, kMust, kNo, 1, kNo, kMust},
 };
 
 // Of a job that trains nothing, [train] holds what its examples are and how a model is judged.
-bool says_how_to_train(const TrainSpec& train) {
+bool says_how_to_train(const JobSpec& spec) {
   TrainSpec judged;
-  judged.dataset = train.dataset;
-  judged.loss = train.loss;
-  judged.class_weights = train.class_weights;
-  return train != judged;
+  judged.dataset = spec.train.dataset;
+  judged.loss = spec.train.loss;
+  judged.class_weights = spec.train.class_weights;
+  if (has_model(spec.kind)) {
+    judged.normalise = spec.train.normalise;
+    judged.trainer = spec.train.trainer;
+  }
+  return spec.train != judged;
 }
 
 // A part of a job file: where it is, and whether a spec has it.
@@ -58,8 +68,7 @@ constexpr std::array kPartsOfFiles{
          }},
     Part{"rounds", &KindParts::rounds,
          [](const JobSpec& spec) { return spec.rounds != parts_of(spec.kind).own_rounds; }},
-    Part{"[train]", &KindParts::train,
-         [](const JobSpec& spec) { return says_how_to_train(spec.train); }},
+    Part{"[train]", &KindParts::train, [](const JobSpec& spec) { return says_how_to_train(spec); }},
     Part{"[strategy]", &KindParts::strategy,
          [](const JobSpec& spec) { return spec.strategy != StrategySpec(); }},
     Part{"[update]", &KindParts::update,
@@ -75,6 +84,9 @@ constexpr std::array kPartsOfFiles{
     Part{"init", &KindParts::init, [](const JobSpec& spec) { return spec.init.has_value(); }},
     Part{"[statistics]", &KindParts::statistics,
          [](const JobSpec& spec) { return spec.statistics.has_value(); }},
+    Part{"[async]", &KindParts::async, [](const JobSpec& spec) { return spec.async.has_value(); }},
+    Part{"[predict]", &KindParts::predict,
+         [](const JobSpec& spec) { return spec.predict.has_value(); }},
 };
 
 }  // namespace
@@ -106,6 +118,8 @@ bool has_task(JobKind job, TaskKind task) {
       return has_model(job);
     case TaskKind::statistics:
       return job == JobKind::statistics;
+    case TaskKind::predict:
+      return job == JobKind::predict;
   }
   return false;
 }

@@ -4,6 +4,8 @@
 //   evaluate    one model that there is already, judged on every site's examples; trains nothing
 //   statistics  numbers about the sites' data; has no model
 //   cyclic      the model travels from site to site and is trained at one after the other
+//   cross_evaluate  every site's model, judged on every site's examples
+//   predict     what the sites' models say of inputs that the coordinator brings
 //
 // A part that a kind does not have must be left out of its job files: it would have no effect, and
 // whoever wrote it meant something.
@@ -19,7 +21,14 @@
 
 namespace entente {
 
-enum class JobKind : std::uint8_t { train, evaluate, statistics, cyclic };
+enum class JobKind : std::uint8_t {
+  train,
+  evaluate,
+  statistics,
+  cyclic,
+  cross_evaluate,
+  predict,
+};
 
 [[nodiscard]] std::string_view to_string(JobKind kind);
 [[nodiscard]] std::optional<JobKind> parse_job_kind(std::string_view text);
@@ -43,6 +52,8 @@ struct KindParts {
   Need init;
   Need statistics = Need::absent;
   std::uint32_t own_rounds = 1;  // of a kind that says nothing of them
+  Need async = Need::absent;
+  Need predict = Need::absent;
 };
 
 [[nodiscard]] const KindParts& parts_of(JobKind kind);

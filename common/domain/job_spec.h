@@ -10,6 +10,7 @@
 #include "common/base/ids.h"
 #include "common/base/refusal.h"
 #include "common/base/time.h"
+#include "common/domain/async_spec.h"
 #include "common/domain/augmentation.h"
 #include "common/domain/initial_model.h"
 #include "common/domain/job_kind.h"
@@ -17,6 +18,7 @@
 #include "common/domain/losses.h"
 #include "common/domain/model_spec.h"
 #include "common/domain/optimizer_kinds.h"
+#include "common/domain/predict_spec.h"
 #include "common/domain/sample_spec.h"
 #include "common/domain/schedules.h"
 #include "common/domain/statistics_spec.h"
@@ -121,6 +123,8 @@ struct JobSpec {
   std::vector<JobId> after{};          // starts when these have completed
   std::optional<InitialModel> init{};  // none: drawn from the seed
   std::optional<StatisticsSpec> statistics{};
+  std::optional<AsyncSpec> async{};  // none: rounds wait for their sites
+  std::optional<PredictSpec> predict{};
 
   bool operator==(const JobSpec&) const = default;
 };

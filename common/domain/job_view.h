@@ -97,6 +97,15 @@ struct JobSiteView {
   bool operator==(const JobSiteView&) const = default;
 };
 
+// What one site has found of a model, on its own examples.
+struct SiteEvaluation {
+  Metrics metrics;
+  std::uint64_t examples = 0;
+
+  bool operator==(const SiteEvaluation&) const = default;
+};
+using SiteEvaluations = std::map<SiteId, SiteEvaluation>;
+
 struct RoundView {
   Round round = 0;
   RoundState state = RoundState::selecting;
@@ -107,6 +116,8 @@ struct RoundView {
   bool removed = false;                   // the model is no longer kept
   std::uint32_t evaluated_at = 0;         // sites counted in evaluate_metrics
   std::uint64_t evaluation_examples = 0;  // of theirs
+  SiteEvaluations at_sites{};             // of a job that shows each one's own
+  std::string model_of{};                 // the site whose model it is; empty: a merged one
 
   bool operator==(const RoundView&) const = default;
 };
@@ -142,6 +153,7 @@ struct Contribution {
   std::uint64_t examples = 0;
   double weight = 0;        // share in the merge, adds up to 1
   std::uint64_t steps = 0;  // that the site has taken
+  Round started_from = 0;   // the version that it was trained from
 
   bool operator==(const Contribution&) const = default;
 };

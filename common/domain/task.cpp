@@ -6,10 +6,9 @@ namespace entente {
 namespace {
 
 constexpr std::array kTaskKinds{
-    EnumName{TaskKind::initialize, "initialize"},
-    EnumName{TaskKind::train, "train"},
-    EnumName{TaskKind::evaluate, "evaluate"},
-    EnumName{TaskKind::statistics, "statistics"},
+    EnumName{TaskKind::initialize, "initialize"}, EnumName{TaskKind::train, "train"},
+    EnumName{TaskKind::evaluate, "evaluate"},     EnumName{TaskKind::statistics, "statistics"},
+    EnumName{TaskKind::predict, "predict"},
 };
 static_assert(in_order(kTaskKinds));
 

@@ -21,6 +21,7 @@ enum class TaskKind : std::uint8_t {
   train,       // local epochs on private data; result: an update (local - global)
   evaluate,    // metrics of a model on a dataset; result: no blob
   statistics,  // sums over a dataset, without a model; result: no blob
+  predict,     // what a model says of the coordinator's inputs; result: outputs
 };
 
 [[nodiscard]] std::string_view to_string(TaskKind kind);
@@ -52,6 +53,8 @@ struct TaskOrder {
   // The server's control variate, which SCAFFOLD's sites correct their steps by; none: it is 0.
   std::optional<BlobId> control{};
   std::uint64_t control_bytes = 0;
+  std::optional<BlobId> inputs{};  // of predictions
+  std::uint64_t inputs_bytes = 0;
 
   bool operator==(const TaskOrder&) const = default;
 };

@@ -67,17 +67,17 @@ struct Mirror<Keep> {
 template <>
 struct Mirror<JobKind> {
   using Wire = schema::JobKind;
-  static constexpr std::array kValues{JobKind::train, JobKind::evaluate, JobKind::statistics,
-                                      JobKind::cyclic};
-  static_assert(Wire::CYCLIC == Wire{kValues.size() - 1});
+  static constexpr std::array kValues{JobKind::train,  JobKind::evaluate,       JobKind::statistics,
+                                      JobKind::cyclic, JobKind::cross_evaluate, JobKind::predict};
+  static_assert(Wire::PREDICT == Wire{kValues.size() - 1});
 };
 
 template <>
 struct Mirror<TaskKind> {
   using Wire = schema::TaskKind;
   static constexpr std::array kValues{TaskKind::initialize, TaskKind::train, TaskKind::evaluate,
-                                      TaskKind::statistics};
-  static_assert(Wire::STATISTICS == Wire{kValues.size() - 1});
+                                      TaskKind::statistics, TaskKind::predict};
+  static_assert(Wire::PREDICT == Wire{kValues.size() - 1});
 };
 
 template <>

@@ -47,6 +47,10 @@ static void write(const TaskOrder& order, schema::TaskOrder::Builder to) {
     to.setControl(data(*order.control));
   }
   to.setControlBytes(order.control_bytes);
+  if (order.inputs) {
+    to.setInputs(data(*order.inputs));
+  }
+  to.setInputsBytes(order.inputs_bytes);
 }
 
 static TaskOrder read(schema::TaskOrder::Reader from) {
@@ -60,6 +64,8 @@ static TaskOrder read(schema::TaskOrder::Reader from) {
       .ranges = read_sums(from.getRanges(), "task.ranges"),
       .control = read_optional_digest(from.getControl(), "task.control"),
       .control_bytes = at_most(from.getControlBytes(), limits::kBlobBytesMax, "task.controlBytes"),
+      .inputs = read_optional_digest(from.getInputs(), "task.inputs"),
+      .inputs_bytes = at_most(from.getInputsBytes(), limits::kBlobBytesMax, "task.inputsBytes"),
   };
 }
 

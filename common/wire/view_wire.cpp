@@ -21,6 +21,26 @@ static std::optional<TaskKind> read(schema::JobSiteView::Task::Reader from) {
   illegal("jobSite.task", "is of an unknown kind");
 }
 
+static void write(const SiteId& site, const SiteEvaluation& evaluation,
+                  schema::SiteEvaluation::Builder to) {
+  to.setSite(text(site.str()));
+  write_metrics(evaluation.metrics,
+                to.initMetrics(static_cast<unsigned>(evaluation.metrics.size())));
+  to.setExamples(evaluation.examples);
+}
+
+static SiteEvaluations read_evaluations(capnp::List<schema::SiteEvaluation>::Reader from) {
+  check_count(from.size(), limits::kSitesPerJobMax, "round.atSites");
+  SiteEvaluations evaluations;
+  for (const auto site : from) {
+    evaluations[read_name<SiteId>(view(site.getSite()), "round.atSites")] = SiteEvaluation{
+        .metrics = read_metrics(site.getMetrics()),
+        .examples = at_most(site.getExamples(), limits::kExamplesMax, "round.atSites.examples"),
+    };
+  }
+  return evaluations;
+}
+
 static void write(const RoundView& round, schema::RoundView::Builder to) {
   to.setRound(round.round);
   to.setState(write_enum(round.state));
@@ -35,6 +55,10 @@ static void write(const RoundView& round, schema::RoundView::Builder to) {
   to.setRemoved(round.removed);
   to.setEvaluatedAt(round.evaluated_at);
   to.setEvaluationExamples(round.evaluation_examples);
+  write_list(
+      round.at_sites, [&](unsigned count) { return to.initAtSites(count); },
+      [](const auto& entry, auto item) { write(entry.first, entry.second, item); });
+  to.setModelOf(text(round.model_of));
 }
 
 static RoundView read(schema::RoundView::Reader from) {
@@ -51,6 +75,8 @@ static RoundView read(schema::RoundView::Reader from) {
       .evaluation_examples =
           at_most(from.getEvaluationExamples(), limits::kExamplesMax * limits::kSitesPerJobMax,
                   "round.evaluationExamples"),
+      .at_sites = read_evaluations(from.getAtSites()),
+      .model_of = name_text_or_empty(view(from.getModelOf()), "round.modelOf"),
   };
 }
 
@@ -60,6 +86,7 @@ static void write(const Contribution& contribution, schema::Contribution::Builde
   to.setExamples(contribution.examples);
   to.setWeight(contribution.weight);
   to.setSteps(contribution.steps);
+  to.setStartedFrom(contribution.started_from);
 }
 
 static Contribution read(schema::Contribution::Reader from) {
@@ -69,6 +96,8 @@ static Contribution read(schema::Contribution::Reader from) {
       .examples = at_most(from.getExamples(), limits::kExamplesMax, "contribution.examples"),
       .weight = finite(from.getWeight(), "contribution.weight"),
       .steps = from.getSteps(),
+      .started_from =
+          at_most_32(from.getStartedFrom(), limits::kRoundsMax, "contribution.startedFrom"),
   };
 }
 

@@ -160,6 +160,8 @@ void AgentLoop::carry_out(const effect::RunTask& effect) {
     case TaskKind::statistics:
       process.command(contract::Statistics{effect.cell_min, order.ranges});
       return;
+    case TaskKind::predict:
+      return;
   }
 }
 

@@ -36,6 +36,7 @@ struct Writer {
   void operator()(const broker::EventRow& row) const { disk.events[row.job].push_back(row.event); }
   void operator()(const broker::AuditRow& row) const { disk.audit.push_back(row); }
   void operator()(const broker::UsageRow& row) const { disk.usage[row.coordinator] = row; }
+  void operator()(const broker::FileRow& row) const { disk.files[{row.job, row.blob}] = row; }
 };
 
 }  // namespace
@@ -43,8 +44,8 @@ struct Writer {
 void BrokerDisk::write(const broker::Row& row) { std::visit(Writer{*this}, row); }
 
 broker::Snapshot BrokerDisk::snapshot() const {
-  broker::Snapshot snapshot{values(sites),  values(jobs), values(parts),
-                            values(rounds), {},           values(usage)};
+  broker::Snapshot snapshot{values(sites), values(jobs), values(parts), values(rounds), {},
+                            values(usage), values(files)};
   for (const auto& [key, row] : tasks) {
     if (!is_terminal(jobs.at(key.job).state)) {
       snapshot.tasks.push_back(row);

@@ -22,6 +22,7 @@ struct BrokerDisk {
   std::map<JobId, std::vector<JobEvent>> events;
   std::vector<broker::AuditRow> audit;
   std::map<std::string, broker::UsageRow> usage;
+  std::map<std::pair<JobId, BlobId>, broker::FileRow> files;
   std::set<BlobId> blobs;
   std::set<BlobId> damaged;  // among them, and nobody has noticed yet
 

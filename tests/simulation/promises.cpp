@@ -59,6 +59,7 @@ struct Promises::RowCheck {
   void operator()(const broker::SiteRow&) const {}
   void operator()(const broker::AuditRow&) const {}
   void operator()(const broker::UsageRow&) const {}
+  void operator()(const broker::FileRow&) const {}
 
   void operator()(const broker::PartRow& row) const {
     const auto* before = find(disk.parts, std::pair(row.job, row.site));

@@ -34,10 +34,11 @@ TEST(Words, OfStatesAreReadBack) {
               ElementsAre("offered", "accepted", "declined"));
   EXPECT_THAT(words(TaskState::lost, parse_task_state),
               ElementsAre("pending", "running", "uploading", "done", "failed", "lost"));
-  EXPECT_THAT(words(TaskKind::statistics, parse_task_kind),
-              ElementsAre("initialize", "train", "evaluate", "statistics"));
-  EXPECT_THAT(words(JobKind::cyclic, parse_job_kind),
-              ElementsAre("train", "evaluate", "statistics", "cyclic"));
+  EXPECT_THAT(words(TaskKind::predict, parse_task_kind),
+              ElementsAre("initialize", "train", "evaluate", "statistics", "predict"));
+  EXPECT_THAT(
+      words(JobKind::predict, parse_job_kind),
+      ElementsAre("train", "evaluate", "statistics", "cyclic", "cross_evaluate", "predict"));
   EXPECT_THAT(words(JobEventKind::aborted, parse_job_event_kind),
               ElementsAre("submitted", "site_accepted", "site_declined", "started", "round_started",
                           "update_accepted", "update_refused", "task_failed", "task_lost",
