@@ -64,6 +64,7 @@ JobSpec without_later_fields(JobSpec spec) {
   spec.train.trainer.clear();
   spec.train.normalise.reset();
   spec.statistics.reset();
+  spec.predict.reset();
   spec.train.prox_mu = 0;
   spec.train.exclude.clear();
   spec.train.private_tensors.clear();
@@ -226,6 +227,24 @@ TEST(CanonicalSpec, EveryFieldChangesTheDigest) {
       {"statistics.bins", [](JobSpec& s) { ++s.statistics->bins; }},
       {"statistics.quantiles", [](JobSpec& s) { s.statistics->quantiles.clear(); }},
       {"no statistics", [](JobSpec& s) { s.statistics.reset(); }},
+      {"predict.inputs", [](JobSpec& s) { s.predict->inputs = BlobId{}; }},
+      {"predict.inputsBytes", [](JobSpec& s) { ++s.predict->inputs_bytes; }},
+      {"predict.examples", [](JobSpec& s) { ++s.predict->examples; }},
+      {"predict.own", [](JobSpec& s) { s.predict->own.reset(); }},
+      {"no predict", [](JobSpec& s) { s.predict.reset(); }},
+      {"init.file",
+       [](JobSpec& s) {
+         s.init = InitialModel{};
+         s.init->which = InitialModel::Which::file;
+         s.init->file = BlobId{};
+       }},
+      {"init.bytes",
+       [](JobSpec& s) {
+         s.init = InitialModel{};
+         s.init->which = InitialModel::Which::file;
+         s.init->file = BlobId{};
+         s.init->bytes = 7;
+       }},
       {"a site's weight", [](JobSpec& s) { s.strategy.site_weights.begin()->second = 3; }},
   };
   std::map<Digest, std::string> digests;

@@ -126,6 +126,8 @@ JobSpec job_spec() {
   spec.preemptible = true;
   spec.after = {JobId::literal("lung-1"), JobId::literal("lung-2")};
   spec.init = InitialModel{JobId::literal("lung-1"), InitialModel::Which::round, 7};
+  spec.predict = PredictSpec{
+      .inputs = blob(3), .inputs_bytes = 4096, .examples = 12, .own = JobId::literal("lung-2")};
   return spec;
 }
 
