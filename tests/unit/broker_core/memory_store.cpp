@@ -33,7 +33,7 @@ void MemoryStore::write(std::span<const Row> rows) {
 
 Snapshot MemoryStore::snapshot() const {
   Snapshot snapshot{values(sites_), values(jobs_), values(parts_), values(rounds_), {},
-                    values(usage_)};
+                    values(usage_), values(files_)};
   for (const auto& [key, row] : tasks_) {
     if (!is_terminal(jobs_.at(key.job).state)) {
       snapshot.tasks.push_back(row);
@@ -54,6 +54,12 @@ const TaskRow* MemoryStore::task(const TaskKey& key) const { return find(tasks_,
 bool MemoryStore::is_model(const BlobId& blob) const {
   return std::any_of(models_.begin(), models_.end(), [this, &blob](const ModelView& model) {
     return model.blob == blob && !rounds_.at({model.job, model.version}).model_removed;
+  });
+}
+
+bool MemoryStore::is_file(const BlobId& blob) const {
+  return std::any_of(files_.begin(), files_.end(), [&](const auto& entry) {
+    return entry.first.second == blob && !is_terminal(jobs_.at(entry.first.first).state);
   });
 }
 
@@ -131,5 +137,10 @@ void MemoryStore::save(const EventRow& row) {
 void MemoryStore::save(const AuditRow& row) { audit_.push_back(row); }
 
 void MemoryStore::save(const UsageRow& row) { usage_[row.coordinator] = row; }
+
+void MemoryStore::save(const FileRow& row) {
+  EXPECT_TRUE(jobs_.contains(row.job)) << "a file of no job";
+  files_[{row.job, row.blob}] = row;
+}
 
 }  // namespace entente::broker

@@ -23,6 +23,7 @@ class MemoryStore {
   [[nodiscard]] const RoundRow* round(const JobId& job, Round round) const;
   [[nodiscard]] const TaskRow* task(const TaskKey& key) const;
   [[nodiscard]] bool is_model(const BlobId& blob) const;
+  [[nodiscard]] bool is_file(const BlobId& blob) const;          // that a coordinator has brought
   [[nodiscard]] bool is_server_state(const BlobId& blob) const;  // of some round
   [[nodiscard]] const std::vector<JobEvent>& events(const JobId& job) const;
   [[nodiscard]] const std::vector<ModelView>& models() const { return models_; }
@@ -39,6 +40,7 @@ class MemoryStore {
   void save(const EventRow& row);
   void save(const AuditRow& row);
   void save(const UsageRow& row);
+  void save(const FileRow& row);
 
   std::map<SiteId, SiteRow> sites_;
   std::map<JobId, JobRow> jobs_;
@@ -49,6 +51,7 @@ class MemoryStore {
   std::map<JobId, std::vector<JobEvent>> events_;
   std::vector<AuditRow> audit_;
   std::map<std::string, UsageRow> usage_;
+  std::map<std::pair<JobId, BlobId>, FileRow> files_;
 };
 
 }  // namespace entente::broker
