@@ -18,8 +18,9 @@ const KindRules& rules_of(JobKind kind) {
       return kEvaluateKind;
     case JobKind::cyclic:
       return kCyclicKind;
-    case JobKind::cross_evaluate:
     case JobKind::predict:
+      return kPredictKind;
+    case JobKind::cross_evaluate:
       break;
   }
   ENTENTE_CHECK(!"a kind of job without rules");

@@ -36,6 +36,11 @@ struct KindRules {
   void (*close)(Step&, Job&, RoundRow&);
 };
 
+// Of tasks whose results are merged.
+[[nodiscard]] inline bool is_merged(TaskKind kind) {
+  return kind == TaskKind::train || kind == TaskKind::predict;
+}
+
 [[nodiscard]] const KindRules& rules_of(JobKind kind);
 [[nodiscard]] inline const KindRules& rules_of(const Job& job) { return rules_of(job.spec().kind); }
 
@@ -58,5 +63,6 @@ extern const KindRules kTrainKind;
 extern const KindRules kStatisticsKind;
 extern const KindRules kEvaluateKind;
 extern const KindRules kCyclicKind;
+extern const KindRules kPredictKind;
 
 }  // namespace entente::broker

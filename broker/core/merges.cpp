@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "broker/core/cohort.h"
+#include "broker/core/kinds.h"
 #include "broker/core/weights.h"
 #include "common/domain/strategy_kinds.h"
 
@@ -15,7 +16,7 @@ namespace {
 std::vector<const TaskRow*> accepted_updates(const Job& job, Round round) {
   std::vector<const TaskRow*> updates;
   for (const auto& [key, task] : job.tasks) {
-    if (key.round == round && key.kind == TaskKind::train && task.row.state == TaskState::done) {
+    if (key.round == round && key.kind == rules_of(job).task && task.row.state == TaskState::done) {
       updates.push_back(&task.row);
     }
   }
@@ -66,7 +67,8 @@ void start_merge(Step& step, Job& job, const RoundRow& round) {
   merge.spec_digest = job.row.spec_digest;
   merge.model = *before.model;
   merge.server_state = before.server_state;
-  merge.layout = job.layout;
+  merge.from_zeros = job.spec().kind == JobKind::predict;
+  merge.layout = merge.from_zeros ? job.update_layout : job.layout;
   merge.update_layout = job.update_layout;
   merge.update = job.spec().update;
   const auto updates = accepted_updates(job, round.round);
@@ -87,7 +89,9 @@ void publish(Step& step, Job& job, RoundRow& round, const MergedModel& merged, s
   step.save(round);
   auto model = receipt(job, round, step.now);
   if (!origin.empty()) {
-    model.parent = merged.blob;
+    if (!job.spec().init->file) {
+      model.parent = merged.blob;
+    }
     model.origin = std::move(origin);
   }
   step.save(ModelRow{std::move(model)});

@@ -305,8 +305,11 @@ void on_merge_finished(Step& step, const MergeFinished& merge) {
   event.round = round.round;
   event.metrics = round.train_metrics;
   event.bytes = round.model_bytes;
-  event.text = fmt::format("round {} merged from {} updates, model {}; in training", round.round,
-                           round.updates, round.model->short_hex());
+  event.text = job.spec().kind == JobKind::predict
+                   ? fmt::format("predictions of {} sites merged, {}", round.updates,
+                                 round.model->short_hex())
+                   : fmt::format("round {} merged from {} updates, model {}; in training",
+                                 round.round, round.updates, round.model->short_hex());
   step.tell(job, std::move(event));
   drop_models(step, job);
   go_on(step, job);

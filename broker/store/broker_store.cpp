@@ -135,7 +135,9 @@ class BrokerStore::Impl {
         " JOIN rounds r ON r.job = t.job AND r.round = t.round"
         " WHERE t.blob IS NOT NULL AND r.state <> 'done'"
         " AND j.state NOT IN ('completed', 'failed', 'aborted') UNION"
-        " SELECT blob FROM server_states");
+        " SELECT blob FROM server_states UNION"
+        " SELECT f.blob FROM files f JOIN jobs j ON j.job = f.job"
+        " WHERE j.state NOT IN ('completed', 'failed', 'aborted')");
     std::vector<BlobId> blobs;
     while (query.executeStep()) {
       blobs.push_back(RowReader(query).required_digest());
@@ -153,7 +155,9 @@ class BrokerStore::Impl {
         " WHERE t.blob IS NOT NULL AND r.state <> 'done'"
         " AND j.state NOT IN ('completed', 'failed', 'aborted') UNION ALL"
         " SELECT blob, bytes, 'the server state after round ' || round || ' of ' || job"
-        " FROM server_states");
+        " FROM server_states UNION ALL"
+        " SELECT f.blob, f.bytes, 'the file of ' || f.job FROM files f JOIN jobs j ON j.job = f.job"
+        " WHERE j.state NOT IN ('completed', 'failed', 'aborted')");
     std::vector<NamedBlob> blobs;
     while (query.executeStep()) {
       RowReader row(query);
