@@ -10,6 +10,7 @@
 #include "common/base/nearest.h"
 #include "common/base/quote.h"
 #include "common/domain/algorithms.h"
+#include "common/domain/cross_evaluation.h"
 #include "common/domain/freezing.h"
 #include "common/domain/strategy_kinds.h"
 #include "common/domain/update_encodings.h"
@@ -314,7 +315,8 @@ Expected<void> check_learning(const TrainSpec& train, const ResolvedModel& model
 }
 
 std::uint32_t cohort_of(const JobSpec& spec) {
-  return parts_of(spec.kind).quorum == Need::absent ? 1 : spec.sites.effective_quorum();
+  const bool is_alone = shows_single_sites(spec.kind) || parts_of(spec.kind).quorum == Need::absent;
+  return is_alone ? 1 : spec.sites.effective_quorum();
 }
 
 std::string dataset_key(JobKind kind) {
@@ -327,6 +329,9 @@ Expected<ResolvedModel> model_of(const JobSpec& spec) {
 
 Expected<ResolvedModel> validate(const JobSpec& spec) {
   if (auto fits = check_parts(spec); !fits) {
+    return tl::unexpected(fits.error());
+  }
+  if (auto fits = check_cross_evaluation(spec); !fits) {
     return tl::unexpected(fits.error());
   }
   for (const auto& problem : {check_job(spec), check_after(spec), check_sites(spec.sites),
