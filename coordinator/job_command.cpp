@@ -10,6 +10,7 @@
 #include "common/runtime/system_clock.h"
 #include "coordinator/ask.h"
 #include "coordinator/explanation_text.h"
+#include "coordinator/matrix_command.h"
 #include "coordinator/statistics_command.h"
 #include "coordinator/text.h"
 #include "coordinator/watch_display.h"
@@ -29,6 +30,7 @@ struct JobArguments {
   std::string site;
   bool as_file = false;
   std::string state;
+  std::string metric;
   bool mine = false;
 };
 
@@ -46,6 +48,9 @@ ExitCode with_job(const Options& options, const JobArguments& arguments, Run run
 // What a coordinator does with a job that has completed.
 std::string next_step(const JobSummary& job) {
   const auto id = job.id.str();
+  if (job.kind == JobKind::cross_evaluate) {
+    return fmt::format("see how each model does elsewhere with: entente job matrix {}", id);
+  }
   if (trains(job.kind)) {
     return fmt::format("take the model with: entente model pull {0} -o {0}.safetensors", id);
   }
@@ -295,6 +300,25 @@ ExitCode statistics(const Options& options, const JobArguments& arguments) {
   });
 }
 
+ExitCode matrix(const Options& options, const JobArguments& arguments) {
+  return with_job(options, arguments, [&](BrokerClient& client, const JobId& id) {
+    const auto job = client.ask<JobView>(msg::ShowJob{id});
+    if (!job) {
+      return print_refusal(options, job.error());
+    }
+    const auto found = matrix_of(*job, arguments.metric);
+    if (!found) {
+      return print_refusal(options, found.error());
+    }
+    if (options.json) {
+      print_json(matrix_json(*job, *found));
+    } else {
+      fmt::print("{}", matrix_text(*job, *found, terminal_width()));
+    }
+    return ExitCode::done;
+  });
+}
+
 ExitCode explain(const Options& options, const JobArguments& arguments) {
   const auto id = parse_job(arguments.job);
   return id ? ask_and_print<Explanation>(options, msg::ExplainJob{*id}, print_explanation)
@@ -399,6 +423,9 @@ void add_job_command(CLI::App& app, const Options& options, Action& chosen) {
   add_one("show", "Show a job: its sites, rounds and models", show)
       ->add_flag("--file", arguments->as_file, "as a job file that can be submitted");
   add_one("statistics", "Show what a job of the kind statistics has counted", statistics);
+  add_one("matrix", "Show how each site's model does on each site's data (kind cross_evaluate)",
+          matrix)
+      ->add_option("--metric", arguments->metric, "another one than accuracy, or loss");
   add_one("explain", "Say why a job is where it is, site by site", explain);
   add_after(add_one("watch", "Follow a job until it has ended", watch));
   auto* logs_command = add_one("logs", "Show what has happened so far, and when", logs);

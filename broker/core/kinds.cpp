@@ -19,6 +19,7 @@ const KindRules& rules_of(JobKind kind) {
     case JobKind::cyclic:
       return kCyclicKind;
     case JobKind::cross_evaluate:
+      return kCrossEvaluateKind;
     case JobKind::predict:
       break;
   }
@@ -46,7 +47,7 @@ void merge_updates(Step& step, Job& job, RoundRow& round) {
 
 std::vector<const Task*> round_answers(const Job& job, Round round) {
   std::vector<const Task*> answers;
-  const auto kind = rules_of(job).task;
+  const auto kind = task_in(job, round);
   for (const auto& [key, task] : job.tasks) {
     if (key.round == round && key.kind == kind && task.row.state == TaskState::done) {
       answers.push_back(&task);

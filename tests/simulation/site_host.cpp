@@ -21,7 +21,7 @@ agent::AgentSettings settings_of(const SitePlan& plan, std::uint64_t instance,
     settings.advert.datasets.push_back({"held-out", "idx", 50, {4}, 2});
   }
   if (!plan.declines) {
-    settings.policy = {{"*"}, {"*"}, {"train", "evaluate", "cyclic"}};
+    settings.policy = {{"*"}, {"*"}, {"train", "evaluate", "cyclic", "cross_evaluate"}};
   }
   return settings;
 }

@@ -33,7 +33,7 @@ void MemoryStore::write(std::span<const Row> rows) {
 
 Snapshot MemoryStore::snapshot() const {
   Snapshot snapshot{values(sites_), values(jobs_), values(parts_), values(rounds_), {},
-                    values(usage_)};
+                    values(usage_), values(files_)};
   for (const auto& [key, row] : tasks_) {
     if (!is_terminal(jobs_.at(key.job).state)) {
       snapshot.tasks.push_back(row);
@@ -90,7 +90,9 @@ void MemoryStore::save(const PartRow& row) {
 
 void MemoryStore::save(const RoundRow& row) {
   EXPECT_TRUE(jobs_.contains(row.job)) << "a round of no job";
-  const bool makes_model = trains(jobs_.at(row.job).spec.kind) || row.round == 0;
+  const auto kind = jobs_.at(row.job).spec.kind;
+  const bool is_last = kind == JobKind::cross_evaluate && row.round > 1 && row.model_of.empty();
+  const bool makes_model = (trains(kind) && !is_last) || row.round == 0;
   EXPECT_TRUE(row.state != RoundState::done || row.model || !makes_model)
       << "a round done without a model";
   rounds_[{row.job, row.round}] = row;
@@ -131,5 +133,7 @@ void MemoryStore::save(const EventRow& row) {
 void MemoryStore::save(const AuditRow& row) { audit_.push_back(row); }
 
 void MemoryStore::save(const UsageRow& row) { usage_[row.coordinator] = row; }
+
+void MemoryStore::save(const FileRow& row) { files_[{row.job, row.blob}] = row; }
 
 }  // namespace entente::broker
