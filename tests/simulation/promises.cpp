@@ -9,6 +9,7 @@
 #include "broker/core/kinds.h"
 #include "common/domain/seeds.h"
 #include "common/domain/strategy_kinds.h"
+#include "tests/simulation/counting_promise.h"
 #include "tests/simulation/evaluation_promise.h"
 #include "tests/simulation/fake_training.h"
 #include "tests/simulation/world.h"
@@ -115,6 +116,9 @@ struct Promises::RowCheck {
       }
     }
     if (const auto fault = fault_of_evaluation(disk, row)) {
+      broken("{}", *fault);
+    }
+    if (const auto fault = fault_of_counting(disk, row)) {
       broken("{}", *fault);
     }
     if (row.model_removed && (before == nullptr || !before->model_removed)) {
@@ -589,6 +593,13 @@ void Promises::at_end(const Plan& plan) const {
     } else if (trains(job.spec.kind) &&
         final_model->blob != undisturbed_model(job.spec, willing_sites(plan))) {
       broken("P3 nothing lasting went wrong, and the final model of {} is another one", id.str());
+    }
+    const bool is_evaluated =
+        job.spec.evaluate && std::ranges::any_of(plan.sites, [](const SitePlan& site) {
+          return site.evaluates && !site.declines;
+        });
+    if (is_evaluated && !disk_.rounds.at({id, job.spec.rounds}).evaluated) {
+      broken("P3 nothing lasting went wrong, and {} was never evaluated at its end", id.str());
     }
   }
 }
