@@ -296,7 +296,9 @@ void on_merge_finished(Step& step, const MergeFinished& merge) {
       reopen(step, job, round, merge.damaged);
     } else {
       leave_out_update(step, job, round);
-      go_on(step, job);
+      if (round.state == RoundState::done) {
+        go_on(step, job);
+      }
     }
     return;
   }

@@ -49,6 +49,16 @@ std::optional<std::string> fault_of_evaluation(const BrokerDisk& disk,
                      row.round, row.evaluated_at, done.size());
 }
 
+std::size_t answers_needed(const JobSpec& spec, const broker::RoundRow& row,
+                           const broker::RoundRow* before) {
+  if (spec.kind != JobKind::cross_evaluate) {
+    return cohort_of(spec);
+  }
+  // A matrix has its rows also when it has lost one since, and a row also without a cell.
+  const bool was_closed = before != nullptr && before->state > RoundState::training;
+  return row.round > 1 ? 0 : was_closed ? 1 : spec.sites.effective_quorum();
+}
+
 std::optional<std::string> fault_of_matrix(
     const BrokerDisk& disk, const JobId& job, const std::vector<SiteId>& sites,
     const std::function<bool(const SiteId&)>& has_lost_an_update) {

@@ -15,6 +15,10 @@ namespace entente::simulation {
 [[nodiscard]] std::optional<std::string> fault_of_evaluation(const BrokerDisk& disk,
                                                              const broker::RoundRow& row);
 
+// Answers without which that row may not say that its round is closed.
+[[nodiscard]] std::size_t answers_needed(const JobSpec& spec, const broker::RoundRow& row,
+                                         const broker::RoundRow* before);
+
 // The same of the matrix of a job that has completed although nothing lasting went wrong at these
 // sites: each has a row, unless its update was damaged and lost, and each row has all cells.
 [[nodiscard]] std::optional<std::string> fault_of_matrix(

@@ -96,13 +96,7 @@ struct Promises::RowCheck {
     }
     const bool is_closed = row.state == RoundState::merging || row.state == RoundState::done;
     const auto& spec = disk.jobs.at(row.job).spec;
-    const bool is_crossed = spec.kind == JobKind::cross_evaluate;
-    // A matrix has its rows also when it has lost one since, and a row also without a cell.
-    const auto quorum = !is_crossed          ? cohort_of(spec)
-                        : row.round > 1      ? 0
-                        : before != nullptr && before->state > RoundState::training
-                            ? 1
-                            : spec.sites.effective_quorum();
+    const auto quorum = answers_needed(spec, row, before);
     if (row.round > 0 && is_closed) {
       const auto done = disk.done(row.job, row.round, task_of(spec, row.round)).size();
       if (done < quorum || row.updates != done) {
@@ -584,10 +578,8 @@ void Promises::at_end(const Plan& plan) const {
              job.reason);
     }
     if (job.spec.kind == JobKind::cross_evaluate) {
-      const auto fault = fault_of_matrix(disk_, id, willing_sites(plan), [&](const SiteId& site) {
-        return uncounted_.contains({id, site});
-      });
-      if (fault) {
+      const auto is_lost = [&](const SiteId& site) { return uncounted_.contains({id, site}); };
+      if (const auto fault = fault_of_matrix(disk_, id, willing_sites(plan), is_lost)) {
         broken("{}", *fault);
       }
     } else if (trains(job.spec.kind) &&

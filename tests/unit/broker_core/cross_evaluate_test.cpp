@@ -431,11 +431,15 @@ TEST(CrossEvaluateJob, NeedsItsEvaluationDatasetAtEverySite) {
   Scenario it;
   const auto alice = it.connect(Role::coordinator, "alice");
   it.connect("east");
+  auto both = advert();
+  both.datasets.push_back({"held-out", "idx", 64, {4}, 2});
+  it.connect("north", both);
   auto spec = cross_spec();
   spec.evaluate->dataset = "held-out";
   const auto explained = std::get<Explanation>(it.answer(alice, msg::ExplainSpec{spec}));
-  ASSERT_EQ(explained.sites.size(), 1U);
-  EXPECT_THAT(explained.sites[0].sentences,
+  ASSERT_EQ(explained.sites.size(), 2U);
+  EXPECT_EQ(explained.sites[0].standing, SiteStanding::free);
+  EXPECT_THAT(explained.sites[1].sentences,
               ElementsAre("has no dataset \"held-out\" to judge the models by"));
 }
 

@@ -135,6 +135,4 @@ void MemoryStore::save(const AuditRow& row) { audit_.push_back(row); }
 void MemoryStore::save(const UsageRow& row) { usage_[row.coordinator] = row; }
 void MemoryStore::save(const FileRow& row) { files_[{row.job, row.blob}] = row; }
 
-void MemoryStore::save(const FileRow& row) { files_[{row.job, row.blob}] = row; }
-
 }  // namespace entente::broker
