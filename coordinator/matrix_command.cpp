@@ -50,7 +50,11 @@ std::string compact(std::optional<double> value) {
   if (size >= 999.5) {
     return fmt::format("{:.3g}", *value);
   }
-  auto text = fmt::format("{:.{}f}", *value, size < 1 ? 3 : size < 9.995 ? 2 : size < 99.95 ? 1 : 0);
+  auto text = fmt::format("{:.{}f}", *value,
+                          size < 1       ? 3
+                          : size < 9.995 ? 2
+                          : size < 99.95 ? 1
+                                         : 0);
   if (text.find('.') != std::string::npos) {
     text.erase(text.find_last_not_of('0') + 1);
     if (text.back() == '.') {
@@ -165,9 +169,8 @@ std::string table(const Matrix& matrix, std::optional<std::size_t> width) {
 
 bool has_empty_cells(const Matrix& matrix) {
   return std::any_of(matrix.rows.begin(), matrix.rows.end(), [&](const MatrixRow& row) {
-    return std::any_of(matrix.rows.begin(), matrix.rows.end(), [&](const MatrixRow& column) {
-      return !cell(matrix, row, column.site);
-    });
+    return std::any_of(matrix.rows.begin(), matrix.rows.end(),
+                       [&](const MatrixRow& column) { return !cell(matrix, row, column.site); });
   });
 }
 
@@ -239,9 +242,9 @@ Expected<Matrix> matrix_of(const JobView& job, const std::string& metric) {
   }
   for (const auto& site : sites) {
     MatrixRow row{site, std::nullopt};
-    const auto found = std::find_if(
-        job.rounds.begin(), job.rounds.end(),
-        [&site](const RoundView& round) { return round.model_of == site.str(); });
+    const auto found =
+        std::find_if(job.rounds.begin(), job.rounds.end(),
+                     [&site](const RoundView& round) { return round.model_of == site.str(); });
     if (found != job.rounds.end()) {
       row.model = *found;
     }
@@ -253,8 +256,8 @@ Expected<Matrix> matrix_of(const JobView& job, const std::string& metric) {
 std::string matrix_text(const JobView& job, const Matrix& matrix,
                         std::optional<std::size_t> width) {
   const auto id = job.summary.id.str();
-  auto text = fmt::format("{}: {} of each site's model (rows) on each site's data (columns)\n\n", id,
-                          matrix.metric);
+  auto text = fmt::format("{}: {} of each site's model (rows) on each site's data (columns)\n\n",
+                          id, matrix.metric);
   text += table(matrix, width);
   if (!is_terminal(job.summary.state)) {
     text += fmt::format("\n{} of {} rounds are done; follow it with: entente job watch {}\n",

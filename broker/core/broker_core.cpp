@@ -207,7 +207,8 @@ BrokerCore::BrokerCore(BrokerInfo info, Snapshot snapshot, Now now) {
     auto& job = state_.jobs.at(row.key.job);
     const auto current = job.rounds.empty() ? 0 : job.rounds.rbegin()->first;
     Task task{std::move(row), now.monotonic};
-    if (task.row.state == TaskState::done && task.row.key.kind == task_in(job, task.row.key.round)) {
+    if (task.row.state == TaskState::done &&
+        task.row.key.kind == task_in(job, task.row.key.round)) {
       auto& part = job.parts.at(task.row.key.site);
       if (!part.accepted_key || part.accepted_key->round <= task.row.key.round) {
         part.accepted_key = task.row.key;

@@ -71,9 +71,9 @@ TakenBack take_back_damaged(Snapshot& snapshot, const std::function<bool(const B
       continue;
     }
     for (const auto& before : snapshot.rounds) {
-      const bool is_read = before.round + 1 == round->round ||
-                           (round->round > 0 &&
-                            before.round == rules_of(job.spec.kind).base(round->round));
+      const bool is_read =
+          before.round + 1 == round->round ||
+          (round->round > 0 && before.round == rules_of(job.spec.kind).base(round->round));
       if (before.job != job.job || !is_read) {
         continue;
       }

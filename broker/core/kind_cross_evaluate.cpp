@@ -52,10 +52,9 @@ bool is_closed(const RoundRow& round) {
 // One more than there are models; until that is known, than there are places.
 Round rounds(const Job& job) {
   const auto first = job.rounds.find(kTraining);
-  return kTraining +
-         (first != job.rounds.end() && is_closed(first->second)
-              ? first->second.updates
-              : std::max(static_cast<Round>(places(job)), job.spec().sites.min));
+  return kTraining + (first != job.rounds.end() && is_closed(first->second)
+                          ? first->second.updates
+                          : std::max(static_cast<Round>(places(job)), job.spec().sites.min));
 }
 
 Round base(Round) { return 0; }
@@ -67,8 +66,8 @@ bool has_failed(const Job& job, const SiteId& site) {
   const auto round = current(job);
   const Task* newest = nullptr;
   for (auto it = job.tasks.lower_bound({job.id(), round, TaskKind::evaluate, site, 1});
-       it != job.tasks.end() && it->first.round == round &&
-       it->first.kind == TaskKind::evaluate && it->first.site == site;
+       it != job.tasks.end() && it->first.round == round && it->first.kind == TaskKind::evaluate &&
+       it->first.site == site;
        ++it) {
     newest = &it->second;
   }
@@ -99,10 +98,9 @@ Turnout turnout(const Job& job) {
 
 std::string describe(const Job& job, const std::vector<SiteId>& asked) {
   const auto round = current(job);
-  const auto what =
-      round <= kTraining
-          ? std::string("training")
-          : fmt::format("evaluating the model of {}", job.rounds.at(round - 1).model_of);
+  const auto what = round <= kTraining ? std::string("training")
+                                       : fmt::format("evaluating the model of {}",
+                                                     job.rounds.at(round - 1).model_of);
   return fmt::format("{} at {} sites", what, asked.size());
 }
 
@@ -161,9 +159,9 @@ void finish(Step& step, Job& job, RoundRow& round) {
   round.model_of.clear();
   round.state = RoundState::done;
   step.save(round);
-  const bool has_cells =
-      std::any_of(job.rounds.begin(), job.rounds.end(),
-                  [](const auto& entry) { return !entry.second.at_sites.empty(); });
+  const bool has_cells = std::any_of(job.rounds.begin(), job.rounds.end(), [](const auto& entry) {
+    return !entry.second.at_sites.empty();
+  });
   if (!has_cells) {
     fail(step, job, "no site could evaluate a single model" + reasons(job));
   }

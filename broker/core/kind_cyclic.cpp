@@ -49,6 +49,6 @@ std::string describe(const Job&, const std::vector<SiteId>& asked) {
 }  // namespace
 
 const KindRules kCyclicKind{always<TaskKind::train>, true,     draws,        turnout,
-                            sites_in_turn,   describe, merge_updates};
+                            sites_in_turn,           describe, merge_updates};
 
 }  // namespace entente::broker

@@ -20,7 +20,7 @@ void close(Step& step, Job& job, RoundRow& round) {
 
 }  // namespace
 
-const KindRules kEvaluateKind{always<TaskKind::evaluate>, false,    asks_all, turnout_of_all,
-                              all_in_turn,        describe, close};
+const KindRules kEvaluateKind{
+    always<TaskKind::evaluate>, false, asks_all, turnout_of_all, all_in_turn, describe, close};
 
 }  // namespace entente::broker

@@ -180,9 +180,10 @@ constexpr Rule kMeetsRequirement{
                           : fmt::format("requires {}, has {}", require, seen);
     }};
 
-constexpr std::array kRules{
-    kIsNotExcluded, kIsWithinMandatoryWhenFull, kHasDataset, kHasWhatItJudgesBy, kHasMemory,
-    kHasThreads,    kHasGpus,                   kMeetsRequirement};
+constexpr std::array kRules{kIsNotExcluded, kIsWithinMandatoryWhenFull,
+                            kHasDataset,    kHasWhatItJudgesBy,
+                            kHasMemory,     kHasThreads,
+                            kHasGpus,       kMeetsRequirement};
 // Of the dataset, which the site has; and of how it fits the job's model, if there is one.
 constexpr std::array kDatasetRules{kHasSamples};
 constexpr std::array kModelRules{kExamplesFitModel, kTargetFitsLoss, kClassesFitModel,

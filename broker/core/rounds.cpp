@@ -164,8 +164,9 @@ void wait_for_quorum(Step& step, Job& job, const RoundRow& round) {
     fail(step, job,
          fmt::format("round {} has {} of the {} updates it needs, and nobody is left to send more"
                      "{}{}{}",
-                     round.round, done, needed, failures(job, round.round, task_in(job, round.round)),
-                     declined_sites(job), resting_sites(job, round.round)));
+                     round.round, done, needed,
+                     failures(job, round.round, task_in(job, round.round)), declined_sites(job),
+                     resting_sites(job, round.round)));
     return;
   }
   for (auto* task : tasks_of(job, round)) {
@@ -315,12 +316,11 @@ void on_merge_finished(Step& step, const MergeFinished& merge) {
   event.round = round.round;
   event.metrics = round.train_metrics;
   event.bytes = round.model_bytes;
-  event.text =
-      round.model_of.empty()
-          ? fmt::format("round {} merged from {} updates, model {}; in training", round.round,
-                        round.updates, round.model->short_hex())
-          : fmt::format("version {} is the model of {}, {}; in training", round.round,
-                        round.model_of, round.model->short_hex());
+  event.text = round.model_of.empty()
+                   ? fmt::format("round {} merged from {} updates, model {}; in training",
+                                 round.round, round.updates, round.model->short_hex())
+                   : fmt::format("version {} is the model of {}, {}; in training", round.round,
+                                 round.model_of, round.model->short_hex());
   step.tell(job, std::move(event));
   drop_models(step, job);
   go_on(step, job);

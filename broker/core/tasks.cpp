@@ -56,9 +56,8 @@ TaskOrder order_of(const Job& job, const TaskRow& task) {
   if (key.kind == TaskKind::statistics) {
     order.ranges = ranges_for(job, key.round);
   }
-  order.cohort = shows_single_sites(job.spec().kind)
-                     ? 1
-                     : static_cast<std::uint32_t>(updates_wanted(job));
+  order.cohort =
+      shows_single_sites(job.spec().kind) ? 1 : static_cast<std::uint32_t>(updates_wanted(job));
   return order;
 }
 

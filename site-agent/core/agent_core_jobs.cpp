@@ -18,8 +18,8 @@ bool AgentCore::has_dataset(const std::string& name) const {
 }
 
 // Why this site would not work on such a job. An evaluation dataset that the site lacks is no
-// objection, the job is then evaluated elsewhere, unless it evaluates every model at every site. One
-// that it has falls under the policy.
+// objection, the job is then evaluated elsewhere, unless it evaluates every model at every site.
+// One that it has falls under the policy.
 std::optional<Refusal> AgentCore::objection(const std::string& coordinator,
                                             const JobSpec& spec) const {
   OfferFacts facts;
@@ -41,8 +41,8 @@ std::optional<Refusal> AgentCore::objection(const std::string& coordinator,
   if (auto refusal = decide(settings_.policy, facts)) {
     return refusal;
   }
-  const bool lacks_evaluation = spec.kind == JobKind::cross_evaluate && spec.evaluate &&
-                                !has_dataset(spec.evaluate->dataset);
+  const bool lacks_evaluation =
+      spec.kind == JobKind::cross_evaluate && spec.evaluate && !has_dataset(spec.evaluate->dataset);
   if (!has_dataset(spec.train.dataset) || lacks_evaluation) {
     std::vector<std::string> available;
     for (const DatasetAdvert& dataset : settings_.advert.datasets) {

@@ -132,8 +132,7 @@ std::vector<const broker::TaskRow*> BrokerDisk::done(const JobId& job, Round rou
   return found;
 }
 
-std::vector<const broker::TaskRow*> BrokerDisk::merged_into(const JobId& job,
-                                                           Round version) const {
+std::vector<const broker::TaskRow*> BrokerDisk::merged_into(const JobId& job, Round version) const {
   std::vector<const broker::TaskRow*> found;
   for (const auto& [key, task] : tasks) {
     if (key.job == job && key.kind == TaskKind::train && task.state == TaskState::done &&

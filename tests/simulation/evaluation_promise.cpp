@@ -69,8 +69,9 @@ std::optional<std::string> fault_of_matrix(
     }
     models.insert(round.model_of);
     if (round.at_sites.size() != sites.size()) {
-      return fmt::format("P3 nothing lasting went wrong, and the row of {} in {} has {} of {} cells",
-                         round.model_of, job.str(), round.at_sites.size(), sites.size());
+      return fmt::format(
+          "P3 nothing lasting went wrong, and the row of {} in {} has {} of {} cells",
+          round.model_of, job.str(), round.at_sites.size(), sites.size());
     }
   }
   for (const auto& site : sites) {

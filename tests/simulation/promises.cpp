@@ -184,8 +184,8 @@ struct Promises::RowCheck {
       }
     }
     const auto* round = find(disk.rounds, std::pair(key.job, key.round));
-    const bool is_of_round =
-        key.kind != TaskKind::evaluate || task_of(disk.jobs.at(key.job).spec, key.round) == TaskKind::evaluate;
+    const bool is_of_round = key.kind != TaskKind::evaluate ||
+                             task_of(disk.jobs.at(key.job).spec, key.round) == TaskKind::evaluate;
     const auto wanted = is_of_round ? RoundState::training : RoundState::done;
     if (round == nullptr || round->state != wanted) {
       broken("P2 {} is accepted in a round that is not open for it", name_of(key));
@@ -298,8 +298,7 @@ bool Promises::is_at_hand(const BlobId& blob) const {
 
 bool Promises::has_damaged_update(const JobId& job, Round version, const SiteId& site) const {
   return std::any_of(damaged_.begin(), damaged_.end(), [&](const TaskKey& key) {
-    return key.job == job && key.site == site &&
-           broker::version_of(disk_.tasks.at(key)) == version;
+    return key.job == job && key.site == site && broker::version_of(disk_.tasks.at(key)) == version;
   });
 }
 
@@ -583,7 +582,7 @@ void Promises::at_end(const Plan& plan) const {
         broken("{}", *fault);
       }
     } else if (trains(job.spec.kind) &&
-        final_model->blob != undisturbed_model(job.spec, willing_sites(plan))) {
+               final_model->blob != undisturbed_model(job.spec, willing_sites(plan))) {
       broken("P3 nothing lasting went wrong, and the final model of {} is another one", id.str());
     }
     const bool is_evaluated =

@@ -130,9 +130,10 @@ TEST(Policy, ACohortIsNoneWhereOthersSeeEachSitesOwnModel) {
   facts.shows_single_sites = true;
   const auto refusal = decide(policy, facts);
   ASSERT_TRUE(refusal);
-  EXPECT_EQ(refusal->message,
-            "policy clause \"cohort_min\" asks for 2 sites behind what others see, and a job of the "
-            "kind \"cross_evaluate\" shows them each site's own model");
+  EXPECT_EQ(
+      refusal->message,
+      "policy clause \"cohort_min\" asks for 2 sites behind what others see, and a job of the "
+      "kind \"cross_evaluate\" shows them each site's own model");
   EXPECT_THAT(refusal->hint, HasSubstr("train one model together"));
   policy.cohort_min = 1;
   EXPECT_FALSE(decide(policy, facts));

@@ -346,7 +346,8 @@ TEST(CrossEvaluateJob, LeavesAModelOutWhoseUpdateIsDamagedWhenItsTurnComes) {
   ASSERT_EQ(merges.size(), 1U);
   EXPECT_EQ(merges[0].round, 2U);
   EXPECT_EQ(merges[0].updates[0].update, blob(3)) << "south moves up";
-  EXPECT_THAT(it.events(), HasSubstr("its update was damaged on the broker's disk\nthe matrix goes on without the model of north"));
+  EXPECT_THAT(it.events(), HasSubstr("its update was damaged on the broker's disk\nthe matrix goes "
+                                     "on without the model of north"));
   it.restart();
   it.come_back();
   it.merged(it.id, 2, blob(103));
@@ -423,8 +424,7 @@ TEST(CrossEvaluateJob, KeepsInACellWhatAllSitesKnow) {
   it.hear(it.east, msg::ResultAnnounce{it.evaluate(2, "east"), odd});
   it.answer(2, "north", 20);
   it.answer(2, "south", 30);
-  EXPECT_THAT(it.row(1).at_sites.at(SiteId::literal("east")).metrics,
-              ElementsAre(Key("accuracy")));
+  EXPECT_THAT(it.row(1).at_sites.at(SiteId::literal("east")).metrics, ElementsAre(Key("accuracy")));
 }
 
 TEST(CrossEvaluateJob, NeedsItsEvaluationDatasetAtEverySite) {

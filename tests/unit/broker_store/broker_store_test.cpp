@@ -303,8 +303,8 @@ TEST_F(BrokerStoreTest, NamesAnUpdateUntilTheVersionThatItGoesIntoIsThere) {
   auto second = task_row(kSouth, TaskState::done, blob(2));
   first.merged_in = 1;
   second.merged_in = 2;
-  write(store, {round_row(1, RoundState::done, blob(101)), ModelRow{model(1, blob(101))}, first,
-                second});
+  write(store,
+        {round_row(1, RoundState::done, blob(101)), ModelRow{model(1, blob(101))}, first, second});
   reopen(store);
   EXPECT_EQ(store.load()->tasks.at(1).merged_in, 2U);
   EXPECT_THAT(store.named_blobs(), UnorderedElementsAre(blob(101), blob(2)));

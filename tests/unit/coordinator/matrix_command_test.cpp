@@ -76,7 +76,8 @@ TEST(Matrix, ShowsWhatIsMissingAsSuch) {
   job.rounds[3].at_sites.clear();
   const auto text = text_of(job, 80);
   EXPECT_THAT(text, HasSubstr("\neast      0.9000       -  0.7750  0.5000\n"));
-  EXPECT_THAT(text, HasSubstr("\nsouth          -       -       -       -\n")) << "it sent no model";
+  EXPECT_THAT(text, HasSubstr("\nsouth          -       -       -       -\n"))
+      << "it sent no model";
   EXPECT_THAT(text, HasSubstr("Why a cell is empty is in: entente job logs cross-1"));
   EXPECT_THAT(text_of(job_of({"east"})), Not(HasSubstr("empty")));
 }
@@ -84,7 +85,9 @@ TEST(Matrix, ShowsWhatIsMissingAsSuch) {
 TEST(Matrix, OfTwelveSitesFitsIntoEightyColumns) {
   const auto text = text_of(job_of(many_sites(12)), 80);
   EXPECT_LE(longest_line(text), 80U) << text;
-  EXPECT_THAT(text, HasSubstr("MODEL OF       1    2    3    4    5    6    7    8    9   10   11   12 all\n"));
+  EXPECT_THAT(
+      text,
+      HasSubstr("MODEL OF       1    2    3    4    5    6    7    8    9   10   11   12 all\n"));
   EXPECT_THAT(text, HasSubstr("\n 1 clinic-a   .9 .838 .775 .713  .65 .588"));
 }
 

@@ -39,7 +39,8 @@ void expect_refused(const JobSpec& spec, const std::string& message) {
 }
 
 TEST(JobKind, JobsWithThePartsOfTheirKindAreLegal) {
-  for (const auto kind : {JobKind::train, JobKind::evaluate, JobKind::cyclic, JobKind::cross_evaluate}) {
+  for (const auto kind :
+       {JobKind::train, JobKind::evaluate, JobKind::cyclic, JobKind::cross_evaluate}) {
     const auto model = validate(job_of(kind));
     EXPECT_TRUE(model) << to_string(kind) << ": " << model.error().message;
   }
@@ -107,7 +108,8 @@ TEST(JobKind, OneSiteIsTheCohortOfACrossEvaluationWhateverItsQuorum) {
 TEST(JobKind, ACrossEvaluationHasAsManySitesAsItsMatrixHasRoomFor) {
   auto spec = job_of(JobKind::cross_evaluate);
   spec.sites.max = kCrossSitesMax + 1;
-  expect_refused(spec, "sites.max is 33; a job of the kind \"cross_evaluate\" has from 1 to 32 sites");
+  expect_refused(spec,
+                 "sites.max is 33; a job of the kind \"cross_evaluate\" has from 1 to 32 sites");
   spec.sites.max = 0;
   expect_refused(spec, "sites.max is 0");
   spec.sites.max = kCrossSitesMax;
