@@ -10,6 +10,7 @@
 #include "common/runtime/system_clock.h"
 #include "coordinator/ask.h"
 #include "coordinator/explanation_text.h"
+#include "coordinator/matrix_command.h"
 #include "coordinator/predictions.h"
 #include "coordinator/statistics_command.h"
 #include "coordinator/submission.h"
@@ -28,6 +29,7 @@ struct JobArguments {
   std::string site;
   bool as_file = false;
   std::string state;
+  std::string metric;
   bool mine = false;
   std::filesystem::path output;
   bool as_csv = false;
@@ -229,6 +231,25 @@ ExitCode predictions(const Options& options, const JobArguments& arguments) {
   });
 }
 
+ExitCode matrix(const Options& options, const JobArguments& arguments) {
+  return with_job(options, arguments, [&](BrokerClient& client, const JobId& id) {
+    const auto job = client.ask<JobView>(msg::ShowJob{id});
+    if (!job) {
+      return print_refusal(options, job.error());
+    }
+    const auto found = matrix_of(*job, arguments.metric);
+    if (!found) {
+      return print_refusal(options, found.error());
+    }
+    if (options.json) {
+      print_json(matrix_json(*job, *found));
+    } else {
+      fmt::print("{}", matrix_text(*job, *found, terminal_width()));
+    }
+    return ExitCode::done;
+  });
+}
+
 ExitCode explain(const Options& options, const JobArguments& arguments) {
   const auto id = parse_job(arguments.job);
   return id ? ask_and_print<Explanation>(options, msg::ExplainJob{*id}, print_explanation)
@@ -342,6 +363,9 @@ void add_job_command(CLI::App& app, const Options& options, Action& chosen) {
   add_one("upload", "Bring a file that a job waits for, or go on with it", upload)
       ->add_option("FILE", arguments->file, "the file that the job was submitted with")
       ->required();
+  add_one("matrix", "Show how each site's model does on each site's data (kind cross_evaluate)",
+          matrix)
+      ->add_option("--metric", arguments->metric, "another one than accuracy, or loss");
   add_one("explain", "Say why a job is where it is, site by site", explain);
   add_after(add_one("watch", "Follow a job until it has ended", watch));
   auto* logs_command = add_one("logs", "Show what has happened so far, and when", logs);
