@@ -289,10 +289,11 @@ std::string describe_merged(const Job& job, const RoundRow& round) {
   if (job.spec().kind == JobKind::predict) {
     return fmt::format("predictions of {} sites merged, {}", round.updates, model);
   }
-  return round.model_of.empty() ? fmt::format("round {} merged from {} updates, model {}; in training",
-                                              round.round, round.updates, model)
-                                : fmt::format("version {} is the model of {}, {}; in training",
-                                              round.round, round.model_of, model);
+  return round.model_of.empty()
+             ? fmt::format("round {} merged from {} updates, model {}; in training", round.round,
+                           round.updates, model)
+             : fmt::format("version {} is the model of {}, {}; in training", round.round,
+                           round.model_of, model);
 }
 
 }  // namespace
