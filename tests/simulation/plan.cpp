@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 
+#include "tests/simulation/fake_training.h"
 #include "tests/simulation/random.h"
 
 namespace entente::simulation {
@@ -132,6 +133,13 @@ JobPlan plan_job(Random& random, const Plan& plan, std::size_t number) {
   }
   if (job.spec.kind == JobKind::evaluate) {
     job.spec.init = InitialModel{job.spec.after.front(), InitialModel::Which::last, 0};
+  }
+  if (trains(job.spec.kind) && random.chance(150)) {
+    InitialModel brought;
+    brought.which = InitialModel::Which::file;
+    brought.file = brought_model(job.spec.name);
+    brought.bytes = kBlobBytes;
+    job.spec.init = brought;
   }
   auto from = job.submitted_after;
   while (random.chance(250)) {
