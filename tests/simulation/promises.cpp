@@ -8,6 +8,7 @@
 #include "broker/core/job_transitions.h"
 #include "common/domain/seeds.h"
 #include "common/domain/strategy_kinds.h"
+#include "tests/simulation/counting_promise.h"
 #include "tests/simulation/evaluation_promise.h"
 #include "tests/simulation/fake_training.h"
 #include "tests/simulation/world.h"
@@ -110,6 +111,9 @@ struct Promises::RowCheck {
     if (const auto fault = fault_of_evaluation(disk, row)) {
       broken("{}", *fault);
     }
+    if (const auto fault = fault_of_counting(disk, row)) {
+      broken("{}", *fault);
+    }
     if (row.model_removed && (before == nullptr || !before->model_removed)) {
       check_removal(row);
     }
@@ -126,7 +130,9 @@ struct Promises::RowCheck {
   }
 
   static TaskKind task_of(const JobSpec& spec) {
-    return trains(spec.kind) ? TaskKind::train : TaskKind::evaluate;
+    return spec.kind == JobKind::statistics ? TaskKind::statistics
+           : trains(spec.kind)              ? TaskKind::train
+                                            : TaskKind::evaluate;
   }
 
   // A job may go on with fewer places after a rest; what was accepted before stays accepted.
@@ -580,6 +586,13 @@ void Promises::at_end(const Plan& plan) const {
     if (trains(job.spec.kind) &&
         final_model->blob != undisturbed_model(job.spec, willing_sites(plan))) {
       broken("P3 nothing lasting went wrong, and the final model of {} is another one", id.str());
+    }
+    const bool is_evaluated =
+        job.spec.evaluate && std::ranges::any_of(plan.sites, [](const SitePlan& site) {
+          return site.evaluates && !site.declines;
+        });
+    if (is_evaluated && !disk_.rounds.at({id, job.spec.rounds}).evaluated) {
+      broken("P3 nothing lasting went wrong, and {} was never evaluated at its end", id.str());
     }
   }
 }
