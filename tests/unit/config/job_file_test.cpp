@@ -447,14 +447,15 @@ INSTANTIATE_TEST_SUITE_P(
                 kDocs},
         Invalid{"InitThatNamesNoVersion", "init = \"model:lung-1\"\n" + kMinimal, "config_invalid",
                 "job.toml:1: init is \"model:lung-1\"; write \"model:JOB@best\", "
-                "\"model:JOB@last\" or, for the model of round 3, \"model:JOB@3\"",
+                "\"model:JOB@last\", for the model of round 3 \"model:JOB@3\", or for a file of "
+                "your own \"file:PATH\"",
                 kDocs},
         Invalid{"AfterThatIsNoJob", "after = [\"Lung 1\"]\n" + kMinimal, "config_invalid",
                 "job.toml:1: \"Lung 1\" in after is no job id", kDocs},
         Invalid{"UnknownKeyFarFromAllOthers", "zzz = 3\n" + kMinimal, "config_invalid",
                 "job.toml:1: unknown key \"zzz\"; known are after, deadline, evaluate, init, keep, "
-                "kind, model, name, preemptible, priority, resources, rounds, seed, sites, "
-                "stall_window, statistics, stop, strategy, train, update",
+                "kind, model, name, predict, preemptible, priority, resources, rounds, seed, "
+                "sites, stall_window, statistics, stop, strategy, train, update",
                 kDocs},
         Invalid{
             "LayerWithATable", replaced(kMinimal, "out_features = 3", "out_features = {}"),

@@ -94,10 +94,12 @@ TEST_F(LocalFile, WithOtherTensorsIsRefusedWithTheirNames) {
   EXPECT_THAT(refusal.message, HasSubstr("init, "));
   EXPECT_THAT(refusal.message, HasSubstr("fc.bias"));
   wrong.tensors.pop_back();
-  EXPECT_THAT(refused(write(wrong, {})).message, HasSubstr("tensor fc.bias [2] is missing"));
+  EXPECT_THAT(refused(write(wrong, {})).message,
+              HasSubstr("tensor \"fc.bias\" of shape [2] is missing"));
   wrong = kModel;
   wrong.tensors.push_back({"extra", {1}});
-  EXPECT_THAT(refused(write(wrong, {})).message, HasSubstr("extra [1] is one too many"));
+  EXPECT_THAT(refused(write(wrong, {})).message,
+              HasSubstr("\"extra\" of shape [1] is one too many"));
 }
 
 TEST_F(LocalFile, WithValuesThatAreNoNumbersIsRefusedWithTheTensor) {
@@ -139,7 +141,7 @@ TEST_F(LocalFile, OfInputsSaysHowManyRowsThereAre) {
   const auto wrong = write({{TensorInfo{"inputs", {4, 2}}}}, {});
   const auto refusal = files.read(spec_, {{FileUse::inputs, wrong}});
   ASSERT_FALSE(refusal);
-  EXPECT_THAT(refusal.error().message, HasSubstr("tensor inputs [4, 3] was expected"));
+  EXPECT_THAT(refusal.error().message, HasSubstr("tensor \"inputs\" of shape [4, 3] was expected"));
   const auto unnamed = write({{TensorInfo{"x", {4, 3}}}}, {});
   EXPECT_THAT(files.read(spec_, {{FileUse::inputs, unnamed}}).error().message,
               HasSubstr("no tensor \"inputs\""));
