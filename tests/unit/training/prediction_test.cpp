@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 
 #include <cmath>
+#include <cstring>
 
 #include "common/tensors/safetensors.h"
 #include "site-agent/training/trainer.h"
