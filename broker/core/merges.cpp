@@ -17,7 +17,7 @@ std::vector<const TaskRow*> accepted_updates(const Job& job, Round version) {
   std::vector<const TaskRow*> updates;
   for (const auto& [key, task] : job.tasks) {
     if (key.kind == TaskKind::train && task.row.state == TaskState::done &&
-        version_of(task.row) == version) {
+        round_of(task.row) == version) {
       updates.push_back(&task.row);
     }
   }
