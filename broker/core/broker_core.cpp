@@ -5,6 +5,7 @@
 
 #include "broker/core/claims.h"
 #include "broker/core/evaluations.h"
+#include "broker/core/files.h"
 #include "broker/core/following.h"
 #include "broker/core/jobs.h"
 #include "broker/core/kinds.h"
@@ -39,7 +40,11 @@ class Dispatch {
 
   void operator()(const SessionOpened& opened) { on_session_opened(step_, opened); }
   void operator()(const SessionClosed& closed) { on_session_closed(step_, closed.session); }
-  void operator()(const UpdateArrived& arrived) { on_update_arrived(step_, arrived); }
+  void operator()(const UpdateArrived& arrived) {
+    if (!on_file_arrived(step_, arrived)) {
+      on_update_arrived(step_, arrived);
+    }
+  }
   void operator()(const TransferMoved& moved) { on_transfer_moved(step_, moved); }
   void operator()(const MergeFinished& merge) { on_merge_finished(step_, merge); }
 
@@ -189,8 +194,11 @@ BrokerCore::BrokerCore(BrokerInfo info, Snapshot snapshot, Now now) {
     job.saved_at = now.monotonic;
     job.row = std::move(row);
   }
+  for (const auto& row : snapshot.files) {
+    state_.jobs.at(row.job).files.insert(row.blob);
+  }
   for (auto& [id, job] : state_.jobs) {
-    if (job.row.state != JobState::paused && !waits_for_others(state_, job)) {
+    if (job.row.state != JobState::paused && !is_held_up(state_, job)) {
       job.deadline = now.monotonic + std::max(Millis{0}, job.spec().deadline - job.row.elapsed);
     }
   }

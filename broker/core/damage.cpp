@@ -92,8 +92,8 @@ TakenBack take_back_damaged(Snapshot& snapshot, const std::function<bool(const B
     }
     for (auto& task : snapshot.tasks) {
       if (task.key.job == job.job && task.key.round == round->round &&
-          task.key.kind == TaskKind::train && task.state == TaskState::done && task.result.blob &&
-          !is_sound(*task.result.blob)) {
+          task.key.kind != TaskKind::initialize && task.state == TaskState::done &&
+          task.result.blob && !is_sound(*task.result.blob)) {
         reopen(job, *round, task, snapshot, now, result);
       }
     }

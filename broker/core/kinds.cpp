@@ -21,7 +21,7 @@ const KindRules& rules_of(const JobSpec& spec) {
     case JobKind::cross_evaluate:
       return kCrossEvaluateKind;
     case JobKind::predict:
-      break;
+      return kPredictKind;
   }
   ENTENTE_CHECK(!"a kind of job without rules");
   return kTrainKind;

@@ -43,6 +43,11 @@ struct KindRules {
   bool (*gives_places_away)(const Job&) = [](const Job&) { return true; };
 };
 
+// Of tasks whose results are merged.
+[[nodiscard]] inline bool is_merged(TaskKind kind) {
+  return kind == TaskKind::train || kind == TaskKind::predict;
+}
+
 [[nodiscard]] const KindRules& rules_of(const JobSpec& spec);
 [[nodiscard]] inline const KindRules& rules_of(const Job& job) { return rules_of(job.spec()); }
 
@@ -82,5 +87,6 @@ extern const KindRules kStatisticsKind;
 extern const KindRules kEvaluateKind;
 extern const KindRules kCyclicKind;
 extern const KindRules kCrossEvaluateKind;
+extern const KindRules kPredictKind;
 
 }  // namespace entente::broker

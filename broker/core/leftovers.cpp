@@ -4,6 +4,7 @@
 
 #include "broker/core/early_stop.h"
 #include "broker/core/evaluations.h"
+#include "broker/core/files.h"
 #include "broker/core/kinds.h"
 
 namespace entente::broker {
@@ -18,7 +19,8 @@ bool has_twin(const State& state, const Job& of) {
   });
 }
 
-// Whether some job keeps these bytes as a model.
+}  // namespace
+
 bool is_kept(const State& state, const BlobId& model) {
   return std::any_of(state.jobs.begin(), state.jobs.end(), [&model](const auto& entry) {
     const auto& rounds = entry.second.rounds;
@@ -28,11 +30,9 @@ bool is_kept(const State& state, const BlobId& model) {
   });
 }
 
-}  // namespace
-
 void drop_updates(Step& step, const Job& merged, Round round) {
   for (const auto& [key, task] : merged.tasks) {
-    if (key.kind != TaskKind::train || !task.row.result.blob || task.row.state != TaskState::done ||
+    if (!is_merged(key.kind) || !task.row.result.blob || task.row.state != TaskState::done ||
         round_of(task.row) != round) {
       continue;
     }
@@ -49,7 +49,7 @@ void drop_updates(Step& step, const Job& merged, Round round) {
                            (other.second.announced && other.second.announced->blob == blob));
                  });
         });
-    if (!named_elsewhere) {
+    if (!named_elsewhere && !is_brought(step.state, blob)) {
       step.act(DropBlob{blob});
     }
   }
@@ -86,7 +86,8 @@ void drop_models(Step& step, Job& job) {
     }
     round.model_removed = true;
     step.save(round);
-    if (!is_kept(step.state, *round.model) && !has_twin(step.state, job)) {
+    if (!is_kept(step.state, *round.model) && !is_brought(step.state, *round.model) &&
+        !has_twin(step.state, job)) {
       step.act(DropBlob{*round.model});
     }
   }

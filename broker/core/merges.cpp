@@ -16,8 +16,7 @@ namespace {
 std::vector<const TaskRow*> accepted_updates(const Job& job, Round version) {
   std::vector<const TaskRow*> updates;
   for (const auto& [key, task] : job.tasks) {
-    if (key.kind == TaskKind::train && task.row.state == TaskState::done &&
-        round_of(task.row) == version) {
+    if (is_merged(key.kind) && task.row.state == TaskState::done && round_of(task.row) == version) {
       updates.push_back(&task.row);
     }
   }
@@ -74,7 +73,8 @@ void start_merge(Step& step, Job& job, const RoundRow& round) {
   merge.spec_digest = job.row.spec_digest;
   merge.model = *before.model;
   merge.server_state = before.server_state;
-  merge.layout = job.layout;
+  merge.from_zeros = job.spec().kind == JobKind::predict;
+  merge.layout = merge.from_zeros ? job.update_layout : job.layout;
   merge.update_layout = job.update_layout;
   merge.update = job.spec().update;
   const auto updates = accepted_updates(job, round.round);
@@ -95,7 +95,9 @@ void publish(Step& step, Job& job, RoundRow& round, const MergedModel& merged, s
   step.save(round);
   auto model = receipt(job, round, step.now);
   if (!origin.empty()) {
-    model.parent = merged.blob;
+    if (!job.spec().init->file) {
+      model.parent = merged.blob;
+    }
     model.origin = std::move(origin);
   }
   step.save(ModelRow{std::move(model)});

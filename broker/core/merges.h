@@ -11,7 +11,8 @@ namespace entente::broker {
 void start_merge(Step& step, Job& job, const RoundRow& round);
 
 // The round is done, and its model is a version: saved with its receipt, and audited. `origin`
-// names the version of another job that it is a copy of.
+// names the version of another job that it is a copy of, or the coordinator's file ("file:" and its
+// digest).
 void publish(Step& step, Job& job, RoundRow& round, const MergedModel& merged,
              std::string origin = {});
 

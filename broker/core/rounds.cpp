@@ -281,6 +281,22 @@ void on_initial_model(Step& step, Job& job, const Task& task) {
   }
 }
 
+namespace {
+
+std::string describe_merged(const Job& job, const RoundRow& round) {
+  const auto model = round.model->short_hex();
+  if (job.spec().kind == JobKind::predict) {
+    return fmt::format("predictions of {} sites merged, {}", round.updates, model);
+  }
+  return round.model_of.empty()
+             ? fmt::format("round {} merged from {} updates, model {}; in training", round.round,
+                           round.updates, model)
+             : fmt::format("version {} is the model of {}, {}; in training", round.round,
+                           round.model_of, model);
+}
+
+}  // namespace
+
 void on_merge_finished(Step& step, const MergeFinished& merge) {
   const auto found = step.state.jobs.find(merge.job);
   if (found == step.state.jobs.end() || found->second.ended() || found->second.rounds.empty()) {
@@ -315,11 +331,7 @@ void on_merge_finished(Step& step, const MergeFinished& merge) {
   event.round = round.round;
   event.metrics = round.train_metrics;
   event.bytes = round.model_bytes;
-  event.text = round.model_of.empty()
-                   ? fmt::format("round {} merged from {} updates, model {}; in training",
-                                 round.round, round.updates, round.model->short_hex())
-                   : fmt::format("version {} is the model of {}, {}; in training", round.round,
-                                 round.model_of, round.model->short_hex());
+  event.text = describe_merged(job, round);
   step.tell(job, std::move(event));
   drop_models(step, job);
   go_on(step, job);

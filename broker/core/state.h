@@ -88,6 +88,7 @@ struct Job {
   std::map<SiteId, Part> parts;
   std::map<Round, RoundRow> rounds;
   std::map<TaskKey, Task> tasks;  // of the current round, and evaluations not yet settled
+  std::set<BlobId> files;         // that its coordinator has brought (files.h)
 
   [[nodiscard]] const JobId& id() const { return row.job; }
   [[nodiscard]] const JobSpec& spec() const { return row.spec; }

@@ -52,6 +52,10 @@ TaskOrder order_of(const Job& job, const TaskRow& task) {
       order.control_bytes = round->server_state_bytes;
     }
   }
+  if (key.kind == TaskKind::predict) {
+    order.inputs = job.spec().predict->inputs;
+    order.inputs_bytes = job.spec().predict->inputs_bytes;
+  }
   order.steps = task.steps;
   if (key.kind == TaskKind::statistics) {
     order.ranges = ranges_for(job, key.round);
@@ -63,11 +67,10 @@ TaskOrder order_of(const Job& job, const TaskRow& task) {
 
 void offer(Step& step, const Job& job, const Task& task) {
   const auto order = order_of(job, task.row);
-  if (order.model) {
-    step.act(GrantGet{peer_of(task.row.key.site), *order.model});
-  }
-  if (order.control) {
-    step.act(GrantGet{peer_of(task.row.key.site), *order.control});
+  for (const auto& blob : {order.model, order.control, order.inputs}) {
+    if (blob) {
+      step.act(GrantGet{peer_of(task.row.key.site), *blob});
+    }
   }
   step.send(task.row.key.site, msg::TaskOffer{order});
 }
@@ -187,7 +190,7 @@ UpdateSpec update_spec(const JobSpec& spec, TaskKind kind) {
 }
 
 const std::shared_ptr<const TensorLayout>& layout_of(const Job& job, TaskKind kind) {
-  return kind == TaskKind::train ? job.update_layout : job.layout;
+  return is_merged(kind) ? job.update_layout : job.layout;
 }
 
 // What is wrong with the numbers of a result, before any byte of its blob is accepted.
@@ -216,7 +219,7 @@ std::optional<Refusal> check_result(const Job& job, const TaskRow& task, const T
       return refusal;
     }
   }
-  const bool needs_blob = key.kind == TaskKind::initialize || key.kind == TaskKind::train;
+  const bool needs_blob = key.kind == TaskKind::initialize || is_merged(key.kind);
   if (needs_blob != result.blob.has_value()) {
     return Refusal{"result_invalid",
                    needs_blob ? "the result has no tensors"
@@ -306,6 +309,12 @@ void refuse_result(Step& step, Job& job, Task& task, const Refusal& refusal) {
   step.send(key.site, msg::ResultVerdict{key, refusal});
 }
 
+std::string_view what_is_sent(TaskKind kind) {
+  return kind == TaskKind::statistics ? "statistics"
+         : kind == TaskKind::predict  ? "predictions"
+                                      : "update";
+}
+
 void tell_accepted(Step& step, Job& job, const Task& task) {
   const auto& key = task.row.key;
   const auto& result = task.row.result;
@@ -324,8 +333,7 @@ void tell_accepted(Step& step, Job& job, const Task& task) {
     event.text = key.kind == TaskKind::initialize
                      ? fmt::format("{} made the initial model", key.site.str())
                      : fmt::format("{} sent its {} for round {}: {} examples", key.site.str(),
-                                   key.kind == TaskKind::statistics ? "statistics" : "update",
-                                   key.round, result.examples);
+                                   what_is_sent(key.kind), key.round, result.examples);
   }
   step.tell(job, std::move(event));
 }
@@ -580,7 +588,8 @@ void on_transfer_moved(Step& step, const TransferMoved& moved) {
       const bool is_upload = task.announced && task.announced->blob == moved.blob;
       const auto* round = model_round(job, key);
       const bool is_download = !task.announced && round != nullptr &&
-                               (round->model == moved.blob || round->server_state == moved.blob);
+                               (round->model == moved.blob || round->server_state == moved.blob ||
+                                order_of(job, task.row).inputs == moved.blob);
       if (is_upload || is_download) {
         heard_from(step, job, key.site);
         touch(step, task);

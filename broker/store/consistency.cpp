@@ -32,6 +32,9 @@ constexpr std::array kAudited{
          " (SELECT 'model/' || job || '@' || version AS object, lower(hex(blob)) FROM models EXCEPT"
          "  SELECT object, detail FROM audit WHERE action = 'model.publish')",
          "its digest is not the one that was published"},
+    Rule{"SELECT 'job/' || job FROM (SELECT job, lower(hex(blob)) FROM files EXCEPT"
+         " SELECT substr(object, 5), detail FROM audit WHERE action = 'file.accept')",
+         "a file is recorded that its coordinator has never brought"},
 };
 
 constexpr std::array kOthers{
@@ -54,7 +57,7 @@ constexpr std::array kOthers{
          "it is open although the next one has begun"},
     Rule{"SELECT 'round ' || r.round || ' of ' || r.job FROM rounds r WHERE r.state = 'done'"
          " AND r.model IS NULL AND EXISTS (SELECT 1 FROM tasks t WHERE t.job = r.job"
-         "  AND t.round = r.round AND t.kind IN ('initialize', 'train'))",
+         "  AND t.round = r.round AND t.kind IN ('initialize', 'train', 'predict'))",
          "it is done and has no model"},
     Rule{"SELECT 'round ' || round || ' of ' || job FROM"
          " (SELECT job, round, model, model_bytes FROM rounds WHERE model IS NOT NULL EXCEPT"
@@ -77,7 +80,7 @@ constexpr std::array kOthers{
          "a contribution is not an accepted update"},
     Rule{"SELECT 'the update of ' || site || ' for round ' || round || ' of ' || job FROM"
          " (SELECT job, round, site, examples, blob_bytes FROM tasks"
-         "   WHERE kind = 'train' AND state = 'done' EXCEPT"
+         "   WHERE kind IN ('train', 'predict') AND state = 'done' EXCEPT"
          "  SELECT job, round, site, examples, bytes FROM events WHERE kind = 'update_accepted')",
          "its examples or its size are not what was announced when it was accepted"},
 };

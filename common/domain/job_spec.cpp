@@ -10,6 +10,7 @@
 #include "common/base/nearest.h"
 #include "common/base/quote.h"
 #include "common/domain/algorithms.h"
+#include "common/domain/brought_files.h"
 #include "common/domain/cross_evaluation.h"
 #include "common/domain/freezing.h"
 #include "common/domain/strategy_kinds.h"
@@ -91,7 +92,9 @@ Problem check_after(const JobSpec& spec) {
   if (jobs.size() != spec.after.size()) {
     return invalid("after names a job twice", "name it once");
   }
-  if (jobs.contains(JobId()) || (spec.init && spec.init->job.empty())) {
+  const bool is_unnamed =
+      spec.init && spec.init->which != InitialModel::Which::file && spec.init->job.empty();
+  if (jobs.contains(JobId()) || is_unnamed) {
     return invalid("after or init has an empty name", "list your jobs with: entente job list");
   }
   return std::nullopt;
@@ -286,6 +289,27 @@ Problem check_end(const JobSpec& spec) {
   return sound ? std::nullopt : Problem(sound.error());
 }
 
+// Outputs stand by themselves: what makes a model out of changes has nothing to do with them.
+Problem check_predict(const JobSpec& spec) {
+  if (!spec.predict) {
+    return std::nullopt;
+  }
+  if (spec.predict->own && spec.predict->own->empty()) {
+    return invalid("predict.own is an empty name", "list your jobs with: entente job list");
+  }
+  if (spec.strategy.kind != StrategySpec().kind) {
+    return invalid(fmt::format("strategy.kind is {}; predictions are put together as a weighted "
+                               "mean, \"{}\"",
+                               quote(spec.strategy.kind), StrategySpec().kind),
+                   "take strategy.kind out, and choose strategy.weights");
+  }
+  if (spec.strategy.weights == Weighting::steps) {
+    return invalid("strategy.weights is \"steps\", and nothing is trained",
+                   "weigh the sites by \"examples\", \"uniform\" or numbers of your own");
+  }
+  return std::nullopt;
+}
+
 Problem check_merge(const JobSpec& spec) {
   auto sound = check_strategy(spec.strategy, spec.sites.effective_quorum());
   if (sound) {
@@ -334,9 +358,10 @@ Expected<ResolvedModel> validate(const JobSpec& spec) {
   if (auto fits = check_cross_evaluation(spec); !fits) {
     return tl::unexpected(fits.error());
   }
-  for (const auto& problem : {check_job(spec), check_after(spec), check_sites(spec.sites),
-                              check_train(spec), check_numbers(spec), check_merge(spec),
-                              check_evaluate(spec), check_needs(spec.resources), check_end(spec)}) {
+  for (const auto& problem :
+       {check_job(spec), check_after(spec), check_sites(spec.sites), check_train(spec),
+        check_numbers(spec), check_predict(spec), check_merge(spec), check_evaluate(spec),
+        check_needs(spec.resources), check_end(spec)}) {
     if (problem) {
       return tl::unexpected(*problem);
     }
@@ -347,6 +372,9 @@ Expected<ResolvedModel> validate(const JobSpec& spec) {
       return tl::unexpected(fits.error());
     }
     if (auto fits = check_algorithms(spec, *model); !fits) {
+      return tl::unexpected(fits.error());
+    }
+    if (auto fits = check_brought_files(spec, *model); !fits) {
       return tl::unexpected(fits.error());
     }
   }

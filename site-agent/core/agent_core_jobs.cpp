@@ -5,6 +5,7 @@
 #include "common/base/check.h"
 #include "common/base/limits.h"
 #include "common/base/quote.h"
+#include "common/domain/brought_files.h"
 #include "common/domain/cross_evaluation.h"
 #include "common/domain/site_tensors.h"
 #include "common/domain/update_encodings.h"
@@ -33,8 +34,10 @@ std::optional<Refusal> AgentCore::objection(const std::string& coordinator,
   if (const auto model = model_of(spec)) {
     facts.parameters = model->layout.elements();
     facts.update_bytes =
-        trains(spec.kind) ? encoded_layout(update_layout(spec, model->layout), spec.update).bytes()
-                          : 0;
+        spec.kind == JobKind::predict && spec.predict ? outputs_layout(spec).bytes()
+        : trains(spec.kind)
+            ? encoded_layout(update_layout(spec, model->layout), spec.update).bytes()
+            : 0;
   }
   facts.cohort = cohort_of(spec);
   facts.shows_single_sites = shows_single_sites(spec.kind);
@@ -89,6 +92,11 @@ void AgentCore::consider(const msg::JobOffer& offer, bool digest_matches) {
   }
   if (auto model = validate(offer.spec); !model) {
     refuse_offer(std::move(model.error()));
+    return;
+  }
+  if (!has_its_files(offer.spec)) {
+    refuse_offer({"job_invalid", "the job names a file and not its digest",
+                  "submit the job again with: entente job submit", Scope::job});
     return;
   }
   if (jobs_.size() >= kJobsMax) {
@@ -290,6 +298,9 @@ void AgentCore::run(const Task& task, const Job& job) {
     run.own = state == nullptr ? std::nullopt : state->own;
     run.keeps_own = key.kind == TaskKind::train;
   }
+  if (key.kind == TaskKind::predict) {
+    run.own_of = job.promise.spec.predict->own;
+  }
   effects_.push_back(std::move(run));
 }
 
@@ -384,7 +395,7 @@ void AgentCore::give_turns() {
       return !blob || stored_.contains(*blob);
     };
     if (running >= settings_.advert.slots || !has(task.order.model) || !has(task.order.control) ||
-        must_await_verdict(job, task.order.key)) {
+        !has(task.order.inputs) || must_await_verdict(job, task.order.key)) {
       continue;
     }
     if (!job.trainer) {

@@ -75,6 +75,11 @@ void BrokerDisk::collect_orphans() {
       named.insert(*task.result.blob);
     }
   }
+  for (const auto& [key, file] : files) {
+    if (!is_terminal(jobs.at(file.job).state)) {
+      named.insert(file.blob);
+    }
+  }
   std::erase_if(blobs, [&](const BlobId& blob) { return !named.contains(blob); });
   std::erase_if(damaged, [&](const BlobId& blob) { return !named.contains(blob); });
 }

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "common/base/blob_id.h"
@@ -25,6 +26,8 @@ struct WeightedUpdate {
 
 [[nodiscard]] Digest digest_of(const JobSpec& spec);
 [[nodiscard]] BlobId initial_model(std::uint64_t task_seed);
+// The model file that the coordinator of the job brings.
+[[nodiscard]] BlobId brought_model(const std::string& job_name);
 // What training reads: the global model, what the site keeps for itself, the server's control.
 struct TrainedFrom {
   BlobId model;

@@ -161,6 +161,13 @@ JobPlan plan_job(Random& random, const Plan& plan, std::size_t number) {
   if (job.spec.kind == JobKind::evaluate) {
     job.spec.init = InitialModel{job.spec.after.front(), InitialModel::Which::last, 0};
   }
+  if (trains(job.spec.kind) && random.chance(150)) {
+    InitialModel brought;
+    brought.which = InitialModel::Which::file;
+    brought.file = brought_model(job.spec.name);
+    brought.bytes = kBlobBytes;
+    job.spec.init = brought;
+  }
   auto from = job.submitted_after;
   while (random.chance(250)) {
     from += random.between(seconds(1), minutes(10));

@@ -321,8 +321,9 @@ void Promises::check_model(const ModelView& model) const {
   }
   const auto& job = disk_.jobs.at(model.job);
   if (model.version == 0 && job.spec.init) {
-    const auto* origin = disk_.last_model(job.spec.init->job);
-    if (origin == nullptr || origin->blob != model.blob) {
+    const auto& file = job.spec.init->file;
+    const auto* origin = file ? nullptr : disk_.last_model(job.spec.init->job);
+    if (file ? model.blob != *file : origin == nullptr || origin->blob != model.blob) {
       broken("P3 {} is not the model that its job starts from", name);
     }
     return;
@@ -434,6 +435,11 @@ struct Promises::ActionCheck {
     for (const auto& [key, model] : disk.models) {
       if (model.blob == drop.blob && !disk.rounds.at(key).model_removed) {
         broken("P1 the blob of {}@{} is dropped", model.job.str(), model.version);
+      }
+    }
+    for (const auto& [key, file] : disk.files) {
+      if (file.blob == drop.blob && !is_terminal(disk.jobs.at(file.job).state)) {
+        broken("P1 the file that {} was brought is dropped", file.job.str());
       }
     }
     if (disk.server_states().contains(drop.blob)) {

@@ -19,7 +19,7 @@ Simulation::Simulation(Plan what)
       network(world, plan.latency_max),
       broker(world, network, promises, disk, plan),
       transfers(world, network, broker),
-      coordinator(world, network, promises, plan),
+      coordinator(world, network, transfers, promises, plan),
       mary(world, network, promises),
       faults_end_(world.timeline.now()) {
   broker.start();

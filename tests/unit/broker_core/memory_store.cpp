@@ -57,6 +57,12 @@ bool MemoryStore::is_model(const BlobId& blob) const {
   });
 }
 
+bool MemoryStore::is_file(const BlobId& blob) const {
+  return std::any_of(files_.begin(), files_.end(), [&](const auto& entry) {
+    return entry.first.second == blob && !is_terminal(jobs_.at(entry.first.first).state);
+  });
+}
+
 bool MemoryStore::is_server_state(const BlobId& blob) const {
   return std::any_of(rounds_.begin(), rounds_.end(),
                      [&blob](const auto& entry) { return entry.second.server_state == blob; });
@@ -134,5 +140,10 @@ void MemoryStore::save(const AuditRow& row) { audit_.push_back(row); }
 
 void MemoryStore::save(const UsageRow& row) { usage_[row.coordinator] = row; }
 void MemoryStore::save(const FileRow& row) { files_[{row.job, row.blob}] = row; }
+
+void MemoryStore::save(const FileRow& row) {
+  EXPECT_TRUE(jobs_.contains(row.job)) << "a file of no job";
+  files_[{row.job, row.blob}] = row;
+}
 
 }  // namespace entente::broker
