@@ -111,6 +111,13 @@ void print_sites(const JobView& job) {
   print_table(rows);
 }
 
+std::string model_text(const RoundView& round) {
+  if (round.removed || !round.model) {
+    return round.removed ? "removed" : "";
+  }
+  return round.model->short_hex() + (round.model_of.empty() ? "" : " of " + round.model_of);
+}
+
 void print_rounds(const JobView& job) {
   std::vector<std::vector<std::string>> rows{
       {"ROUND", "STATE", "UPDATES", "TRAINING", "EVALUATION", "MODEL"}};
@@ -123,10 +130,7 @@ void print_rounds(const JobView& job) {
     rows.push_back({std::to_string(round.round),
                     is_given_up ? "given up" : std::string(to_string(round.state)),
                     std::to_string(round.updates), describe(round.train_metrics),
-                    describe(round.evaluate_metrics) + counted,
-                    round.removed ? "removed"
-                    : round.model ? round.model->short_hex()
-                                  : ""});
+                    describe(round.evaluate_metrics) + counted, model_text(round)});
   }
   print_table(rows);
 }

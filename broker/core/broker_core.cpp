@@ -226,7 +226,7 @@ BrokerCore::BrokerCore(BrokerInfo info, Snapshot snapshot, Now now) {
     // Who has answered in an evaluation that is still open counts; who failed is not asked again.
     const bool is_tried = task.row.key.kind == TaskKind::evaluate &&
                           awaits_evaluation(job, job.rounds.at(task.row.key.round));
-    if (is_open(task) || version_of(task.row) >= current || is_tried) {
+    if (is_open(task) || round_of(task.row) >= current || is_tried) {
       const auto key = task.row.key;
       job.tasks.insert_or_assign(key, std::move(task));
     }

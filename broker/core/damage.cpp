@@ -73,7 +73,7 @@ TakenBack take_back_damaged(Snapshot& snapshot, const std::function<bool(const B
     for (const auto& before : snapshot.rounds) {
       const bool is_read =
           before.round + 1 == round->round ||
-          (round->round > 0 && before.round == rules_of(job.spec.kind).base(round->round));
+          (round->round > 0 && before.round == rules_of(job.spec).base(round->round));
       if (before.job != job.job || !is_read) {
         continue;
       }

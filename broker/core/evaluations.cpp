@@ -172,6 +172,11 @@ Combined combine(const std::vector<const Task*>& answers) {
   return combined;
 }
 
+std::string judged_text(const RoundRow& judged, Round round) {
+  return judged.model_of.empty() ? fmt::format("round {}", round)
+                                 : "the model of " + judged.model_of;
+}
+
 void record_evaluation(Step& step, Job& job, RoundRow& round, Round asked_in,
                        const std::vector<const Task*>& answers) {
   const auto combined = combine(answers);
@@ -201,8 +206,7 @@ void record_evaluation(Step& step, Job& job, RoundRow& round, Round asked_in,
   event.round = round.round;
   event.metrics = combined.metrics;
   event.examples = combined.examples;
-  const auto what = round.model_of.empty() ? fmt::format("round {}", round.round)
-                                           : fmt::format("the model of {}", round.model_of);
+  const auto what = judged_text(round, round.round);
   event.text = answers.empty()
                    ? fmt::format("{} is not evaluated, no site has answered", what)
                    : fmt::format("{} evaluated at {} on {} examples together: {}{}{}", what,

@@ -121,7 +121,8 @@ void number_updates(Step& step, Job& job) {
 Metrics cell_metrics(const Metrics& metrics, const Metrics& combined) {
   Metrics kept;
   for (const auto& [name, value] : metrics) {
-    if (combined.contains(name) && kept.size() < kCellMetricsMax) {
+    if (combined.contains(name) && name.size() <= kCellMetricNameBytesMax &&
+        kept.size() < kCellMetricsMax) {
       kept[name] = value;
     }
   }

@@ -8,8 +8,8 @@
 
 namespace entente::broker {
 
-const KindRules& rules_of(JobKind kind) {
-  switch (kind) {
+const KindRules& rules_of(const JobSpec& spec) {
+  switch (spec.kind) {
     case JobKind::train:
       return kTrainKind;
     case JobKind::statistics:

@@ -48,8 +48,8 @@ struct KindRules {
   return kind == TaskKind::train || kind == TaskKind::predict;
 }
 
-[[nodiscard]] const KindRules& rules_of(JobKind kind);
-[[nodiscard]] inline const KindRules& rules_of(const Job& job) { return rules_of(job.spec().kind); }
+[[nodiscard]] const KindRules& rules_of(const JobSpec& spec);
+[[nodiscard]] inline const KindRules& rules_of(const Job& job) { return rules_of(job.spec()); }
 
 [[nodiscard]] inline TaskKind task_in(const Job& job, Round round) {
   return rules_of(job).task(round);
@@ -62,9 +62,9 @@ template <TaskKind kind>
   return kind;
 }
 
-// The version that the update goes into, as far as that is settled.
-[[nodiscard]] inline Round version_of(const TaskRow& update) {
-  return update.merged_in != 0 ? update.merged_in : update.key.round;
+// The round that has taken the result, or takes it.
+[[nodiscard]] inline Round round_of(const TaskRow& task) {
+  return task.merged_in != 0 ? task.merged_in : task.key.round;
 }
 
 // The answers that a round has taken, by site.

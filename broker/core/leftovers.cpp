@@ -33,7 +33,7 @@ bool is_kept(const State& state, const BlobId& model) {
 void drop_updates(Step& step, const Job& merged, Round round) {
   for (const auto& [key, task] : merged.tasks) {
     if (!is_merged(key.kind) || !task.row.result.blob || task.row.state != TaskState::done ||
-        version_of(task.row) != round) {
+        round_of(task.row) != round) {
       continue;
     }
     const auto& blob = *task.row.result.blob;

@@ -16,8 +16,7 @@ namespace {
 std::vector<const TaskRow*> accepted_updates(const Job& job, Round version) {
   std::vector<const TaskRow*> updates;
   for (const auto& [key, task] : job.tasks) {
-    if (is_merged(key.kind) && task.row.state == TaskState::done &&
-        version_of(task.row) == version) {
+    if (is_merged(key.kind) && task.row.state == TaskState::done && round_of(task.row) == version) {
       updates.push_back(&task.row);
     }
   }

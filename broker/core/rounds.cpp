@@ -98,8 +98,7 @@ void start_round(Step& step, Job& job, Round number) {
   step.save(round);
   std::erase_if(job.tasks, [number](const auto& entry) {
     const auto& task = entry.second;
-    return entry.first.kind != TaskKind::evaluate && !is_open(task) &&
-           version_of(task.row) < number;
+    return entry.first.kind != TaskKind::evaluate && !is_open(task) && round_of(task.row) < number;
   });
   if (number == 0) {
     return;

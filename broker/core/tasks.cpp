@@ -112,14 +112,6 @@ Refusal stale(const std::string& reason) {
       "", Scope::task};
 }
 
-// The model that an evaluation judges.
-std::string judged(const Job& job, const TaskKey& key) {
-  const auto* round = model_round(job, key);
-  return round == nullptr || round->model_of.empty()
-             ? fmt::format("round {}", key.round)
-             : fmt::format("the model of {}", round->model_of);
-}
-
 std::string describe(const Job& job, const TaskKey& key) {
   switch (key.kind) {
     case TaskKind::initialize:
@@ -127,7 +119,7 @@ std::string describe(const Job& job, const TaskKey& key) {
     case TaskKind::train:
       return fmt::format("training round {}", key.round);
     case TaskKind::evaluate:
-      return "evaluating " + judged(job, key);
+      return "evaluating " + judged_text(*model_round(job, key), key.round);
     case TaskKind::statistics:
       return fmt::format("counting for round {}", key.round);
     case TaskKind::predict:
@@ -334,8 +326,8 @@ void tell_accepted(Step& step, Job& job, const Task& task) {
   event.bytes = result.blob_bytes;
   if (key.kind == TaskKind::evaluate) {
     event.kind = JobEventKind::evaluated;
-    event.text = fmt::format("{} evaluated {} on {} examples", key.site.str(), judged(job, key),
-                             result.examples);
+    event.text = fmt::format("{} evaluated {} on {} examples", key.site.str(),
+                             judged_text(*model_round(job, key), key.round), result.examples);
   } else {
     event.kind = JobEventKind::update_accepted;
     event.text = key.kind == TaskKind::initialize
@@ -372,9 +364,11 @@ void accept_result(Step& step, Job& job, Task& task, const TaskResult& result) {
   if (is_of_round) {
     part.accepted_key = key;
     part.accepted_update = result.blob;
-    part.row.updates_accepted += 1;
-    part.row.examples = result.examples;
     part.row.last_round = key.round;
+    if (key.kind == TaskKind::train || !trains(job.spec().kind)) {
+      part.row.updates_accepted += 1;
+      part.row.examples = result.examples;
+    }
   }
   if (key.kind == TaskKind::train) {
     note_speed(part.row, task);

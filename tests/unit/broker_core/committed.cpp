@@ -49,7 +49,7 @@ class Committed {
     for (const auto& input : merge.updates) {
       EXPECT_TRUE(std::any_of(store_.tasks().begin(), store_.tasks().end(),
                               [&](const auto& entry) {
-                                return version_of(entry.second) == merge.round &&
+                                return round_of(entry.second) == merge.round &&
                                        entry.first.site == input.site &&
                                        entry.second.state == TaskState::done &&
                                        entry.second.result.blob == input.update;
@@ -61,7 +61,7 @@ class Committed {
     EXPECT_FALSE(store_.is_model(drop.blob)) << "a model is dropped";
     EXPECT_FALSE(store_.is_file(drop.blob)) << "a coordinator's file is dropped";
     for (const auto& [key, task] : store_.tasks()) {
-      const auto* round = store_.round(key.job, version_of(task));
+      const auto* round = store_.round(key.job, round_of(task));
       const bool is_merged = round != nullptr && round->state == RoundState::done;
       EXPECT_FALSE(task.result.blob == drop.blob && !is_merged &&
                    !is_terminal(store_.job(key.job)->state))
