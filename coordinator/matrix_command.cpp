@@ -41,7 +41,7 @@ std::string full(std::optional<double> value) {
   return value ? fmt::format("{:.4f}", *value) : kNoCell;
 }
 
-// Three digits in as few characters as they need: ".912", "1", "2.35", "12.4", "5e+06".
+// Three digits in four characters, mostly: ".912", "1.00", "12.4", "5e+06".
 std::string compact(std::optional<double> value) {
   if (!value) {
     return kNoCell;
@@ -50,22 +50,13 @@ std::string compact(std::optional<double> value) {
   if (size >= 999.5) {
     return fmt::format("{:.3g}", *value);
   }
-  auto text = fmt::format("{:.{}f}", *value,
-                          size < 1       ? 3
-                          : size < 9.995 ? 2
-                          : size < 99.95 ? 1
-                                         : 0);
-  if (text.find('.') != std::string::npos) {
-    text.erase(text.find_last_not_of('0') + 1);
-    if (text.back() == '.') {
-      text.pop_back();
-    }
-  }
-  const auto zero = text.starts_with("-0.") ? 1U : 0U;
+  const int decimals = size < 0.9995 ? 3 : size < 9.995 ? 2 : size < 99.95 ? 1 : 0;
+  auto text = fmt::format("{:.{}f}", *value, decimals);
+  const std::size_t zero = text.starts_with("-") ? 1 : 0;
   if (text.compare(zero, 2, "0.") == 0) {
     text.erase(zero, 1);
   }
-  return text == "-" || text == "-0" ? "0" : text;
+  return text;
 }
 
 // Examples of the column's site, as far as it has said anything.

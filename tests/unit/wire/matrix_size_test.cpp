@@ -26,7 +26,9 @@ TEST(MatrixSize, TheLargestMatrixFitsIntoAControlMessage) {
   job.summary.kind = JobKind::cross_evaluate;
   job.spec.kind = JobKind::cross_evaluate;
   for (std::uint32_t model = 0; model <= kCrossSitesMax + 1; ++model) {
-    RoundView round{model, RoundState::done};
+    RoundView round;
+    round.round = model;
+    round.state = RoundState::done;
     round.train_metrics = long_metrics(kCellMetricsMax);
     round.evaluate_metrics = long_metrics(kCellMetricsMax);
     round.model_of = long_name(model);
