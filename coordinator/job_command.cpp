@@ -10,6 +10,7 @@
 #include "common/runtime/system_clock.h"
 #include "coordinator/ask.h"
 #include "coordinator/explanation_text.h"
+#include "coordinator/matrix_command.h"
 #include "coordinator/predictions.h"
 #include "coordinator/statistics_command.h"
 #include "coordinator/submission.h"
@@ -28,6 +29,7 @@ struct JobArguments {
   std::string site;
   bool as_file = false;
   std::string state;
+  std::string metric;
   bool mine = false;
   std::filesystem::path output;
   bool as_csv = false;
@@ -109,6 +111,13 @@ void print_sites(const JobView& job) {
   print_table(rows);
 }
 
+std::string model_text(const RoundView& round) {
+  if (round.removed || !round.model) {
+    return round.removed ? "removed" : "";
+  }
+  return round.model->short_hex() + (round.model_of.empty() ? "" : " of " + round.model_of);
+}
+
 void print_rounds(const JobView& job) {
   std::vector<std::vector<std::string>> rows{
       {"ROUND", "STATE", "UPDATES", "TRAINING", "EVALUATION", "MODEL"}};
@@ -121,10 +130,7 @@ void print_rounds(const JobView& job) {
     rows.push_back({std::to_string(round.round),
                     is_given_up ? "given up" : std::string(to_string(round.state)),
                     std::to_string(round.updates), describe(round.train_metrics),
-                    describe(round.evaluate_metrics) + counted,
-                    round.removed ? "removed"
-                    : round.model ? round.model->short_hex()
-                                  : ""});
+                    describe(round.evaluate_metrics) + counted, model_text(round)});
   }
   print_table(rows);
 }
@@ -226,6 +232,25 @@ ExitCode statistics(const Options& options, const JobArguments& arguments) {
 ExitCode predictions(const Options& options, const JobArguments& arguments) {
   return with_job(options, arguments, [&](BrokerClient& client, const JobId& id) {
     return take_predictions(options, client, id, arguments.output, arguments.as_csv);
+  });
+}
+
+ExitCode matrix(const Options& options, const JobArguments& arguments) {
+  return with_job(options, arguments, [&](BrokerClient& client, const JobId& id) {
+    const auto job = client.ask<JobView>(msg::ShowJob{id});
+    if (!job) {
+      return print_refusal(options, job.error());
+    }
+    const auto found = matrix_of(*job, arguments.metric);
+    if (!found) {
+      return print_refusal(options, found.error());
+    }
+    if (options.json) {
+      print_json(matrix_json(*job, *found));
+    } else {
+      fmt::print("{}", matrix_text(*job, *found, terminal_width()));
+    }
+    return ExitCode::done;
   });
 }
 
@@ -342,6 +367,9 @@ void add_job_command(CLI::App& app, const Options& options, Action& chosen) {
   add_one("upload", "Bring a file that a job waits for, or go on with it", upload)
       ->add_option("FILE", arguments->file, "the file that the job was submitted with")
       ->required();
+  add_one("matrix", "Show how each site's model does on each site's data (kind cross_evaluate)",
+          matrix)
+      ->add_option("--metric", arguments->metric, "another one than accuracy, or loss");
   add_one("explain", "Say why a job is where it is, site by site", explain);
   add_after(add_one("watch", "Follow a job until it has ended", watch));
   auto* logs_command = add_one("logs", "Show what has happened so far, and when", logs);

@@ -21,6 +21,9 @@ std::string next_step(const JobSummary& job) {
   if (job.kind == JobKind::predict) {
     return fmt::format("take them with: entente job predictions {0} -o {0}.safetensors", id);
   }
+  if (job.kind == JobKind::cross_evaluate) {
+    return fmt::format("see how each model does elsewhere with: entente job matrix {}", id);
+  }
   if (trains(job.kind)) {
     return fmt::format("take the model with: entente model pull {0} -o {0}.safetensors", id);
   }

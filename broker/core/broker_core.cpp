@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "broker/core/claims.h"
+#include "broker/core/evaluations.h"
 #include "broker/core/files.h"
 #include "broker/core/following.h"
 #include "broker/core/jobs.h"
@@ -214,7 +215,8 @@ BrokerCore::BrokerCore(BrokerInfo info, Snapshot snapshot, Now now) {
     auto& job = state_.jobs.at(row.key.job);
     const auto current = job.rounds.empty() ? 0 : job.rounds.rbegin()->first;
     Task task{std::move(row), now.monotonic};
-    if (task.row.state == TaskState::done && task.row.key.kind == rules_of(job).task) {
+    if (task.row.state == TaskState::done &&
+        task.row.key.kind == task_in(job, task.row.key.round)) {
       auto& part = job.parts.at(task.row.key.site);
       if (!part.accepted_key || part.accepted_key->round <= task.row.key.round) {
         part.accepted_key = task.row.key;
@@ -222,9 +224,9 @@ BrokerCore::BrokerCore(BrokerInfo info, Snapshot snapshot, Now now) {
       }
     }
     // Who has answered in an evaluation that is still open counts; who failed is not asked again.
-    const bool is_tried =
-        task.row.key.kind == TaskKind::evaluate && !job.rounds.at(task.row.key.round).evaluated;
-    if (is_open(task) || task.row.key.round == current || is_tried) {
+    const bool is_tried = task.row.key.kind == TaskKind::evaluate &&
+                          awaits_evaluation(job, job.rounds.at(task.row.key.round));
+    if (is_open(task) || round_of(task.row) >= current || is_tried) {
       const auto key = task.row.key;
       job.tasks.insert_or_assign(key, std::move(task));
     }

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "broker/core/kinds.h"
+
 namespace entente::broker {
 namespace {
 
@@ -69,7 +71,10 @@ TakenBack take_back_damaged(Snapshot& snapshot, const std::function<bool(const B
       continue;
     }
     for (const auto& before : snapshot.rounds) {
-      if (before.job != job.job || before.round + 1 != round->round) {
+      const bool is_read =
+          before.round + 1 == round->round ||
+          (round->round > 0 && before.round == rules_of(job.spec).base(round->round));
+      if (before.job != job.job || !is_read) {
         continue;
       }
       if (before.model && !is_sound(*before.model)) {

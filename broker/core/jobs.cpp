@@ -150,8 +150,9 @@ Job& admit(Step& step, const Identity& coordinator, const JobSpec& spec, const D
   step.audit(coordinator.path(), "job.submit", object(job), digest.hex());
   JobEvent event;
   event.kind = JobEventKind::submitted;
-  event.text =
-      fmt::format("{} submitted by {}, {} rounds", id.str(), coordinator.name, spec.rounds);
+  const bool says_rounds = parts_of(spec.kind).rounds != Need::absent;
+  event.text = fmt::format("{} submitted by {}{}", id.str(), coordinator.name,
+                           says_rounds ? fmt::format(", {} rounds", spec.rounds) : "");
   step.tell(job, std::move(event));
   step.state.queue.is_stale = true;
   return job;

@@ -16,7 +16,12 @@ std::string describe(const Job& job, const std::vector<SiteId>& asked) {
 
 }  // namespace
 
-const KindRules kPredictKind{TaskKind::predict, false,    asks_all,     turnout_of_all,
-                             all_in_turn,       describe, merge_updates};
+const KindRules kPredictKind{always<TaskKind::predict>,
+                             false,
+                             asks_all,
+                             turnout_of_all,
+                             all_in_turn,
+                             describe,
+                             merge_updates};
 
 }  // namespace entente::broker

@@ -8,8 +8,8 @@
 
 namespace entente::broker {
 
-const KindRules& rules_of(JobKind kind) {
-  switch (kind) {
+const KindRules& rules_of(const JobSpec& spec) {
+  switch (spec.kind) {
     case JobKind::train:
       return kTrainKind;
     case JobKind::statistics:
@@ -18,10 +18,10 @@ const KindRules& rules_of(JobKind kind) {
       return kEvaluateKind;
     case JobKind::cyclic:
       return kCyclicKind;
+    case JobKind::cross_evaluate:
+      return kCrossEvaluateKind;
     case JobKind::predict:
       return kPredictKind;
-    case JobKind::cross_evaluate:
-      break;
   }
   ENTENTE_CHECK(!"a kind of job without rules");
   return kTrainKind;
@@ -47,7 +47,7 @@ void merge_updates(Step& step, Job& job, RoundRow& round) {
 
 std::vector<const Task*> round_answers(const Job& job, Round round) {
   std::vector<const Task*> answers;
-  const auto kind = rules_of(job).task;
+  const auto kind = task_in(job, round);
   for (const auto& [key, task] : job.tasks) {
     if (key.round == round && key.kind == kind && task.row.state == TaskState::done) {
       answers.push_back(&task);

@@ -20,8 +20,8 @@ struct Turnout {
 };
 
 struct KindRules {
-  TaskKind task;     // what a site does in a round
-  bool makes_model;  // round 0 makes a model, unless the job starts from another one's
+  TaskKind (*task)(Round);  // what a site does in a round
+  bool makes_model;         // round 0 makes a model, unless the job starts from another one's
 
   // Whether a round asks some of the sites only. Then nobody loses a place for failing in one: the
   // next in turn is asked instead.
@@ -34,6 +34,13 @@ struct KindRules {
   // The round has its answers (round_answers); their number is saved. Leaves its state at `merging`
   // when the rest is to come as an event, at `done` when it is finished.
   void (*close)(Step&, Job&, RoundRow&);
+
+  // How many rounds there are to be; as far as that can be told while it still changes.
+  Round (*rounds)(const Job&) = [](const Job& job) -> Round { return job.spec().rounds; };
+  // The version that the updates of a merge change.
+  Round (*base)(Round version) = [](Round version) -> Round { return version - 1; };
+  // Whether others may take vacant places, when the job allows it.
+  bool (*gives_places_away)(const Job&) = [](const Job&) { return true; };
 };
 
 // Of tasks whose results are merged.
@@ -41,8 +48,24 @@ struct KindRules {
   return kind == TaskKind::train || kind == TaskKind::predict;
 }
 
-[[nodiscard]] const KindRules& rules_of(JobKind kind);
-[[nodiscard]] inline const KindRules& rules_of(const Job& job) { return rules_of(job.spec().kind); }
+[[nodiscard]] const KindRules& rules_of(const JobSpec& spec);
+[[nodiscard]] inline const KindRules& rules_of(const Job& job) { return rules_of(job.spec()); }
+
+[[nodiscard]] inline TaskKind task_in(const Job& job, Round round) {
+  return rules_of(job).task(round);
+}
+[[nodiscard]] inline Round rounds_of(const Job& job) { return rules_of(job).rounds(job); }
+
+// Of a kind whose rounds are all alike: `task`.
+template <TaskKind kind>
+[[nodiscard]] TaskKind always(Round) {
+  return kind;
+}
+
+// The round that has taken the result, or takes it.
+[[nodiscard]] inline Round round_of(const TaskRow& task) {
+  return task.merged_in != 0 ? task.merged_in : task.key.round;
+}
 
 // The answers that a round has taken, by site.
 [[nodiscard]] std::vector<const Task*> round_answers(const Job& job, Round round);
@@ -63,6 +86,7 @@ extern const KindRules kTrainKind;
 extern const KindRules kStatisticsKind;
 extern const KindRules kEvaluateKind;
 extern const KindRules kCyclicKind;
+extern const KindRules kCrossEvaluateKind;
 extern const KindRules kPredictKind;
 
 }  // namespace entente::broker

@@ -32,8 +32,8 @@ bool is_kept(const State& state, const BlobId& model) {
 
 void drop_updates(Step& step, const Job& merged, Round round) {
   for (const auto& [key, task] : merged.tasks) {
-    if (key.round != round || key.kind != rules_of(merged).task || !task.row.result.blob ||
-        task.row.state != TaskState::done) {
+    if (!is_merged(key.kind) || !task.row.result.blob || task.row.state != TaskState::done ||
+        round_of(task.row) != round) {
       continue;
     }
     const auto& blob = *task.row.result.blob;

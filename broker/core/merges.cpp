@@ -12,15 +12,20 @@
 namespace entente::broker {
 namespace {
 
-// The accepted updates of a round, by site id.
-std::vector<const TaskRow*> accepted_updates(const Job& job, Round round) {
+// The accepted updates that go into a version, by site id.
+std::vector<const TaskRow*> accepted_updates(const Job& job, Round version) {
   std::vector<const TaskRow*> updates;
   for (const auto& [key, task] : job.tasks) {
-    if (key.round == round && key.kind == rules_of(job).task && task.row.state == TaskState::done) {
+    if (is_merged(key.kind) && task.row.state == TaskState::done && round_of(task.row) == version) {
       updates.push_back(&task.row);
     }
   }
   return updates;
+}
+
+// The round whose model the version is made from.
+const RoundRow& base_of(const Job& job, Round version) {
+  return job.rounds.at(rules_of(job).base(version));
 }
 
 double loss_before(const TaskRow& task) {
@@ -38,7 +43,7 @@ ModelView receipt(const Job& job, const RoundRow& round, Now now) {
   model.spec_digest = job.row.spec_digest;
   model.strategy = round.round == 0 ? "initialize" : job.spec().strategy.kind;
   if (round.round > 0) {
-    model.parent = job.rounds.at(round.round - 1).model;
+    model.parent = base_of(job, round.round).model;
   }
   model.server_state = round.server_state;
   const auto updates = accepted_updates(job, round.round);
@@ -46,8 +51,9 @@ ModelView receipt(const Job& job, const RoundRow& round, Now now) {
   const double total = std::accumulate(weights.begin(), weights.end(), 0.0);
   for (std::size_t i = 0; i < updates.size(); ++i) {
     const auto& result = updates[i]->result;
-    model.contributions.push_back(
-        {updates[i]->key.site, *result.blob, result.examples, weights[i] / total, result.steps});
+    model.contributions.push_back({updates[i]->key.site, *result.blob, result.examples,
+                                   weights[i] / total, result.steps,
+                                   rules_of(job).base(round.round)});
   }
   return model;
 }
@@ -55,7 +61,7 @@ ModelView receipt(const Job& job, const RoundRow& round, Now now) {
 }  // namespace
 
 void start_merge(Step& step, Job& job, const RoundRow& round) {
-  const auto& before = job.rounds.at(round.round - 1);
+  const auto& before = base_of(job, round.round);
   StartMerge merge;
   merge.job = job.id();
   merge.round = round.round;

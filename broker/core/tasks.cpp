@@ -16,6 +16,7 @@
 #include "broker/core/statistics.h"
 #include "common/base/limits.h"
 #include "common/domain/algorithms.h"
+#include "common/domain/cross_evaluation.h"
 #include "common/domain/lost_promise.h"
 #include "common/domain/measures.h"
 #include "common/domain/seeds.h"
@@ -33,7 +34,7 @@ const RoundRow* model_round(const Job& job, const TaskKey& key) {
     return nullptr;
   }
   // A round goes on from the model of the one before; what evaluates a round reads its own.
-  return &job.rounds.at(key.kind == rules_of(job).task ? key.round - 1 : key.round);
+  return &job.rounds.at(key.kind == task_in(job, key.round) ? key.round - 1 : key.round);
 }
 
 TaskOrder order_of(const Job& job, const TaskRow& task) {
@@ -59,7 +60,8 @@ TaskOrder order_of(const Job& job, const TaskRow& task) {
   if (key.kind == TaskKind::statistics) {
     order.ranges = ranges_for(job, key.round);
   }
-  order.cohort = static_cast<std::uint32_t>(updates_wanted(job));
+  order.cohort =
+      shows_single_sites(job.spec().kind) ? 1 : static_cast<std::uint32_t>(updates_wanted(job));
   return order;
 }
 
@@ -110,14 +112,14 @@ Refusal stale(const std::string& reason) {
       "", Scope::task};
 }
 
-std::string describe(const TaskKey& key) {
+std::string describe(const Job& job, const TaskKey& key) {
   switch (key.kind) {
     case TaskKind::initialize:
       return "making the initial model";
     case TaskKind::train:
       return fmt::format("training round {}", key.round);
     case TaskKind::evaluate:
-      return fmt::format("evaluating round {}", key.round);
+      return "evaluating " + judged_text(*model_round(job, key), key.round);
     case TaskKind::statistics:
       return fmt::format("counting for round {}", key.round);
     case TaskKind::predict:
@@ -294,7 +296,7 @@ void note_failure(Step& step, Job& job, const TaskKey& key, JobEventKind kind,
   event.kind = kind;
   event.round = key.round;
   event.site = key.site.str();
-  event.text = fmt::format("{}, {}: {}", key.site.str(), describe(key), reason);
+  event.text = fmt::format("{}, {}: {}", key.site.str(), describe(job, key), reason);
   step.tell(job, std::move(event));
 }
 
@@ -324,8 +326,8 @@ void tell_accepted(Step& step, Job& job, const Task& task) {
   event.bytes = result.blob_bytes;
   if (key.kind == TaskKind::evaluate) {
     event.kind = JobEventKind::evaluated;
-    event.text = fmt::format("{} evaluated round {} on {} examples", key.site.str(), key.round,
-                             result.examples);
+    event.text = fmt::format("{} evaluated {} on {} examples", key.site.str(),
+                             judged_text(*model_round(job, key), key.round), result.examples);
   } else {
     event.kind = JobEventKind::update_accepted;
     event.text = key.kind == TaskKind::initialize
@@ -339,7 +341,7 @@ void tell_accepted(Step& step, Job& job, const Task& task) {
 // While a job rests no round of it closes, also when it has the updates that it takes.
 bool is_surplus(const Job& job, const TaskKey& key) {
   const auto& rules = rules_of(job);
-  return key.kind == rules.task && !job.runs() && rules.draws(job) &&
+  return key.kind == rules.task(key.round) && !job.runs() && rules.draws(job) &&
          round_answers(job, key.round).size() >= updates_wanted(job);
 }
 
@@ -358,13 +360,15 @@ void accept_result(Step& step, Job& job, Task& task, const TaskResult& result) {
   part.row.reason.clear();
   part.row.bytes_out += result.blob_bytes;
   part.row.tensors_out += result.blob ? layout_of(job, key.kind)->tensors.size() : 0;
-  const bool is_of_round = key.kind == rules_of(job).task;
+  const bool is_of_round = key.kind == task_in(job, key.round);
   if (is_of_round) {
     part.accepted_key = key;
     part.accepted_update = result.blob;
-    part.row.updates_accepted += 1;
-    part.row.examples = result.examples;
     part.row.last_round = key.round;
+    if (key.kind == TaskKind::train || !trains(job.spec().kind)) {
+      part.row.updates_accepted += 1;
+      part.row.examples = result.examples;
+    }
   }
   if (key.kind == TaskKind::train) {
     note_speed(part.row, task);
@@ -433,7 +437,8 @@ void lose_task(Step& step, Job& job, Task& task, std::string reason) {
   if (job.ended()) {
     return;
   }
-  if (is_stalled(step, job, task) && key.kind != TaskKind::evaluate) {
+  const bool is_beside = key.kind == TaskKind::evaluate && key.kind != task_in(job, key.round);
+  if (is_stalled(step, job, task) && !is_beside) {
     job.parts.at(key.site).row.silent = true;
   }
   note_failure(step, job, key, JobEventKind::task_lost, task.row.reason);
@@ -454,10 +459,10 @@ void give_up_task(Step& step, Job& job, Task& task, std::string reason) {
   step.send(key.site, msg::ResultVerdict{key, stale(task.row.reason)});
 }
 
-void lose_update(Step& step, Job& job, Task& task) {
+void lose_update(Step& step, Job& job, Task& task, std::string reason) {
   const auto key = task.row.key;
   const auto blob = std::exchange(task.row.result, {}).blob;
-  end_task(step, job, task, TaskState::lost, "its update was damaged on the broker's disk");
+  end_task(step, job, task, TaskState::lost, std::move(reason));
   auto& part = job.parts.at(key.site);
   part.row.updates_accepted -= 1;
   part.row.last_round = 0;  // it had rested when it was asked for this one

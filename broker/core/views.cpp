@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <iterator>
 
+#include "broker/core/kinds.h"
 #include "broker/core/selection.h"
 #include "broker/core/statistics.h"
 
@@ -31,7 +32,7 @@ JobSummary summarise(const Job& job) {
   summary.kind = job.spec().kind;
   summary.state = job.row.state;
   summary.coordinator = job.row.coordinator;
-  summary.rounds = job.spec().rounds;
+  summary.rounds = rounds_of(job);
   summary.submitted_unix_ms = job.row.submitted_unix_ms;
   summary.reason = job.wait ? sentence(*job.wait)
                    : job.gives_way_to
@@ -89,7 +90,8 @@ JobView view(const State& state, const Job& job) {
     const auto& [number, round] = *newest;
     view.rounds.push_back({number, round.state, round.updates, round.train_metrics,
                            round.evaluate_metrics, round.model, round.model_removed,
-                           round.evaluated_at, round.evaluation_examples});
+                           round.evaluated_at, round.evaluation_examples, round.at_sites,
+                           round.model_of});
   }
   view.statistics = all_statistics(job);
   return view;

@@ -64,8 +64,9 @@ constexpr std::array kOthers{
          "  SELECT job, version, blob, bytes FROM models)",
          "its model is not among the published ones"},
     Rule{"SELECT 'model/' || m.job || '@' || m.version FROM models m WHERE m.version > 0 AND NOT"
-         " EXISTS (SELECT 1 FROM models p WHERE p.job = m.job AND p.version = m.version - 1"
-         "  AND p.blob = m.parent)",
+         " EXISTS (SELECT 1 FROM models p WHERE p.job = m.job AND p.blob = m.parent AND"
+         "  p.version = iif(EXISTS (SELECT 1 FROM rounds r WHERE r.job = m.job"
+         "   AND r.round = m.version AND r.model_of <> ''), 0, m.version - 1))",
          "the version that it was made from is not recorded"},
     Rule{"SELECT 'model/' || m.job || '@' || m.version FROM models m LEFT JOIN contributions c"
          " ON c.job = m.job AND c.version = m.version WHERE m.version > 0"

@@ -10,6 +10,7 @@
 #include "common/base/quote.h"
 #include "common/config/toml_table.h"
 #include "common/domain/architectures.h"
+#include "common/domain/cross_evaluation.h"
 #include "common/domain/layers.h"
 #include "common/domain/update_encodings.h"
 
@@ -476,6 +477,9 @@ JobSpec read_job(TomlReader root, FilePaths& files) {
   spec.after = read_after(root);
   spec.init = read_init(root, files);
   spec.sites = read_sites(root.table("sites"));
+  if (spec.kind == JobKind::cross_evaluate && spec.sites.max == 0) {
+    spec.sites.max = kCrossSitesMax;
+  }
   spec.resources = read_needs(root.table("resources"));
   if (has_model(spec.kind) || root.has("model")) {
     spec.model = read_model(root.table("model"));

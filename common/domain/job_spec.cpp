@@ -11,6 +11,7 @@
 #include "common/base/quote.h"
 #include "common/domain/algorithms.h"
 #include "common/domain/brought_files.h"
+#include "common/domain/cross_evaluation.h"
 #include "common/domain/freezing.h"
 #include "common/domain/strategy_kinds.h"
 #include "common/domain/update_encodings.h"
@@ -338,7 +339,8 @@ Expected<void> check_learning(const TrainSpec& train, const ResolvedModel& model
 }
 
 std::uint32_t cohort_of(const JobSpec& spec) {
-  return parts_of(spec.kind).quorum == Need::absent ? 1 : spec.sites.effective_quorum();
+  const bool is_alone = shows_single_sites(spec.kind) || parts_of(spec.kind).quorum == Need::absent;
+  return is_alone ? 1 : spec.sites.effective_quorum();
 }
 
 std::string dataset_key(JobKind kind) {
@@ -351,6 +353,9 @@ Expected<ResolvedModel> model_of(const JobSpec& spec) {
 
 Expected<ResolvedModel> validate(const JobSpec& spec) {
   if (auto fits = check_parts(spec); !fits) {
+    return tl::unexpected(fits.error());
+  }
+  if (auto fits = check_cross_evaluation(spec); !fits) {
     return tl::unexpected(fits.error());
   }
   for (const auto& problem :

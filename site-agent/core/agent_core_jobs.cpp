@@ -6,6 +6,7 @@
 #include "common/base/limits.h"
 #include "common/base/quote.h"
 #include "common/domain/brought_files.h"
+#include "common/domain/cross_evaluation.h"
 #include "common/domain/site_tensors.h"
 #include "common/domain/update_encodings.h"
 #include "site-agent/core/agent_core.h"
@@ -18,7 +19,8 @@ bool AgentCore::has_dataset(const std::string& name) const {
 }
 
 // Why this site would not work on such a job. An evaluation dataset that the site lacks is no
-// objection: the job is then evaluated elsewhere. One that it has falls under the policy.
+// objection, the job is then evaluated elsewhere, unless it evaluates every model at every site.
+// One that it has falls under the policy.
 std::optional<Refusal> AgentCore::objection(const std::string& coordinator,
                                             const JobSpec& spec) const {
   OfferFacts facts;
@@ -38,15 +40,19 @@ std::optional<Refusal> AgentCore::objection(const std::string& coordinator,
             : 0;
   }
   facts.cohort = cohort_of(spec);
+  facts.shows_single_sites = shows_single_sites(spec.kind);
   if (auto refusal = decide(settings_.policy, facts)) {
     return refusal;
   }
-  if (!has_dataset(spec.train.dataset)) {
+  const bool lacks_evaluation =
+      spec.kind == JobKind::cross_evaluate && spec.evaluate && !has_dataset(spec.evaluate->dataset);
+  if (!has_dataset(spec.train.dataset) || lacks_evaluation) {
     std::vector<std::string> available;
     for (const DatasetAdvert& dataset : settings_.advert.datasets) {
       available.push_back(dataset.name);
     }
-    return dataset_unknown(spec.train.dataset, available);
+    return dataset_unknown(lacks_evaluation ? spec.evaluate->dataset : spec.train.dataset,
+                           available);
   }
   return std::nullopt;
 }

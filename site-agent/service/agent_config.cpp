@@ -10,6 +10,7 @@
 #include "common/base/nearest.h"
 #include "common/base/quote.h"
 #include "common/config/toml_table.h"
+#include "common/domain/job_kind.h"
 #include "common/domain/layers.h"
 #include "site-agent/service/dataset_toml.h"
 
@@ -178,6 +179,18 @@ std::optional<Hours> read_hours(TomlReader& table) {
   return hours;
 }
 
+// Likewise a word that is no kind of job.
+std::vector<std::string> read_kinds(TomlReader& table) {
+  std::vector<std::string> kinds = table.strings("kinds");
+  for (const std::string& kind : kinds) {
+    if (kind != "*" && !parse_job_kind(kind)) {
+      table.problem("kinds", fmt::format("{} is no kind of job{}", quote(kind),
+                                         suggestion(kind, job_kind_names())));
+    }
+  }
+  return kinds;
+}
+
 std::vector<std::string> read_layers(TomlReader& table) {
   const auto known = layer_kinds();
   std::vector<std::string> layers = table.strings("layers");
@@ -203,7 +216,7 @@ Policy read_policy(TomlReader table) {
   Policy policy;
   policy.coordinators = read_clause(table, "coordinators");
   policy.datasets = read_clause(table, "datasets");
-  policy.kinds = read_clause(table, "kinds");
+  policy.kinds = read_kinds(table);
   policy.layers = read_layers(table);
   if (table.has("parameters_max")) {
     policy.parameters_max = static_cast<std::uint64_t>(

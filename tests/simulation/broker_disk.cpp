@@ -4,6 +4,8 @@
 #include <limits>
 #include <variant>
 
+#include "broker/core/kinds.h"
+
 namespace entente::simulation {
 namespace {
 
@@ -69,9 +71,7 @@ void BrokerDisk::collect_orphans() {
     }
   }
   for (const auto& [key, task] : tasks) {
-    const auto round = rounds.find({key.job, key.round});
-    if (task.result.blob && round != rounds.end() && round->second.state != RoundState::done &&
-        !is_terminal(jobs.at(key.job).state)) {
+    if (task.result.blob && !is_merged(task) && !is_terminal(jobs.at(key.job).state)) {
       named.insert(*task.result.blob);
     }
   }
@@ -101,9 +101,8 @@ std::set<BlobId> BrokerDisk::server_states() const {
 std::vector<BlobId> BrokerDisk::updates_at_hand() const {
   std::vector<BlobId> updates;
   for (const auto& [key, task] : tasks) {
-    const auto round = rounds.find({key.job, key.round});
     if (key.kind == TaskKind::train && task.state == TaskState::done &&
-        blobs.contains(*task.result.blob) && round->second.state != RoundState::done &&
+        blobs.contains(*task.result.blob) && !is_merged(task) &&
         !is_terminal(jobs.at(key.job).state)) {
       updates.push_back(*task.result.blob);
     }
@@ -136,6 +135,22 @@ std::vector<const broker::TaskRow*> BrokerDisk::done(const JobId& job, Round rou
     }
   }
   return found;
+}
+
+std::vector<const broker::TaskRow*> BrokerDisk::merged_into(const JobId& job, Round version) const {
+  std::vector<const broker::TaskRow*> found;
+  for (const auto& [key, task] : tasks) {
+    if (key.job == job && key.kind == TaskKind::train && task.state == TaskState::done &&
+        broker::round_of(task) == version) {
+      found.push_back(&task);
+    }
+  }
+  return found;
+}
+
+bool BrokerDisk::is_merged(const broker::TaskRow& update) const {
+  const auto round = rounds.find({update.key.job, broker::round_of(update)});
+  return round != rounds.end() && round->second.state == RoundState::done;
 }
 
 const ModelView* BrokerDisk::last_model(const JobId& job) const {

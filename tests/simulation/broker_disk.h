@@ -44,6 +44,10 @@ struct BrokerDisk {
   // The tasks of one kind in one round that are done, by site.
   [[nodiscard]] std::vector<const broker::TaskRow*> done(const JobId& job, Round round,
                                                          TaskKind kind) const;
+  // The updates that go into that version, by site; and whether that has happened to one.
+  [[nodiscard]] std::vector<const broker::TaskRow*> merged_into(const JobId& job,
+                                                                Round version) const;
+  [[nodiscard]] bool is_merged(const broker::TaskRow& update) const;
   // Null when it has none.
   [[nodiscard]] const ModelView* last_model(const JobId& job) const;
 };

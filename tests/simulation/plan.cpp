@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 
+#include "common/domain/cross_evaluation.h"
 #include "tests/simulation/fake_training.h"
 #include "tests/simulation/random.h"
 
@@ -63,6 +64,17 @@ JobKind plan_kind(Random& random, const Plan& plan, JobSpec& spec) {
     cut();
     spec.sites.quorum = 0;
     return JobKind::cyclic;
+  }
+  if (random.chance(150)) {
+    cut();
+    spec.rounds = 1;
+    spec.train.exclude.clear();
+    spec.update = UpdateSpec();
+    spec.evaluate = EvaluateSpec{"scans", 1};
+    spec.stop.reset();
+    spec.keep = Keep::all;
+    spec.sites.max = spec.sites.max == 0 ? kCrossSitesMax : spec.sites.max;
+    return JobKind::cross_evaluate;
   }
   if (random.chance(120)) {
     cut();

@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "broker/core/job_transitions.h"
+#include "broker/core/kinds.h"
 #include "common/domain/seeds.h"
 #include "common/domain/strategy_kinds.h"
 #include "tests/simulation/counting_promise.h"
@@ -95,9 +96,9 @@ struct Promises::RowCheck {
     }
     const bool is_closed = row.state == RoundState::merging || row.state == RoundState::done;
     const auto& spec = disk.jobs.at(row.job).spec;
-    const auto quorum = cohort_of(spec);
+    const auto quorum = answers_needed(spec, row, before);
     if (row.round > 0 && is_closed) {
-      const auto done = disk.done(row.job, row.round, task_of(spec)).size();
+      const auto done = disk.done(row.job, row.round, task_of(spec, row.round)).size();
       if (done < quorum || row.updates != done) {
         broken("P4 {} round {} closes with {} updates recorded, {} claimed, quorum {}",
                row.job.str(), row.round, done, row.updates, quorum);
@@ -129,10 +130,8 @@ struct Promises::RowCheck {
     }
   }
 
-  static TaskKind task_of(const JobSpec& spec) {
-    return spec.kind == JobKind::statistics ? TaskKind::statistics
-           : trains(spec.kind)              ? TaskKind::train
-                                            : TaskKind::evaluate;
+  static TaskKind task_of(const JobSpec& spec, Round round) {
+    return broker::rules_of(spec).task(round);
   }
 
   // A job may go on with fewer places after a rest; what was accepted before stays accepted.
@@ -185,8 +184,8 @@ struct Promises::RowCheck {
       }
     }
     const auto* round = find(disk.rounds, std::pair(key.job, key.round));
-    const bool is_of_round =
-        key.kind != TaskKind::evaluate || task_of(disk.jobs.at(key.job).spec) == TaskKind::evaluate;
+    const bool is_of_round = key.kind != TaskKind::evaluate ||
+                             task_of(disk.jobs.at(key.job).spec, key.round) == TaskKind::evaluate;
     const auto wanted = is_of_round ? RoundState::training : RoundState::done;
     if (round == nullptr || round->state != wanted) {
       broken("P2 {} is accepted in a round that is not open for it", name_of(key));
@@ -297,9 +296,9 @@ bool Promises::is_at_hand(const BlobId& blob) const {
   return disk_.blobs.contains(blob) || quarantined_.contains(blob);
 }
 
-bool Promises::has_damaged_update(const JobId& job, Round round, const SiteId& site) const {
+bool Promises::has_damaged_update(const JobId& job, Round version, const SiteId& site) const {
   return std::any_of(damaged_.begin(), damaged_.end(), [&](const TaskKey& key) {
-    return key.job == job && key.round == round && key.site == site;
+    return key.job == job && key.site == site && broker::round_of(disk_.tasks.at(key)) == version;
   });
 }
 
@@ -336,15 +335,16 @@ void Promises::check_model(const ModelView& model) const {
     }
     return;
   }
-  const auto* parent = find(disk_.models, std::pair(model.job, model.version - 1));
+  const auto base = broker::rules_of(job.spec).base(model.version);
+  const auto* parent = find(disk_.models, std::pair(model.job, base));
   if (parent == nullptr || model.parent != parent->blob) {
     broken("P3 {} does not follow the model before it", name);
   }
   std::vector<WeightedUpdate> updates;
-  for (const auto* task : disk_.done(model.job, model.version, TaskKind::train)) {
+  for (const auto* task : disk_.merged_into(model.job, model.version)) {
     const auto& site = task->key.site;
     const auto update_after = [&](const std::optional<BlobId>& sent) {
-      return sent_update(job.spec, model.version, site, parent->blob, parent->server_state, sent);
+      return sent_update(job.spec, task->key.round, site, parent->blob, parent->server_state, sent);
     };
     auto expected = update_after(update_before(model, site));
     // Who lost its disk, or went on from an update that the broker lost, has kept something else.
@@ -459,8 +459,7 @@ void Promises::on_validated(const std::string& peer, const BlobId& blob) {
 void Promises::on_quarantined(const BlobId& blob) {
   quarantined_.insert(blob);
   for (const auto& [key, task] : disk_.tasks) {
-    if (task.state == TaskState::done && task.result.blob == blob &&
-        disk_.rounds.at({key.job, key.round}).state != RoundState::done) {
+    if (task.state == TaskState::done && task.result.blob == blob && !disk_.is_merged(task)) {
       damaged_.insert(key);
       validated_.erase({"site/" + key.site.str(), blob});
     }
@@ -583,8 +582,13 @@ void Promises::at_end(const Plan& plan) const {
       broken("P5 nothing lasting went wrong, and {} {}: {}", id.str(), to_string(job.state),
              job.reason);
     }
-    if (trains(job.spec.kind) &&
-        final_model->blob != undisturbed_model(job.spec, willing_sites(plan))) {
+    if (job.spec.kind == JobKind::cross_evaluate) {
+      const auto is_lost = [&](const SiteId& site) { return uncounted_.contains({id, site}); };
+      if (const auto fault = fault_of_matrix(disk_, id, willing_sites(plan), is_lost)) {
+        broken("{}", *fault);
+      }
+    } else if (trains(job.spec.kind) &&
+               final_model->blob != undisturbed_model(job.spec, willing_sites(plan))) {
       broken("P3 nothing lasting went wrong, and the final model of {} is another one", id.str());
     }
     const bool is_evaluated =

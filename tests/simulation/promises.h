@@ -68,7 +68,7 @@ class Promises {
   void check_slots(const SiteId& site) const;
   void check_released(const JobId& job) const;
   [[nodiscard]] bool is_at_hand(const BlobId& blob) const;
-  [[nodiscard]] bool has_damaged_update(const JobId& job, Round round, const SiteId& site) const;
+  [[nodiscard]] bool has_damaged_update(const JobId& job, Round version, const SiteId& site) const;
   [[nodiscard]] std::optional<BlobId> update_before(const ModelView& model,
                                                     const SiteId& site) const;
 

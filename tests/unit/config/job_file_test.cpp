@@ -8,6 +8,7 @@
 #include <ostream>
 
 #include "common/domain/architectures.h"
+#include "common/domain/cross_evaluation.h"
 #include "common/domain/layers.h"
 
 namespace entente {
@@ -386,6 +387,20 @@ TEST(JobFile, BlocksAreWrittenAndReadWithTheirLayers) {
   ASSERT_TRUE(again) << again.error().message;
   EXPECT_EQ(*again, *spec);
   EXPECT_EQ(again->model.layers[5].shortcut.size(), 2u);
+}
+
+TEST(JobFile, OfACrossEvaluationHasAsManySitesAsItsMatrixHasRoomForUnlessItSaysFewer) {
+  const auto text = replaced(kMinimal, "rounds = 2\n", "kind = \"cross_evaluate\"\n") +
+                    "[evaluate]\ndataset = \"numbers-test\"\n";
+  const auto spec = parse_job_file(text, "job.toml", {});
+  ASSERT_TRUE(spec) << spec.error().message;
+  EXPECT_EQ(spec->kind, JobKind::cross_evaluate);
+  EXPECT_EQ(spec->sites.max, kCrossSitesMax);
+  const auto again = parse_job_file(job_file_text(*spec), "again.toml", {});
+  ASSERT_TRUE(again) << again.error().message;
+  EXPECT_EQ(*again, *spec);
+  EXPECT_EQ(parse_job_file(text, "job.toml", {"sites.max=5"})->sites.max, 5U);
+  EXPECT_FALSE(parse_job_file(text, "job.toml", {"sites.max=33"}));
 }
 
 TEST(JobFile, ACosineIsAsLongAsTheRoundsAfterItsWarmUp) {
