@@ -167,7 +167,10 @@ TEST_F(Prediction, ThatIsNotFiniteIsRefused) {
   prepare();
   write("inputs", {{TensorInfo{"inputs", {1, 1, kSide, kSide}}}},
         std::vector<float>(kSide * kSide, 3e38F));
-  EXPECT_EQ(refused(Predict{path("model"), path("inputs"), path("outputs")}).code,
+  // Every score is infinite.
+  write("own", {{TensorInfo{"fc.weight", {kClasses, kSide * kSide}}}},
+        std::vector<float>(std::size_t{kClasses} * kSide * kSide, 2.0F));
+  EXPECT_EQ(refused(Predict{path("model"), path("inputs"), path("outputs"), path("own")}).code,
             "prediction_not_finite");
 }
 
