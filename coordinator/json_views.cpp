@@ -85,6 +85,13 @@ nlohmann::json to_json(const JobView& job) {
   json["dataset"] = job.spec.train.dataset;
   json["strategy"] = job.spec.strategy.kind;
   json["encoding"] = job.spec.update.encoding;
+  json["async"] = nullptr;
+  if (const auto& async = job.spec.async) {
+    json["async"] = {{"buffer", async->buffer},
+                     {"staleness_exponent", async->staleness_exponent},
+                     {"staleness_max", async->staleness_max},
+                     {"concurrency", async->concurrency}};
+  }
   json["sites"] = list_to_json(job.sites);
   json["rounds_done"] = list_to_json(job.rounds);
   return json;
@@ -153,6 +160,11 @@ nlohmann::json to_json(const SiteView& site) {
   return json;
 }
 
+// Of a receipt of an earlier broker, which does not name the version, 0.
+static Round staleness(const ModelView& model, const Contribution& part) {
+  return model.version > part.started_from ? model.version - 1 - part.started_from : 0;
+}
+
 nlohmann::json to_json(const ModelView& model) {
   nlohmann::json json{{"model", model.job.str()},
                       {"version", model.version},
@@ -172,7 +184,9 @@ nlohmann::json to_json(const ModelView& model) {
                                      {"update", part.update.hex()},
                                      {"examples", part.examples},
                                      {"weight", part.weight},
-                                     {"steps", part.steps}});
+                                     {"steps", part.steps},
+                                     {"started_from", part.started_from},
+                                     {"staleness", staleness(model, part)}});
   }
   return json;
 }

@@ -1,5 +1,6 @@
 #include "broker/core/kinds.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "broker/core/cohort.h"
@@ -8,10 +9,10 @@
 
 namespace entente::broker {
 
-const KindRules& rules_of(JobKind kind) {
-  switch (kind) {
+const KindRules& rules_of(const Job& job) {
+  switch (job.spec().kind) {
     case JobKind::train:
-      return kTrainKind;
+      return job.spec().async ? kAsyncKind : kTrainKind;
     case JobKind::statistics:
       return kStatisticsKind;
     case JobKind::evaluate:
@@ -48,10 +49,13 @@ std::vector<const Task*> round_answers(const Job& job, Round round) {
   std::vector<const Task*> answers;
   const auto kind = rules_of(job).task;
   for (const auto& [key, task] : job.tasks) {
-    if (key.round == round && key.kind == kind && task.row.state == TaskState::done) {
+    if (round_of(task.row) == round && key.kind == kind && task.row.state == TaskState::done) {
       answers.push_back(&task);
     }
   }
+  // By key they are in the order of the rounds that they began with.
+  std::stable_sort(answers.begin(), answers.end(),
+                   [](const Task* a, const Task* b) { return a->row.key.site < b->row.key.site; });
   return answers;
 }
 

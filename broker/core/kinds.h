@@ -34,12 +34,20 @@ struct KindRules {
   // The round has its answers (round_answers); their number is saved. Leaves its state at `merging`
   // when the rest is to come as an event, at `done` when it is finished.
   void (*close)(Step&, Job&, RoundRow&);
+
+  // Whether a round takes updates as they come, whenever their sites began: buffering.h has the
+  // rules of such rounds.
+  bool is_buffered = false;
 };
 
-[[nodiscard]] const KindRules& rules_of(JobKind kind);
-[[nodiscard]] inline const KindRules& rules_of(const Job& job) { return rules_of(job.spec().kind); }
+[[nodiscard]] const KindRules& rules_of(const Job& job);
 
-// The answers that a round has taken, by site.
+// The round that has taken the result, or takes it.
+[[nodiscard]] inline Round round_of(const TaskRow& task) {
+  return task.merged_in != 0 ? task.merged_in : task.key.round;
+}
+
+// The answers that a round has taken, by site; those of one site in the order of its tasks.
 [[nodiscard]] std::vector<const Task*> round_answers(const Job& job, Round round);
 
 // Means over the sites' metrics, weighted by examples; only metrics that every answer has.
@@ -58,5 +66,7 @@ extern const KindRules kTrainKind;
 extern const KindRules kStatisticsKind;
 extern const KindRules kEvaluateKind;
 extern const KindRules kCyclicKind;
+// A job of the kind "train" that has an [async] table.
+extern const KindRules kAsyncKind;
 
 }  // namespace entente::broker

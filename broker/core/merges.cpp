@@ -5,21 +5,26 @@
 #include <numeric>
 
 #include "broker/core/cohort.h"
+#include "broker/core/kinds.h"
 #include "broker/core/weights.h"
+#include "common/domain/asynchrony.h"
 #include "common/domain/strategy_kinds.h"
 
 namespace entente::broker {
 namespace {
 
-// The accepted updates of a round, by site id.
+// The accepted updates of a round, in the order of the merge. The initial model is none.
 std::vector<const TaskRow*> accepted_updates(const Job& job, Round round) {
   std::vector<const TaskRow*> updates;
-  for (const auto& [key, task] : job.tasks) {
-    if (key.round == round && key.kind == TaskKind::train && task.row.state == TaskState::done) {
-      updates.push_back(&task.row);
-    }
+  for (const auto* answer : round_answers(job, round)) {
+    updates.push_back(&answer->row);
   }
   return updates;
+}
+
+double factor_of(const Job& job, const TaskRow& task) {
+  const auto& async = job.spec().async;
+  return async ? staleness_factor(*async, round_of(task) - task.key.round) : 1;
 }
 
 double loss_before(const TaskRow& task) {
@@ -45,8 +50,8 @@ ModelView receipt(const Job& job, const RoundRow& round, Now now) {
   const double total = std::accumulate(weights.begin(), weights.end(), 0.0);
   for (std::size_t i = 0; i < updates.size(); ++i) {
     const auto& result = updates[i]->result;
-    model.contributions.push_back(
-        {updates[i]->key.site, *result.blob, result.examples, weights[i] / total, result.steps});
+    model.contributions.push_back({updates[i]->key.site, *result.blob, result.examples,
+                                   weights[i] / total, result.steps, updates[i]->key.round - 1});
   }
   return model;
 }
@@ -73,7 +78,8 @@ void start_merge(Step& step, Job& job, const RoundRow& round) {
   const auto weights = merge_weights(merge.strategy, updates);
   for (std::size_t i = 0; i < updates.size(); ++i) {
     merge.updates.push_back({updates[i]->key.site, *updates[i]->result.blob, weights[i],
-                             loss_before(*updates[i]), updates[i]->result.steps});
+                             factor_of(job, *updates[i]), loss_before(*updates[i]),
+                             updates[i]->result.steps});
   }
   step.act(std::move(merge));
 }

@@ -132,8 +132,9 @@ class BrokerStore::Impl {
     auto& query = statements_.prepare(
         "SELECT blob FROM kept_models UNION"
         " SELECT t.blob FROM tasks t JOIN jobs j ON j.job = t.job"
-        " JOIN rounds r ON r.job = t.job AND r.round = t.round"
-        " WHERE t.blob IS NOT NULL AND r.state <> 'done'"
+        " LEFT JOIN rounds r ON r.job = t.job"
+        "  AND r.round = iif(t.merged_in > 0, t.merged_in, t.round)"
+        " WHERE t.blob IS NOT NULL AND ifnull(r.state, '') <> 'done'"
         " AND j.state NOT IN ('completed', 'failed', 'aborted') UNION"
         " SELECT blob FROM server_states");
     std::vector<BlobId> blobs;
@@ -149,8 +150,9 @@ class BrokerStore::Impl {
         " SELECT t.blob, t.blob_bytes,"
         "  'the update of ' || t.site || ' for round ' || t.round || ' of ' || t.job"
         " FROM tasks t JOIN jobs j ON j.job = t.job"
-        " JOIN rounds r ON r.job = t.job AND r.round = t.round"
-        " WHERE t.blob IS NOT NULL AND r.state <> 'done'"
+        " LEFT JOIN rounds r ON r.job = t.job"
+        "  AND r.round = iif(t.merged_in > 0, t.merged_in, t.round)"
+        " WHERE t.blob IS NOT NULL AND ifnull(r.state, '') <> 'done'"
         " AND j.state NOT IN ('completed', 'failed', 'aborted') UNION ALL"
         " SELECT blob, bytes, 'the server state after round ' || round || ' of ' || job"
         " FROM server_states");

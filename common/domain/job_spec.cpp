@@ -10,6 +10,7 @@
 #include "common/base/nearest.h"
 #include "common/base/quote.h"
 #include "common/domain/algorithms.h"
+#include "common/domain/asynchrony.h"
 #include "common/domain/freezing.h"
 #include "common/domain/strategy_kinds.h"
 #include "common/domain/update_encodings.h"
@@ -286,9 +287,12 @@ Problem check_end(const JobSpec& spec) {
 }
 
 Problem check_merge(const JobSpec& spec) {
-  auto sound = check_strategy(spec.strategy, spec.sites.effective_quorum());
+  auto sound = check_strategy(spec.strategy, cohort_of(spec));
   if (sound) {
     sound = check_update_spec(spec.update, spec.strategy);
+  }
+  if (sound) {
+    sound = check_asynchrony(spec);
   }
   return sound ? std::nullopt : Problem(sound.error());
 }
@@ -314,6 +318,9 @@ Expected<void> check_learning(const TrainSpec& train, const ResolvedModel& model
 }
 
 std::uint32_t cohort_of(const JobSpec& spec) {
+  if (spec.async) {
+    return std::max<std::uint32_t>(spec.sites.quorum, 1);
+  }
   return parts_of(spec.kind).quorum == Need::absent ? 1 : spec.sites.effective_quorum();
 }
 

@@ -1,5 +1,6 @@
 #include "tests/simulation/broker_disk.h"
 
+#include <algorithm>
 #include <iterator>
 #include <limits>
 #include <variant>
@@ -39,6 +40,11 @@ struct Writer {
   void operator()(const broker::FileRow& row) const { disk.files[{row.job, row.blob}] = row; }
 };
 
+// As the row says it; the broker's own rule (broker/core/kinds.h) is what is on trial.
+Round round_of(const broker::TaskRow& task) {
+  return task.merged_in == 0 ? task.key.round : task.merged_in;
+}
+
 }  // namespace
 
 void BrokerDisk::write(const broker::Row& row) { std::visit(Writer{*this}, row); }
@@ -69,9 +75,7 @@ void BrokerDisk::collect_orphans() {
     }
   }
   for (const auto& [key, task] : tasks) {
-    const auto round = rounds.find({key.job, key.round});
-    if (task.result.blob && round != rounds.end() && round->second.state != RoundState::done &&
-        !is_terminal(jobs.at(key.job).state)) {
+    if (task.result.blob && is_awaited(task) && !is_terminal(jobs.at(key.job).state)) {
       named.insert(*task.result.blob);
     }
   }
@@ -96,9 +100,8 @@ std::set<BlobId> BrokerDisk::server_states() const {
 std::vector<BlobId> BrokerDisk::updates_at_hand() const {
   std::vector<BlobId> updates;
   for (const auto& [key, task] : tasks) {
-    const auto round = rounds.find({key.job, key.round});
     if (key.kind == TaskKind::train && task.state == TaskState::done &&
-        blobs.contains(*task.result.blob) && round->second.state != RoundState::done &&
+        blobs.contains(*task.result.blob) && is_awaited(task) &&
         !is_terminal(jobs.at(key.job).state)) {
       updates.push_back(*task.result.blob);
     }
@@ -122,15 +125,29 @@ std::vector<BlobId> BrokerDisk::models_at_hand() const {
 std::vector<const broker::TaskRow*> BrokerDisk::done(const JobId& job, Round round,
                                                      TaskKind kind) const {
   std::vector<const broker::TaskRow*> found;
-  for (auto it = tasks.lower_bound(TaskKey{job, round, kind, {}, 0});
-       it != tasks.end() && it->first.job == job && it->first.round == round &&
-       it->first.kind == kind;
-       ++it) {
-    if (it->second.state == TaskState::done) {
+  const bool is_buffered = kind == TaskKind::train && jobs.at(job).spec.async;
+  for (auto it = tasks.lower_bound(TaskKey{job, is_buffered ? 0 : round, kind, {}, 0});
+       it != tasks.end() && it->first.job == job && it->first.round <= round; ++it) {
+    if (it->first.kind == kind && it->second.state == TaskState::done &&
+        round_of(it->second) == round) {
       found.push_back(&it->second);
     }
   }
+  std::ranges::stable_sort(found, {}, [](const broker::TaskRow* row) { return row->key.site; });
   return found;
+}
+
+bool BrokerDisk::is_awaited(const broker::TaskRow& task) const {
+  const auto round = rounds.find({task.key.job, round_of(task)});
+  return round == rounds.end() || round->second.state != RoundState::done;
+}
+
+std::uint32_t BrokerDisk::taken_before(const TaskKey& key) const {
+  return static_cast<std::uint32_t>(std::ranges::count_if(tasks, [&](const auto& entry) {
+    const auto& other = entry.first;
+    return other.job == key.job && other.round == key.round && other.kind == key.kind &&
+           other.site == key.site && other.attempt < key.attempt && entry.second.accepted_seq != 0;
+  }));
 }
 
 const ModelView* BrokerDisk::last_model(const JobId& job) const {

@@ -41,9 +41,14 @@ struct BrokerDisk {
   [[nodiscard]] std::vector<BlobId> updates_at_hand() const;
   [[nodiscard]] std::vector<BlobId> models_at_hand() const;
 
-  // The tasks of one kind in one round that are done, by site.
+  // The tasks of one kind that are done and count in one round, by site; those of one site in the
+  // order of their keys.
   [[nodiscard]] std::vector<const broker::TaskRow*> done(const JobId& job, Round round,
                                                          TaskKind kind) const;
+  // Whether the round that takes the task's result is not done yet.
+  [[nodiscard]] bool is_awaited(const broker::TaskRow& task) const;
+  // Updates of the site that were accepted, of tasks that began in this one's round before it.
+  [[nodiscard]] std::uint32_t taken_before(const TaskKey& key) const;
   // Null when it has none.
   [[nodiscard]] const ModelView* last_model(const JobId& job) const;
 };

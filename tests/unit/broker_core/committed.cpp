@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "broker/core/kinds.h"
+
 namespace entente::broker {
 namespace {
 
@@ -43,7 +45,7 @@ class Committed {
     for (const auto& input : merge.updates) {
       EXPECT_TRUE(std::any_of(store_.tasks().begin(), store_.tasks().end(),
                               [&](const auto& entry) {
-                                return entry.first.round == merge.round &&
+                                return round_of(entry.second) == merge.round &&
                                        entry.first.site == input.site &&
                                        entry.second.state == TaskState::done &&
                                        entry.second.result.blob == input.update;
@@ -54,7 +56,7 @@ class Committed {
   void operator()(const DropBlob& drop) {
     EXPECT_FALSE(store_.is_model(drop.blob)) << "a model is dropped";
     for (const auto& [key, task] : store_.tasks()) {
-      const auto* round = store_.round(key.job, key.round);
+      const auto* round = store_.round(key.job, round_of(task));
       EXPECT_FALSE(task.result.blob == drop.blob && round != nullptr &&
                    round->state != RoundState::done && !is_terminal(store_.job(key.job)->state))
           << "an update that is not merged yet is dropped";

@@ -39,6 +39,7 @@ class MemoryStore {
   void save(const EventRow& row);
   void save(const AuditRow& row);
   void save(const UsageRow& row);
+  void save(const FileRow&) {}
 
   std::map<SiteId, SiteRow> sites_;
   std::map<JobId, JobRow> jobs_;
