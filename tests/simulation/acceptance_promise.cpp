@@ -64,7 +64,9 @@ std::optional<std::string> fault_of_count(const BrokerDisk& disk, const broker::
 }  // namespace
 
 TaskKind task_of_rounds(JobKind kind) {
-  return trains(kind) ? TaskKind::train : TaskKind::evaluate;
+  return kind == JobKind::statistics ? TaskKind::statistics
+         : trains(kind)              ? TaskKind::train
+                                     : TaskKind::evaluate;
 }
 
 std::optional<std::string> fault_of_acceptance(const BrokerDisk& disk, const broker::TaskRow& row) {

@@ -9,6 +9,7 @@
 
 #include "common/crypto/digest.h"
 #include "common/domain/seeds.h"
+#include "common/domain/statistics.h"
 #include "common/domain/strategy_kinds.h"
 
 namespace entente::simulation {
@@ -128,6 +129,27 @@ Sums evaluation_sums(const SiteId& site, Round round) {
           {"correct", {right}},
           {"loss", {count - right}},
           {"loss_weight", {count}}};
+}
+
+double age_at(const SiteId& site) { return static_cast<double>(site.str().front() - 'a' + 20); }
+
+Sums counted(const SiteId& site, const Sums& ranges) {
+  Statistics statistics;
+  if (ranges.empty()) {
+    auto& column = statistics.columns["age"];
+    column.sites = 1;
+    column.count = examples_at(site);
+    column.mean = age_at(site);
+    column.squares = 1;
+    column.low = age_at(site) / 2;
+    column.high = age_at(site) * 2;
+  } else {
+    auto& bins = statistics.histograms["age"].bins;
+    bins.resize(kCountedBins);
+    const auto asked = ranges_from(ranges).value();
+    bins[bin_of(age_at(site), asked.at("age"), kCountedBins)] = examples_at(site);
+  }
+  return to_sums(statistics);
 }
 
 namespace {

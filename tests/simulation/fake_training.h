@@ -64,6 +64,11 @@ struct TrainedFrom {
 // What an evaluation of the round's model comes to at the site: so many of its examples are right.
 Sums evaluation_sums(const SiteId& site, Round round);
 
+// What a site has to count: rows of one age, between a half and twice of it.
+constexpr std::size_t kCountedBins = 4;
+[[nodiscard]] double age_at(const SiteId& site);
+[[nodiscard]] Sums counted(const SiteId& site, const Sums& ranges);
+
 // The model after all rounds, when `sites` (in any order) take part in every one.
 [[nodiscard]] BlobId undisturbed_model(const JobSpec& spec, std::vector<SiteId> sites);
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 
+#include "tests/simulation/fake_training.h"
 #include "tests/simulation/random.h"
 
 namespace entente::simulation {
@@ -63,7 +64,22 @@ JobKind plan_kind(Random& random, const Plan& plan, JobSpec& spec) {
     spec.sites.quorum = 0;
     return JobKind::cyclic;
   }
-  if (plan.jobs.empty() || plan.jobs.back().aborted_after || !random.chance(150)) {
+  if (random.chance(120)) {
+    cut();
+    spec.rounds = 2;
+    spec.model = ModelSpec();
+    spec.train = TrainSpec();
+    spec.train.dataset = "scans";
+    spec.evaluate.reset();
+    spec.update = UpdateSpec();
+    spec.stop.reset();
+    spec.keep = Keep::all;
+    spec.sites.quorum = std::min(spec.sites.quorum, spec.sites.min);
+    spec.statistics = StatisticsSpec{{}, kCountedBins, {0.5}};
+    return JobKind::statistics;
+  }
+  if (plan.jobs.empty() || plan.jobs.back().aborted_after ||
+      !has_model(plan.jobs.back().spec.kind) || !random.chance(150)) {
     return JobKind::train;
   }
   cut();

@@ -9,6 +9,7 @@
 #include "common/domain/seeds.h"
 #include "common/domain/strategy_kinds.h"
 #include "tests/simulation/acceptance_promise.h"
+#include "tests/simulation/counting_promise.h"
 #include "tests/simulation/evaluation_promise.h"
 #include "tests/simulation/fake_training.h"
 #include "tests/simulation/world.h"
@@ -95,7 +96,6 @@ struct Promises::RowCheck {
     }
     const bool is_closed = row.state == RoundState::merging || row.state == RoundState::done;
     const auto& spec = disk.jobs.at(row.job).spec;
-    const auto quorum = cohort_of(spec);
     if (row.round > 0 && is_closed) {
       const auto answers = disk.done(row.job, row.round, task_of_rounds(spec.kind));
       const auto done = answers.size();
@@ -103,9 +103,9 @@ struct Promises::RowCheck {
       for (const auto* answer : answers) {
         sites.insert(answer->key.site);
       }
-      if (sites.size() < quorum || row.updates != done) {
+      if (sites.size() < cohort_of(spec) || row.updates != done) {
         broken("P4 {} round {} closes with updates of {} sites recorded, {} claimed, quorum {}",
-               row.job.str(), row.round, sites.size(), row.updates, quorum);
+               row.job.str(), row.round, sites.size(), row.updates, cohort_of(spec));
       }
       check_sample(row, done);
       if (spec.kind == JobKind::cyclic && done != 1) {
@@ -114,6 +114,9 @@ struct Promises::RowCheck {
       }
     }
     if (const auto fault = fault_of_evaluation(disk, row)) {
+      broken("{}", *fault);
+    }
+    if (const auto fault = fault_of_counting(disk, row)) {
       broken("{}", *fault);
     }
     if (row.model_removed && (before == nullptr || !before->model_removed)) {
@@ -583,6 +586,13 @@ void Promises::at_end(const Plan& plan) const {
     if (trains(job.spec.kind) && !job.spec.async &&
         final_model->blob != undisturbed_model(job.spec, willing_sites(plan))) {
       broken("P3 nothing lasting went wrong, and the final model of {} is another one", id.str());
+    }
+    const bool is_evaluated =
+        job.spec.evaluate && std::ranges::any_of(plan.sites, [](const SitePlan& site) {
+          return site.evaluates && !site.declines;
+        });
+    if (is_evaluated && !disk_.rounds.at({id, job.spec.rounds}).evaluated) {
+      broken("P3 nothing lasting went wrong, and {} was never evaluated at its end", id.str());
     }
   }
 }

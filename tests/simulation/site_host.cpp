@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "common/domain/job_kind.h"
 #include "tests/simulation/fake_training.h"
 #include "tests/simulation/trace_text.h"
 
@@ -21,7 +22,7 @@ agent::AgentSettings settings_of(const SitePlan& plan, std::uint64_t instance,
     settings.advert.datasets.push_back({"held-out", "idx", 50, {4}, 2});
   }
   if (!plan.declines) {
-    settings.policy = {{"*"}, {"*"}, {"train", "evaluate", "cyclic"}};
+    settings.policy = {{"*"}, {"*"}, job_kind_names()};
   }
   return settings;
 }

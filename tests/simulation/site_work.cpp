@@ -101,6 +101,10 @@ void SiteHost::deliver(agent::TrainerId id, const TaskOrder& order,
     finished.sums = evaluation_sums(plan_.id, key.round);
     finished.metrics = metrics_from(finished.sums);
   }
+  if (key.kind == TaskKind::statistics) {
+    finished.sums = counted(plan_.id, order.ranges);
+    finished.metrics.clear();
+  }
   decide(finished);
 }
 

@@ -33,7 +33,7 @@ void MemoryStore::write(std::span<const Row> rows) {
 
 Snapshot MemoryStore::snapshot() const {
   Snapshot snapshot{values(sites_), values(jobs_), values(parts_), values(rounds_), {},
-                    values(usage_)};
+                    values(usage_), values(files_)};
   for (const auto& [key, row] : tasks_) {
     if (!is_terminal(jobs_.at(key.job).state)) {
       snapshot.tasks.push_back(row);
@@ -131,5 +131,6 @@ void MemoryStore::save(const EventRow& row) {
 void MemoryStore::save(const AuditRow& row) { audit_.push_back(row); }
 
 void MemoryStore::save(const UsageRow& row) { usage_[row.coordinator] = row; }
+void MemoryStore::save(const FileRow& row) { files_[{row.job, row.blob}] = row; }
 
 }  // namespace entente::broker

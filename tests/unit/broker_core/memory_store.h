@@ -39,7 +39,7 @@ class MemoryStore {
   void save(const EventRow& row);
   void save(const AuditRow& row);
   void save(const UsageRow& row);
-  void save(const FileRow&) {}
+  void save(const FileRow& row);
 
   std::map<SiteId, SiteRow> sites_;
   std::map<JobId, JobRow> jobs_;
@@ -50,6 +50,7 @@ class MemoryStore {
   std::map<JobId, std::vector<JobEvent>> events_;
   std::vector<AuditRow> audit_;
   std::map<std::string, UsageRow> usage_;
+  std::map<std::pair<JobId, BlobId>, FileRow> files_;
 };
 
 }  // namespace entente::broker

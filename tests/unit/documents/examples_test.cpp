@@ -34,7 +34,15 @@ std::vector<std::string> examples(const std::string& name) {
   return blocks;
 }
 
+// Whether the example is all of a job file, and no part of one.
+bool is_whole(const std::string& example) {
+  return ("\n" + example).find("\nname = ") != std::string::npos;
+}
+
 Expected<JobSpec> job_with(const std::string& example) {
+  if (is_whole(example)) {
+    return parse_job_file(example, "example.toml", {});
+  }
   return parse_job_file(
       "name = \"lung\"\nrounds = 3\n" + example +
           "\n[model]\ninput = [4]\nlayers = [{ type = \"linear\", out_features = 2 }]\n"
@@ -48,6 +56,18 @@ void expect_usable(const broker::SqliteEvaluator& evaluator, const std::string& 
     const auto problem = evaluator.check(expression, use, "the example");
     EXPECT_FALSE(problem) << problem->message;
   }
+}
+
+TEST(JobFileExamples, ThatAreWholeAreTaken) {
+  std::size_t whole = 0;
+  for (const auto& example : examples("job-file.md")) {
+    if (is_whole(example)) {
+      const auto job = job_with(example);
+      EXPECT_TRUE(job) << job.error().message << "\n" << example;
+      ++whole;
+    }
+  }
+  EXPECT_GE(whole, 3U);
 }
 
 class JobExamples : public testing::TestWithParam<const char*> {};

@@ -256,7 +256,7 @@ TEST(IllegalValues, InATask) {
   expect("task.job", [](auto& k) { k.job = {}; });
   expect("task.site", [](auto& k) { k.site = {}; });
   expect("task.round", [](auto& k) { k.round = limits::kRoundsMax + 1; });
-  expect("task.kind", [](auto& k) { k.kind = static_cast<TaskKind>(4); });
+  expect("task.kind", [](auto& k) { k.kind = static_cast<TaskKind>(5); });
   expect("task.attempt", [](auto& k) { k.attempt = 0; });
 
   const auto key = samples::task_key();
@@ -310,7 +310,7 @@ TEST(IllegalValues, InAView) {
   expect_site("jobSite.site", [](auto& s) { s.site = {}; });
   expect_site("jobSite.enrolment", [](auto& s) { s.enrolment = static_cast<Enrolment>(3); });
   expect_site("jobSite.examples", [](auto& s) { s.examples = limits::kExamplesMax + 1; });
-  expect_site("jobSite.task", [](auto& s) { s.task = static_cast<TaskKind>(4); });
+  expect_site("jobSite.task", [](auto& s) { s.task = static_cast<TaskKind>(5); });
   expect_site("jobSite.taskState", [](auto& s) { s.task_state = static_cast<TaskState>(6); });
 
   const auto expect_event = [&](const std::string& what,

@@ -64,6 +64,8 @@ JobSpec without_later_fields(JobSpec spec) {
   spec.train.trainer.clear();
   spec.train.normalise.reset();
   spec.statistics.reset();
+  spec.async.reset();
+  spec.predict.reset();
   spec.train.prox_mu = 0;
   spec.train.exclude.clear();
   spec.train.private_tensors.clear();
@@ -226,6 +228,24 @@ TEST(CanonicalSpec, EveryFieldChangesTheDigest) {
       {"statistics.bins", [](JobSpec& s) { ++s.statistics->bins; }},
       {"statistics.quantiles", [](JobSpec& s) { s.statistics->quantiles.clear(); }},
       {"no statistics", [](JobSpec& s) { s.statistics.reset(); }},
+      {"async.buffer", [](JobSpec& s) { ++s.async->buffer; }},
+      {"async.staleness_exponent", [](JobSpec& s) { s.async->staleness_exponent = 1; }},
+      {"async.staleness_max", [](JobSpec& s) { ++s.async->staleness_max; }},
+      {"async.concurrency", [](JobSpec& s) { ++s.async->concurrency; }},
+      {"no async", [](JobSpec& s) { s.async.reset(); }},
+      {"predict.inputs", [](JobSpec& s) { ++s.predict->inputs.bytes[3]; }},
+      {"predict.inputs_bytes", [](JobSpec& s) { ++s.predict->inputs_bytes; }},
+      {"predict.examples", [](JobSpec& s) { ++s.predict->examples; }},
+      {"predict.own", [](JobSpec& s) { s.predict->own.reset(); }},
+      {"no predict", [](JobSpec& s) { s.predict.reset(); }},
+      {"init from a file",
+       [](JobSpec& s) {
+         s.init = InitialModel{{}, InitialModel::Which::file, 0, samples::blob(15), 99};
+       }},
+      {"init from another file",
+       [](JobSpec& s) {
+         s.init = InitialModel{{}, InitialModel::Which::file, 0, samples::blob(16), 99};
+       }},
       {"a site's weight", [](JobSpec& s) { s.strategy.site_weights.begin()->second = 3; }},
   };
   std::map<Digest, std::string> digests;

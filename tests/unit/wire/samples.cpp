@@ -126,6 +126,10 @@ JobSpec job_spec() {
   spec.preemptible = true;
   spec.after = {JobId::literal("lung-1"), JobId::literal("lung-2")};
   spec.init = InitialModel{JobId::literal("lung-1"), InitialModel::Which::round, 7};
+  spec.async =
+      AsyncSpec{.buffer = 4, .staleness_exponent = 0.25, .staleness_max = 7, .concurrency = 3};
+  spec.predict = PredictSpec{
+      .inputs = blob(14), .inputs_bytes = 4096, .examples = 16, .own = JobId::literal("lung-2")};
   return spec;
 }
 
@@ -184,7 +188,12 @@ static RoundView round_view() {
           .train_metrics = metrics(),
           .evaluate_metrics = {{"accuracy", -0.5}},
           .model = blob(5),
-          .removed = true};
+          .removed = true,
+          .evaluated_at = 2,
+          .evaluation_examples = 30'000,
+          .at_sites = {{SiteId::literal("north"), {metrics(), 10'000}},
+                       {SiteId::literal("south"), {{{"loss", 2}}, 20'000}}},
+          .model_of = "south"};
 }
 
 JobView job_view() {
@@ -222,7 +231,8 @@ ModelView model_view() {
                              .update = blob(10),
                              .examples = 6000,
                              .weight = 0.75,
-                             .steps = 188},
+                             .steps = 188,
+                             .started_from = 2},
                             {.site = SiteId::literal("south"),
                              .update = blob(11),
                              .examples = 2000,
@@ -292,7 +302,9 @@ std::vector<msg::Control> control_messages() {
                       250,
                       {{"age", {20, 80}}, {"Größe", {-1, 0.5}}},
                       blob(14),
-                      5000}},
+                      5000,
+                      blob(15),
+                      4096}},
       msg::TaskReport{task_key(), progress()},
       msg::ResultAnnounce{task_key(),
                           {blob(3),
