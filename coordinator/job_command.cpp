@@ -167,7 +167,8 @@ void print_sites(const JobView& job) {
       {"SITE", "PART", "UPDATES", "EXAMPLES", "LEFT THE SITE", "NOW", "REASON"}};
   for (const auto& site : job.sites) {
     std::string now = site.connected ? "connected" : "not connected";
-    if (site.task && !is_terminal(job.summary.state)) {
+    const bool has_done_its_part = site.sits_out && site.task_state == TaskState::done;
+    if (site.task && !is_terminal(job.summary.state) && !has_done_its_part) {
       now = fmt::format("{} ({})", to_string(*site.task), to_string(site.task_state));
     } else if (site.sits_out) {
       now = "sits out";

@@ -20,12 +20,12 @@ import measured_table  # noqa: E402
 PAGE = HERE.parents[1] / "docs/algorithms.md"
 SITES = ["fast", "slow-1", "slow-2", "slow-3"]
 SLOWNESS = 10
-TARGET = 0.35
+TARGET = 0.45
 # Rounds of an asynchronous job take fewer updates, and are as many more.
 JOBS = {
-    "FedAvg: a round waits for its four sites": {"rounds": "40"},
-    "FedBuff, `buffer = 4`": {"rounds": "60", "async.buffer": "4"},
-    "FedBuff, `buffer = 2`": {"rounds": "120", "async.buffer": "2"},
+    "FedAvg: a round waits for its four sites": {"rounds": "10"},
+    "FedBuff, `buffer = 4`": {"rounds": "30", "async.buffer": "4"},
+    "FedBuff, `buffer = 2`": {"rounds": "60", "async.buffer": "2"},
 }
 
 
@@ -87,7 +87,7 @@ def measure(demo):
 
 
 def table(rows):
-    first = rows[0][1][1]
+    waiting = rows[0][1]
     lines = [f"| job | time to a loss of {TARGET} | model version | updates until then | of the fast site |",
              "|---|---|---|---|---|"]
     for title, found in rows:
@@ -95,7 +95,8 @@ def table(rows):
             lines.append(f"| {title} | not reached | | | |")
             continue
         version, seconds, updates, fast = found
-        ratio = "" if found is rows[0][1] else f", {first / seconds:.1f} times as fast"
+        is_compared = waiting is not None and found is not waiting
+        ratio = f", {waiting[1] / seconds:.1f} times as fast" if is_compared else ""
         lines.append(f"| {title} | {seconds:.0f} s{ratio} | {version} | {updates} | {fast} |")
     return "\n".join(lines) + f"\n\nRun on {datetime.date.today()}.\n"
 

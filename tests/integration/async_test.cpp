@@ -132,7 +132,8 @@ class AsyncJob : public testing::Test {
     bool was_late = false;
     for (int version = 1; version <= 14 && !was_late; ++version) {
       const auto model = job + "@" + std::to_string(version);
-      for (const auto& part : consortium_.ask({"model", "show", model})["contributions"]) {
+      const auto receipt = consortium_.ask({"model", "show", model});
+      for (const auto& part : receipt["contributions"]) {
         const int staleness = part["staleness"];
         EXPECT_EQ(staleness, version - 1 - part["started_from"].get<int>());
         was_late = was_late || staleness > 0;

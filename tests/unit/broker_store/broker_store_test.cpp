@@ -294,6 +294,24 @@ TEST_F(BrokerStoreTest, NamesModelsAndTheUpdatesOfRoundsNotYetMerged) {
   EXPECT_THAT(store.named_blobs(), UnorderedElementsAre(blob(100), blob(101)));
 }
 
+// Of a job that trains asynchronously: the round that a task began with may be long over.
+TEST_F(BrokerStoreTest, NamesAnUpdateUntilTheVersionThatItIsForIsMade) {
+  auto store = open();
+  write_job(store);
+  auto task = task_row(kNorth, TaskState::done, blob(1));
+  task.merged_in = 2;
+  task.accepted_seq = 7;
+  write(store, {round_row(1, RoundState::done, blob(101)), ModelRow{model(1, blob(101))}, task});
+  reopen(store);
+  EXPECT_EQ(store.load()->tasks.at(0).merged_in, 2U);
+  EXPECT_EQ(store.load()->tasks.at(0).accepted_seq, 7U);
+  EXPECT_THAT(store.named_blobs(), UnorderedElementsAre(blob(101), blob(1)));
+  write(store, {round_row(2, RoundState::merging)});
+  EXPECT_THAT(store.named_blobs(), UnorderedElementsAre(blob(101), blob(1)));
+  write(store, {round_row(2, RoundState::done, blob(102)), ModelRow{model(2, blob(102))}});
+  EXPECT_THAT(store.named_blobs(), UnorderedElementsAre(blob(101), blob(102)));
+}
+
 TEST_F(BrokerStoreTest, NamesTheNewestServerStateOfAJobThatGoesOn) {
   auto store = open();
   write_job(store);
