@@ -234,7 +234,7 @@ Expected<JobSummary> BrokerClient::watch(const JobId& job, std::uint64_t after_s
   }
 }
 
-Expected<void> BrokerClient::download(const ModelView& model, const std::filesystem::path& output) {
+Expected<std::unique_ptr<net::ClientSession>> BrokerClient::open_data_session() {
   auto tls = TlsContext::client(kit_, Plane::data);
   if (!tls) {
     return tl::unexpected(tls.error());
@@ -242,10 +242,29 @@ Expected<void> BrokerClient::download(const ModelView& model, const std::filesys
   auto session = net::ClientSession::open(
       *zmq_, {kit_.broker, kit_.proxy, *std::move(tls), kit_.identity.consortium, Plane::data});
   if (!session) {
-    return tl::unexpected(session.error());
+    return session;
   }
   if (auto greeted = open_data_plane(**session, hello()); !greeted) {
     return tl::unexpected(greeted.error());
+  }
+  return session;
+}
+
+Expected<void> BrokerClient::upload(const BlobStore& store, const BlobId& blob,
+                                    const TransferProgress& progress) {
+  auto session = open_data_session();
+  if (!session) {
+    return tl::unexpected(session.error());
+  }
+  Pace pace;
+  const StopFlag stop{false};
+  return put_blob(**session, pace, store, blob, progress, stop);
+}
+
+Expected<void> BrokerClient::download(const ModelView& model, const std::filesystem::path& output) {
+  auto session = open_data_session();
+  if (!session) {
+    return tl::unexpected(session.error());
   }
   // Beside the output, so that the finished file can be renamed into place.
   const auto folder = std::filesystem::path(output.string() + ".download");

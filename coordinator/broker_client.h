@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "common/base/refusal.h"
+#include "common/blob/transfer.h"
 #include "common/crypto/kit.h"
 #include "common/domain/messages.h"
 #include "common/net/client_session.h"
@@ -60,11 +61,17 @@ class BrokerClient {
   [[nodiscard]] Expected<void> download(const ModelView& model,
                                         const std::filesystem::path& output);
 
+  // Sends a blob of `store` that the broker awaits of this coordinator, from where an earlier try
+  // broke off. Refuses with the broker's refusal, or with "transfer_cut".
+  [[nodiscard]] Expected<void> upload(const BlobStore& store, const BlobId& blob,
+                                      const TransferProgress& progress);
+
  private:
   BrokerClient(std::unique_ptr<zmq::context_t> zmq, Kit kit,
                std::unique_ptr<net::ClientSession> session);
   [[nodiscard]] static Expected<std::unique_ptr<net::ClientSession>> dial(zmq::context_t& zmq,
                                                                           const Kit& kit);
+  [[nodiscard]] Expected<std::unique_ptr<net::ClientSession>> open_data_session();
   [[nodiscard]] Expected<msg::ReplyBody> exchange(msg::RequestBody request);
   [[nodiscard]] Expected<std::optional<JobSummary>> follow(const JobId& job, std::uint64_t& seen,
                                                            const OnUpdate& on_update);

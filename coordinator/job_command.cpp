@@ -10,7 +10,10 @@
 #include "common/runtime/system_clock.h"
 #include "coordinator/ask.h"
 #include "coordinator/explanation_text.h"
+#include "coordinator/matrix_command.h"
+#include "coordinator/predictions.h"
 #include "coordinator/statistics_command.h"
+#include "coordinator/submission.h"
 #include "coordinator/text.h"
 #include "coordinator/watch_display.h"
 
@@ -19,17 +22,17 @@ namespace {
 
 struct JobArguments {
   std::filesystem::path file;
-  std::vector<std::string> overrides;
-  std::string token;
-  bool watch = false;
-  bool is_dry_run = false;
+  Submission submission;
   std::string job;
   std::string reason;
   std::uint64_t after_seq = 0;
   std::string site;
   bool as_file = false;
   std::string state;
+  std::string metric;
   bool mine = false;
+  std::filesystem::path output;
+  bool as_csv = false;
 };
 
 // Runs what a command does with the broker and the job that it was given.
@@ -43,94 +46,21 @@ ExitCode with_job(const Options& options, const JobArguments& arguments, Run run
   return client ? run(*client, *id) : print_refusal(options, client.error());
 }
 
-// What a coordinator does with a job that has completed.
-std::string next_step(const JobSummary& job) {
-  const auto id = job.id.str();
-  if (trains(job.kind)) {
-    return fmt::format("take the model with: entente model pull {0} -o {0}.safetensors", id);
-  }
-  return job.kind == JobKind::statistics
-             ? fmt::format("see what it has counted with: entente job statistics {}", id)
-             : fmt::format("see what it found with: entente job show {}", id);
-}
-
-ExitCode watch(const Options& options, BrokerClient& client, const JobId& job,
-               std::uint64_t after_seq = 0) {
-  Expected<JobSummary> ended = [&] {
-    WatchDisplay display(options);
-    return client.watch(
-        job, after_seq, [&display](const msg::JobUpdate& update) { display.show(update); },
-        [&display](const Refusal& reason) { display.interrupted(reason); });
-  }();
-  if (!ended) {
-    return print_refusal(options, ended.error());
-  }
-  if (ended->state != JobState::completed) {
-    return ExitCode::refused;
-  }
-  if (!options.json) {
-    fmt::print("{}\n", next_step(*ended));
-  }
-  return ExitCode::done;
-}
-
 void print_explanation(const Explanation& explanation) { fmt::print("{}", describe(explanation)); }
 
-ExitCode explain(const Options& options, BrokerClient& client, const JobSpec& spec) {
-  const auto explanation = client.ask<Explanation>(msg::ExplainSpec{spec});
-  if (!explanation) {
-    return print_refusal(options, explanation.error());
-  }
-  if (options.json) {
-    print_json(to_json(*explanation));
-  } else {
-    print_explanation(*explanation);
-  }
-  return ExitCode::done;
-}
-
-ExitCode submit(const Options& options, BrokerClient& client, JobSpec spec,
-                const JobArguments& arguments) {
-  if (auto resolved = resolve_normalisation(client, spec); !resolved) {
-    return print_refusal(options, resolved.error());
-  }
-  if (arguments.is_dry_run) {
-    return explain(options, client, spec);
-  }
-  const auto job = client.submit(spec, arguments.token);
-  if (!job) {
-    return print_refusal(options, job.error());
-  }
-  if (arguments.watch) {
-    return watch(options, client, job->id);
-  }
-  if (options.json) {
-    print_json(to_json(*job));
-  } else {
-    fmt::print("submitted {}\nfollow it with: entente job watch {}\n", job->id.str(),
-               job->id.str());
-  }
-  return ExitCode::done;
-}
-
 ExitCode submit(const Options& options, const JobArguments& arguments) {
-  const auto spec = read_job_file(arguments.file, arguments.overrides);
-  if (!spec) {
-    return print_refusal(options, spec.error());
-  }
-  auto client = BrokerClient::connect(options);
-  return client ? submit(options, *client, *spec, arguments)
-                : print_refusal(options, client.error());
+  return submit_file(options, arguments.file, arguments.submission);
 }
 
 ExitCode clone(const Options& options, const JobArguments& arguments) {
   return with_job(options, arguments, [&](BrokerClient& client, const JobId& id) {
-    const auto job = client.ask<JobView>(msg::ShowJob{id});
-    if (!job) {
-      return print_refusal(options, job.error());
-    }
-    const auto spec = parse_job_file(job_file_text(job->spec), id.str(), arguments.overrides);
-    return spec ? submit(options, client, *spec, arguments) : print_refusal(options, spec.error());
+    return submit_again(options, client, id, arguments.submission);
+  });
+}
+
+ExitCode upload(const Options& options, const JobArguments& arguments) {
+  return with_job(options, arguments, [&](BrokerClient& client, const JobId& id) {
+    return upload_file(options, client, id, arguments.file);
   });
 }
 
@@ -315,6 +245,31 @@ ExitCode statistics(const Options& options, const JobArguments& arguments) {
   });
 }
 
+ExitCode predictions(const Options& options, const JobArguments& arguments) {
+  return with_job(options, arguments, [&](BrokerClient& client, const JobId& id) {
+    return take_predictions(options, client, id, arguments.output, arguments.as_csv);
+  });
+}
+
+ExitCode matrix(const Options& options, const JobArguments& arguments) {
+  return with_job(options, arguments, [&](BrokerClient& client, const JobId& id) {
+    const auto job = client.ask<JobView>(msg::ShowJob{id});
+    if (!job) {
+      return print_refusal(options, job.error());
+    }
+    const auto found = matrix_of(*job, arguments.metric);
+    if (!found) {
+      return print_refusal(options, found.error());
+    }
+    if (options.json) {
+      print_json(matrix_json(*job, *found));
+    } else {
+      fmt::print("{}", matrix_text(*job, *found, terminal_width()));
+    }
+    return ExitCode::done;
+  });
+}
+
 ExitCode explain(const Options& options, const JobArguments& arguments) {
   const auto id = parse_job(arguments.job);
   return id ? ask_and_print<Explanation>(options, msg::ExplainJob{*id}, print_explanation)
@@ -323,7 +278,7 @@ ExitCode explain(const Options& options, const JobArguments& arguments) {
 
 ExitCode watch(const Options& options, const JobArguments& arguments) {
   return with_job(options, arguments, [&](BrokerClient& client, const JobId& id) {
-    return watch(options, client, id, arguments.after_seq);
+    return follow(options, client, id, arguments.after_seq);
   });
 }
 
@@ -372,16 +327,16 @@ void add_job_command(CLI::App& app, const Options& options, Action& chosen) {
   const auto arguments = std::make_shared<JobArguments>();
 
   const auto add_submission = [arguments](CLI::App* command) {
-    auto* watches =
-        command->add_flag("--watch", arguments->watch, "follow the job until it has ended");
+    auto* watches = command->add_flag("--watch", arguments->submission.watch,
+                                      "follow the job until it has ended");
     command
-        ->add_flag("--dry-run", arguments->is_dry_run,
+        ->add_flag("--dry-run", arguments->submission.is_dry_run,
                    "say what would happen, site by site, and submit nothing")
         ->excludes(watches);
-    command->add_option("--set", arguments->overrides,
+    command->add_option("--set", arguments->submission.overrides,
                         "override a key of the file, for example rounds=3");
     command
-        ->add_option("--token", arguments->token,
+        ->add_option("--token", arguments->submission.token,
                      "submit once, however often this is run with the same words")
         ->check([](const std::string& token) {
           return token.empty() ? "it is empty; choose a word, or leave it out" : "";
@@ -419,6 +374,18 @@ void add_job_command(CLI::App& app, const Options& options, Action& chosen) {
   add_one("show", "Show a job: its sites, rounds and models", show)
       ->add_flag("--file", arguments->as_file, "as a job file that can be submitted");
   add_one("statistics", "Show what a job of the kind statistics has counted", statistics);
+  auto* predictions_command =
+      add_one("predictions", "Take the predictions of a job of the kind predict", predictions);
+  predictions_command->add_option("-o,--output", arguments->output, "the file to write")
+      ->required();
+  predictions_command->add_flag("--csv", arguments->as_csv,
+                                "as a table with a column for each output");
+  add_one("upload", "Bring a file that a job waits for, or go on with it", upload)
+      ->add_option("FILE", arguments->file, "the file that the job was submitted with")
+      ->required();
+  add_one("matrix", "Show how each site's model does on each site's data (kind cross_evaluate)",
+          matrix)
+      ->add_option("--metric", arguments->metric, "another one than accuracy, or loss");
   add_one("explain", "Say why a job is where it is, site by site", explain);
   add_after(add_one("watch", "Follow a job until it has ended", watch));
   auto* logs_command = add_one("logs", "Show what has happened so far, and when", logs);

@@ -12,15 +12,19 @@ nlohmann::json hex_or_null(const std::optional<BlobId>& blob) {
 }
 
 nlohmann::json to_json(const RoundView& round) {
-  return {{"round", round.round},
-          {"state", to_string(round.state)},
-          {"updates", round.updates},
-          {"train_metrics", round.train_metrics},
-          {"evaluate_metrics", round.evaluate_metrics},
-          {"model", hex_or_null(round.model)},
-          {"removed", round.removed},
-          {"evaluated_at", round.evaluated_at},
-          {"evaluation_examples", round.evaluation_examples}};
+  nlohmann::json json{{"round", round.round},
+                      {"state", to_string(round.state)},
+                      {"updates", round.updates},
+                      {"train_metrics", round.train_metrics},
+                      {"evaluate_metrics", round.evaluate_metrics},
+                      {"model", hex_or_null(round.model)},
+                      {"removed", round.removed},
+                      {"evaluated_at", round.evaluated_at},
+                      {"evaluation_examples", round.evaluation_examples}};
+  if (!round.model_of.empty()) {
+    json["model_of"] = round.model_of;
+  }
+  return json;
 }
 
 nlohmann::json to_json(const DatasetAdvert& dataset) {

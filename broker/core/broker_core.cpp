@@ -5,6 +5,8 @@
 
 #include "broker/core/buffering.h"
 #include "broker/core/claims.h"
+#include "broker/core/evaluations.h"
+#include "broker/core/files.h"
 #include "broker/core/following.h"
 #include "broker/core/jobs.h"
 #include "broker/core/kinds.h"
@@ -39,7 +41,11 @@ class Dispatch {
 
   void operator()(const SessionOpened& opened) { on_session_opened(step_, opened); }
   void operator()(const SessionClosed& closed) { on_session_closed(step_, closed.session); }
-  void operator()(const UpdateArrived& arrived) { on_update_arrived(step_, arrived); }
+  void operator()(const UpdateArrived& arrived) {
+    if (!on_file_arrived(step_, arrived)) {
+      on_update_arrived(step_, arrived);
+    }
+  }
   void operator()(const TransferMoved& moved) { on_transfer_moved(step_, moved); }
   void operator()(const MergeFinished& merge) { on_merge_finished(step_, merge); }
 
@@ -189,8 +195,11 @@ BrokerCore::BrokerCore(BrokerInfo info, Snapshot snapshot, Now now) {
     job.saved_at = now.monotonic;
     job.row = std::move(row);
   }
+  for (const auto& row : snapshot.files) {
+    state_.jobs.at(row.job).files.insert(row.blob);
+  }
   for (auto& [id, job] : state_.jobs) {
-    if (job.row.state != JobState::paused && !waits_for_others(state_, job)) {
+    if (job.row.state != JobState::paused && !is_held_up(state_, job)) {
       job.deadline = now.monotonic + std::max(Millis{0}, job.spec().deadline - job.row.elapsed);
     }
   }
@@ -211,17 +220,18 @@ BrokerCore::BrokerCore(BrokerInfo info, Snapshot snapshot, Now now) {
     auto& job = state_.jobs.at(row.key.job);
     const auto current = job.rounds.empty() ? 0 : job.rounds.rbegin()->first;
     Task task{std::move(row), now.monotonic};
-    if (task.row.state == TaskState::done && task.row.key.kind == rules_of(job).task) {
+    if (task.row.state == TaskState::done &&
+        task.row.key.kind == task_in(job, task.row.key.round)) {
       auto& part = job.parts.at(task.row.key.site);
       part.accepted_key = task.row.key;
       part.accepted_update = task.row.result.blob;
     }
     job.accepted = std::max(job.accepted, task.row.accepted_seq);
     // Who has answered in an evaluation that is still open counts; who failed is not asked again.
-    const bool is_tried =
-        task.row.key.kind == TaskKind::evaluate && !job.rounds.at(task.row.key.round).evaluated;
+    const bool is_tried = task.row.key.kind == TaskKind::evaluate &&
+                          awaits_evaluation(job, job.rounds.at(task.row.key.round));
     const bool may_be_needed = task.row.key.kind == TaskKind::train && rules_of(job).is_buffered;
-    if (is_open(task) || task.row.key.round == current || is_tried || may_be_needed) {
+    if (is_open(task) || version_of(task.row) >= current || is_tried || may_be_needed) {
       const auto key = task.row.key;
       job.tasks.insert_or_assign(key, std::move(task));
     }

@@ -27,7 +27,7 @@ const Task* task_of(const Job& job, const SiteId& site) {
   }
   const Task* newest = nullptr;
   const auto current = job.rounds.empty() ? 0 : job.rounds.rbegin()->first;
-  for (const auto kind : {TaskKind::initialize, rules_of(job).task}) {
+  for (const auto kind : {TaskKind::initialize, task_in(job, current)}) {
     for (auto it = job.tasks.lower_bound({job.id(), current, kind, site, 1});
          it != job.tasks.end() && it->first.round == current && it->first.kind == kind &&
          it->first.site == site;
@@ -45,7 +45,7 @@ bool has_failed(const Task* task) {
 // Why somebody else may take the site's place; nothing while it is its own.
 std::optional<std::string> vacancy(const Step& step, const Job& job, const Part& part) {
   const auto& id = part.row.site;
-  if (!part.row.has_place || is_mandatory(job, id)) {
+  if (!part.row.has_place || is_mandatory(job, id) || !rules_of(job).gives_places_away(job)) {
     return std::nullopt;
   }
   if (part.row.enrolment == Enrolment::declined) {
@@ -286,7 +286,7 @@ void join_open_round(Step& step, Job& job) {
   for (const auto& [key, task] : job.tasks) {
     const bool counts =
         task.row.state == TaskState::done || (is_open(task) && !is_stalled(step, job, task));
-    answers += key.round == round.round && key.kind == rules_of(job).task && counts ? 1 : 0;
+    answers += key.round == round.round && key.kind == task_in(job, key.round) && counts ? 1 : 0;
   }
   const auto asked = sites_asked(job);
   if (answers >= asked) {
@@ -302,7 +302,7 @@ void join_open_round(Step& step, Job& job) {
 }
 
 void open_round_task(Step& step, Job& job, Round round, const SiteId& site) {
-  auto& task = open_task(step, job, round, rules_of(job).task, site);
+  auto& task = open_task(step, job, round, task_in(job, round), site);
   if (job.parts.at(site).row.silent) {
     task.last_progress -= job.spec().stall_window;
   }

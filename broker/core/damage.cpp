@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "broker/core/kinds.h"
+
 namespace entente::broker {
 namespace {
 
@@ -20,7 +22,7 @@ RoundRow* newest_round(Snapshot& snapshot, const JobRow& job) {
 // Whether the task's update is one that a merge still to come reads.
 bool is_awaited(const JobRow& job, const RoundRow& newest, const TaskRow& task) {
   const bool is_merged = newest.state == RoundState::done;
-  return task.key.job == job.job && task.key.kind == TaskKind::train &&
+  return task.key.job == job.job && task.key.kind != TaskKind::initialize &&
          task.state == TaskState::done && task.result.blob &&
          (job.spec.async ? task.merged_in >= newest.round + (is_merged ? 1 : 0)
                          : !is_merged && task.key.round == newest.round);
@@ -51,8 +53,8 @@ void reopen(JobRow& job, RoundRow& round, TaskRow& task, Snapshot& snapshot, Uni
   const bool is_over = has_left || job.spec.async.has_value();
   task.state = is_over ? TaskState::lost : TaskState::pending;
   task.result = {};
-  const bool is_of_open_round = task.merged_in <= round.round;
-  task.merged_in = 0;
+  const bool is_of_open_round = !job.spec.async || task.merged_in <= round.round;
+  task.merged_in = job.spec.async ? 0 : task.merged_in;
   auto& rows = result.rows;
   rows.emplace_back(task);
   if (is_of_open_round) {
@@ -141,7 +143,9 @@ TakenBack take_back_damaged(Snapshot& snapshot, const std::function<bool(const B
       if (version.job != job.job || !version.model) {
         continue;
       }
-      if (is_open && version.round + 1 == newest->round) {
+      const bool is_basis =
+          newest->round > 0 && version.round == rules_of(job.spec.kind).base(newest->round);
+      if (is_open && (version.round + 1 == newest->round || is_basis)) {
         check_basis(job, version, is_sound, result);
       } else if (job.spec.async) {
         check_tasks_from(snapshot, job, version, is_sound, now, result);

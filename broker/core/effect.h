@@ -68,6 +68,7 @@ struct StartMerge {
   std::uint32_t places = 1;  // sites among which a round's are
   Digest spec_digest;
   BlobId model;
+  bool from_zeros = false;  // what is merged is no change of the model, but stands by itself
   std::optional<BlobId> server_state;          // after the round before, if it has left any
   std::vector<MergeInput> updates;             // by site id; of one site in the order of its tasks
   UpdateSpec update;                           // how they are written down

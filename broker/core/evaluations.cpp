@@ -74,7 +74,7 @@ void close(Step& step, Job& job, RoundRow& round) {
       answers.push_back(task);
     }
   }
-  record_evaluation(step, job, round, answers);
+  record_evaluation(step, job, round, round.round, answers);
   step.save(round);
   std::erase_if(job.tasks, [&round](const auto& entry) {
     return entry.first.round == round.round && entry.first.kind == TaskKind::evaluate;
@@ -113,9 +113,10 @@ bool advance_evaluation(Step& step, Job& job, RoundRow& round) {
 
 bool awaits_evaluation(const Job& job, const RoundRow& round) {
   const auto& evaluate = job.spec().evaluate;
-  return evaluate && trains(job.spec().kind) && !job.ended() && round.round > 0 &&
+  const bool is_apart = trains(job.spec().kind) && job.spec().kind != JobKind::cross_evaluate;
+  return evaluate && is_apart && !job.ended() && round.round > 0 &&
          round.state == RoundState::done && !round.evaluated &&
-         (round.round == job.spec().rounds || round.round % evaluate->every == 0);
+         (round.round == rounds_of(job) || round.round % evaluate->every == 0);
 }
 
 bool advance_evaluations(Step& step, Job& job) {
@@ -171,7 +172,7 @@ Combined combine(const std::vector<const Task*>& answers) {
   return combined;
 }
 
-void record_evaluation(Step& step, Job& job, RoundRow& round,
+void record_evaluation(Step& step, Job& job, RoundRow& round, Round asked_in,
                        const std::vector<const Task*>& answers) {
   const auto combined = combine(answers);
   round.evaluated = true;
@@ -200,14 +201,14 @@ void record_evaluation(Step& step, Job& job, RoundRow& round,
   event.round = round.round;
   event.metrics = combined.metrics;
   event.examples = combined.examples;
+  const auto what = round.model_of.empty() ? fmt::format("round {}", round.round)
+                                           : fmt::format("the model of {}", round.model_of);
   event.text = answers.empty()
-                   ? fmt::format("round {} is not evaluated, no site has answered", round.round)
-                   : fmt::format(
-                         "round {} evaluated at {} on {} examples together: "
-                         "{}{}{}",
-                         round.round, counted(sites.size(), "site"), combined.examples,
-                         names(sites), combined.how.empty() ? "" : "; ", combined.how);
-  event.text += others_text(evaluations_of(job, round.round));
+                   ? fmt::format("{} is not evaluated, no site has answered", what)
+                   : fmt::format("{} evaluated at {} on {} examples together: {}{}{}", what,
+                                 counted(sites.size(), "site"), combined.examples, names(sites),
+                                 combined.how.empty() ? "" : "; ", combined.how);
+  event.text += others_text(evaluations_of(job, asked_in));
   step.tell(job, std::move(event));
 }
 

@@ -47,9 +47,10 @@ struct Combined {
 };
 [[nodiscard]] Combined combine(const std::vector<const Task*>& answers);
 
-// The round's row gets what the answers come to, each site's part its own metrics; their sums are
-// dropped. The event says who was counted, and what the others said. The caller saves the round.
-void record_evaluation(Step& step, Job& job, RoundRow& round,
+// The round's row gets what the answers to the tasks of round `asked_in` come to, each site's part
+// its own metrics; their sums are dropped. The event says who was counted, and what the others
+// said. The caller saves the round.
+void record_evaluation(Step& step, Job& job, RoundRow& round, Round asked_in,
                        const std::vector<const Task*>& answers);
 
 }  // namespace entente::broker

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "broker/core/buffering.h"
+#include "broker/core/files.h"
 #include "broker/core/following.h"
 #include "broker/core/kinds.h"
 #include "broker/core/matchmaker.h"
@@ -12,6 +13,7 @@
 #include "broker/core/queue.h"
 #include "broker/core/selection.h"
 #include "common/base/limits.h"
+#include "common/domain/brought_files.h"
 
 namespace entente::broker {
 namespace {
@@ -256,8 +258,12 @@ std::string sentence_of(const Job& job, const Explanation& explained) {
 }
 
 void explain_wait(const Step& step, Job& job, Explanation& explained) {
-  if (waits_for_others(step.state, job)) {
-    explained.sentence = waiting_for_others(step.state, job);
+  if (is_held_up(step.state, job)) {
+    explained.sentence = what_holds_up(step.state, job);
+    if (awaits_files(job)) {
+      explained.changes.push_back(fmt::format("{} must bring it: entente job upload {} FILE",
+                                              job.row.coordinator, job.id().str()));
+    }
     return;
   }
   const auto outlook = foresee(step, job);
@@ -332,7 +338,15 @@ Explanation explain_unsubmitted(const Step& step, const std::string& coordinator
   job.row.coordinator = coordinator;
   job.row.spec = spec;
   job.row.number = step.state.jobs.size() + 1;
-  return explain(step, job);
+  const auto needs = awaits_files(job) ? awaited_files(job) : std::string();
+  for (const auto& file : brought_files(spec)) {
+    job.files.insert(file.blob);
+  }
+  auto explained = explain(step, job);
+  if (!needs.empty()) {
+    explained.sentence = fmt::format("{}, once submitted; then it {}", needs, explained.sentence);
+  }
+  return explained;
 }
 
 }  // namespace entente::broker

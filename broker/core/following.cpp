@@ -5,13 +5,22 @@
 #include <algorithm>
 
 #include "broker/core/early_stop.h"
+#include "broker/core/files.h"
 #include "broker/core/jobs.h"
 #include "broker/core/merges.h"
 #include "broker/core/requests.h"
+#include "common/base/figures.h"
 #include "common/base/nearest.h"
 
 namespace entente::broker {
 namespace {
+
+bool waits_for_others(const State& state, const Job& job) {
+  const auto& after = job.spec().after;
+  return std::any_of(after.begin(), after.end(), [&state](const JobId& id) {
+    return state.jobs.at(id).row.state != JobState::completed;
+  });
+}
 
 bool is_among(const std::vector<JobId>& jobs, const JobId& job) {
   return std::find(jobs.begin(), jobs.end(), job) != jobs.end();
@@ -75,7 +84,12 @@ Expected<const RoundRow*> find_version(const Job& job, const InitialModel& init)
       break;
     }
     case InitialModel::Which::file:
-      break;
+      break;  // of no other job
+  }
+  if (found != nullptr && found->round > 0 && job.spec().kind == JobKind::predict) {
+    return unknown(
+        fmt::format("init names {}@{}, which are predictions and no model", id, found->round),
+        fmt::format("its model is \"model:{}@0\"", id));
   }
   if (found == nullptr) {
     return unknown(
@@ -90,7 +104,7 @@ std::string describe(const TensorInfo& tensor) {
 }
 
 // The first tensor in which the other model differs; nothing when the job can go on from it.
-std::optional<Refusal> compare(const JobId& other, const TensorLayout& theirs,
+std::optional<Refusal> compare(std::string_view key, const JobId& other, const TensorLayout& theirs,
                                const TensorLayout& ours) {
   if (theirs == ours) {
     return std::nullopt;
@@ -106,8 +120,34 @@ std::optional<Refusal> compare(const JobId& other, const TensorLayout& theirs,
     }
   }
   return Refusal{"model_mismatch",
-                 fmt::format("init cannot start from {}: {}", other.str(), difference),
+                 fmt::format("{} cannot start from {}: {}", key, other.str(), difference),
                  "give the job the same [model] as " + other.str(), Scope::job};
+}
+
+std::string_view key_that_names(const JobSpec& spec, const JobId& id) {
+  if (is_among(spec.after, id)) {
+    return "after";
+  }
+  return spec.init && spec.init->job == id ? "init" : "predict.own";
+}
+
+// Whether the job that predict.own names has left anything at its sites, and of such a model.
+std::optional<Refusal> check_own(const State& state, const JobSpec& spec,
+                                 const TensorLayout& layout) {
+  if (!spec.predict || !spec.predict->own) {
+    return std::nullopt;
+  }
+  const auto& other = state.jobs.at(*spec.predict->own);
+  const auto& train = other.spec().train;
+  if (!train.personal && train.exclude.empty() && train.private_tensors.empty()) {
+    return Refusal{
+        "own_missing",
+        fmt::format("predict.own names {}, which has left nothing at its sites", other.id().str()),
+        "name a job with train.private, train.exclude or train.personal, or leave "
+        "predict.own out",
+        Scope::job};
+  }
+  return compare("predict.own", other.id(), *other.layout, layout);
 }
 
 // Version 0 is the other job's model.
@@ -123,13 +163,52 @@ void publish_origin(Step& step, Job& job, const Job& other, const RoundRow& from
   step.tell(job, std::move(event));
 }
 
+// Version 0 is what its coordinator has brought.
+void publish_file(Step& step, Job& job) {
+  const auto& init = *job.spec().init;
+  auto& round = job.rounds[0];
+  round.job = job.id();
+  publish(step, job, round, {*init.file, init.bytes, std::nullopt, 0}, "file:" + init.file->hex());
+  JobEvent event;
+  event.kind = JobEventKind::initialized;
+  event.bytes = init.bytes;
+  event.text = fmt::format("starts from its coordinator's file, {}, model {}",
+                           human_bytes(init.bytes), init.file->short_hex());
+  step.tell(job, std::move(event));
+}
+
+// As soon as it is known which model that is; other files may still be awaited. Fails the job when
+// there is none.
+void settle_origin(Step& step, Job& job) {
+  const auto& init = job.spec().init;
+  if (!init || !job.rounds.empty() || waits_for_others(step.state, job)) {
+    return;
+  }
+  if (init->which == InitialModel::Which::file) {
+    if (job.files.contains(*init->file)) {
+      publish_file(step, job);
+    }
+    return;
+  }
+  const auto& other = step.state.jobs.at(init->job);
+  if (const auto from = find_version(other, *init)) {
+    publish_origin(step, job, other, **from);
+  } else {
+    fail(step, job, from.error().message);
+  }
+}
+
 void settle(Step& step, Job& job) {
   if (auto reason = broken_by(step.state, job.spec())) {
     fail(step, job, std::move(*reason));
     return;
   }
-  if (waits_for_others(step.state, job)) {
-    auto reason = waiting_for_others(step.state, job);
+  settle_origin(step, job);
+  if (job.ended()) {
+    return;
+  }
+  if (is_held_up(step.state, job)) {
+    auto reason = what_holds_up(step.state, job);
     if (job.row.reason != reason) {
       job.row.reason = std::move(reason);
       step.save(job);
@@ -143,45 +222,42 @@ void settle(Step& step, Job& job) {
     step.save(job);
     step.state.queue.is_stale = true;
   }
-  const auto& init = job.spec().init;
-  if (!init || !job.rounds.empty()) {
-    return;
-  }
-  const auto& other = step.state.jobs.at(init->job);
-  const auto from = find_version(other, *init);
-  if (!from) {
-    fail(step, job, from.error().message);
-    return;
-  }
-  publish_origin(step, job, other, **from);
 }
 
 }  // namespace
 
-bool waits_for_others(const State& state, const Job& job) {
-  const auto& after = job.spec().after;
-  return std::any_of(after.begin(), after.end(), [&state](const JobId& id) {
-    return state.jobs.at(id).row.state != JobState::completed;
-  });
+bool is_held_up(const State& state, const Job& job) {
+  return waits_for_others(state, job) || awaits_files(job);
 }
 
-std::string waiting_for_others(const State& state, const Job& job) {
+std::string what_holds_up(const State& state, const Job& job) {
   std::vector<std::string> others;
   for (const auto& id : job.spec().after) {
     if (state.jobs.at(id).row.state != JobState::completed) {
       others.push_back(id.str());
     }
   }
-  return fmt::format("waits until {} {} completed", fmt::join(others, ", "),
-                     others.size() == 1 ? "has" : "have");
+  std::vector<std::string> reasons;
+  if (!others.empty()) {
+    reasons.push_back(fmt::format("waits until {} {} completed", fmt::join(others, ", "),
+                                  others.size() == 1 ? "has" : "have"));
+  }
+  if (awaits_files(job)) {
+    reasons.push_back(awaited_files(job));
+  }
+  return fmt::format("{}", fmt::join(reasons, ", and "));
 }
 
 std::optional<Refusal> check_followed(const State& state, const JobSpec& spec,
                                       const TensorLayout& layout,
                                       const std::function<bool(const Job&)>& is_visible) {
+  const bool names_model = spec.init && spec.init->which != InitialModel::Which::file;
   auto followed = spec.after;
-  if (spec.init) {
+  if (names_model) {
     followed.push_back(spec.init->job);
+  }
+  if (spec.predict && spec.predict->own) {
+    followed.push_back(*spec.predict->own);
   }
   for (const auto& id : followed) {
     const auto found = state.jobs.find(id);
@@ -196,18 +272,20 @@ std::optional<Refusal> check_followed(const State& state, const JobSpec& spec,
     }
     return Refusal{"job_unknown",
                    fmt::format("{} names \"{}\", and there is no such job{}",
-                               is_among(spec.after, id) ? "after" : "init", id.str(),
-                               suggestion(id.str(), known)),
+                               key_that_names(spec, id), id.str(), suggestion(id.str(), known)),
                    "list your jobs with: entente job list", Scope::job};
   }
   if (auto reason = broken_by(state, spec)) {
     return Refusal{"job_ended", std::move(*reason), "take it out of after", Scope::job};
   }
-  if (!spec.init) {
+  if (auto nothing = check_own(state, spec, layout)) {
+    return nothing;
+  }
+  if (!names_model) {
     return std::nullopt;
   }
   const auto& other = state.jobs.at(spec.init->job);
-  if (auto mismatch = compare(other.id(), *other.layout, layout)) {
+  if (auto mismatch = compare("init", other.id(), *other.layout, layout)) {
     return mismatch;
   }
   const bool comes_later =
@@ -222,7 +300,8 @@ std::optional<Refusal> check_followed(const State& state, const JobSpec& spec,
 void settle_followers(Step& step) {
   std::vector<Job*> followers;
   for (auto& [id, job] : step.state.jobs) {
-    if (job.row.state == JobState::queued && (!job.spec().after.empty() || job.spec().init)) {
+    const auto& spec = job.spec();
+    if (job.row.state == JobState::queued && (!spec.after.empty() || spec.init || spec.predict)) {
       followers.push_back(&job);
     }
   }

@@ -6,11 +6,13 @@
 
 #include "broker/core/claims.h"
 #include "broker/core/cohort.h"
+#include "broker/core/files.h"
 #include "broker/core/following.h"
 #include "broker/core/leftovers.h"
 #include "broker/core/rounds.h"
 #include "broker/core/tasks.h"
 #include "common/base/check.h"
+#include "common/domain/brought_files.h"
 #include "common/domain/site_tensors.h"
 
 namespace entente::broker {
@@ -79,6 +81,7 @@ void end(Step& step, Job& job, JobTrigger trigger, JobEventKind kind, const std:
   job.tasks.clear();
   drop_last_server_state(step, job);
   drop_models(step, job);
+  drop_files(step, job);
   std::erase_if(step.state.watchers, [&job](const Watcher& w) { return w.job == job.id(); });
 }
 
@@ -123,7 +126,8 @@ void withdraw(Step& step, Job& job, Part& part, const Refusal& why) {
 }  // namespace
 
 void set_layout(Job& job, const JobSpec& spec, TensorLayout model) {
-  job.update_layout = std::make_shared<const TensorLayout>(update_layout(spec, model));
+  job.update_layout = std::make_shared<const TensorLayout>(
+      spec.predict ? outputs_layout(spec) : update_layout(spec, model));
   job.layout = std::make_shared<const TensorLayout>(std::move(model));
 }
 
@@ -139,15 +143,16 @@ Job& admit(Step& step, const Identity& coordinator, const JobSpec& spec, const D
   job.row.submitted_unix_ms = step.now.unix_ms;
   job.row.number = step.state.jobs.size();
   set_layout(job, spec, std::move(layout));
-  if (!waits_for_others(step.state, job)) {
+  if (!is_held_up(step.state, job)) {
     job.deadline = step.now.monotonic + spec.deadline;
   }
   step.save(job);
   step.audit(coordinator.path(), "job.submit", object(job), digest.hex());
   JobEvent event;
   event.kind = JobEventKind::submitted;
-  event.text =
-      fmt::format("{} submitted by {}, {} rounds", id.str(), coordinator.name, spec.rounds);
+  const bool says_rounds = parts_of(spec.kind).rounds != Need::absent;
+  event.text = fmt::format("{} submitted by {}{}", id.str(), coordinator.name,
+                           says_rounds ? fmt::format(", {} rounds", spec.rounds) : "");
   step.tell(job, std::move(event));
   step.state.queue.is_stale = true;
   return job;

@@ -46,7 +46,11 @@ std::string describe(const Job& job, const std::vector<SiteId>&) {
 
 }  // namespace
 
-const KindRules kAsyncKind{TaskKind::train, true,     draws,         turnout,
-                           sites_in_turn,   describe, merge_updates, true};
+const KindRules kAsyncKind = [] {
+  KindRules rules{always<TaskKind::train>, true,     draws,        turnout,
+                  sites_in_turn,           describe, merge_updates};
+  rules.is_buffered = true;
+  return rules;
+}();
 
 }  // namespace entente::broker

@@ -48,7 +48,7 @@ std::string describe(const Job&, const std::vector<SiteId>& asked) {
 
 }  // namespace
 
-const KindRules kCyclicKind{TaskKind::train, true,     draws,        turnout,
-                            sites_in_turn,   describe, merge_updates};
+const KindRules kCyclicKind{always<TaskKind::train>, true,     draws,        turnout,
+                            sites_in_turn,           describe, merge_updates};
 
 }  // namespace entente::broker

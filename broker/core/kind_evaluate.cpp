@@ -13,14 +13,14 @@ std::string describe(const Job&, const std::vector<SiteId>& asked) {
 }
 
 void close(Step& step, Job& job, RoundRow& round) {
-  record_evaluation(step, job, round, round_answers(job, round.round));
+  record_evaluation(step, job, round, round.round, round_answers(job, round.round));
   round.state = RoundState::done;
   step.save(round);
 }
 
 }  // namespace
 
-const KindRules kEvaluateKind{TaskKind::evaluate, false,    asks_all, turnout_of_all,
-                              all_in_turn,        describe, close};
+const KindRules kEvaluateKind{
+    always<TaskKind::evaluate>, false, asks_all, turnout_of_all, all_in_turn, describe, close};
 
 }  // namespace entente::broker

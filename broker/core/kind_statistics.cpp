@@ -123,7 +123,7 @@ Sums all_statistics(const Job& job) {
   return sums;
 }
 
-const KindRules kStatisticsKind{TaskKind::statistics, false,    asks_all, turnout_of_all,
-                                all_in_turn,          describe, close};
+const KindRules kStatisticsKind{
+    always<TaskKind::statistics>, false, asks_all, turnout_of_all, all_in_turn, describe, close};
 
 }  // namespace entente::broker

@@ -31,7 +31,7 @@ std::string describe(const Job& job, const std::vector<SiteId>& asked) {
 
 }  // namespace
 
-const KindRules kTrainKind{TaskKind::train, true,     draws,        turnout,
-                           sites_in_turn,   describe, merge_updates};
+const KindRules kTrainKind{always<TaskKind::train>, true,     draws,        turnout,
+                           sites_in_turn,           describe, merge_updates};
 
 }  // namespace entente::broker

@@ -10,9 +10,13 @@
 namespace entente::broker {
 
 const KindRules& rules_of(const Job& job) {
-  switch (job.spec().kind) {
+  return job.spec().async ? kAsyncKind : rules_of(job.spec().kind);
+}
+
+const KindRules& rules_of(JobKind kind) {
+  switch (kind) {
     case JobKind::train:
-      return job.spec().async ? kAsyncKind : kTrainKind;
+      return kTrainKind;
     case JobKind::statistics:
       return kStatisticsKind;
     case JobKind::evaluate:
@@ -20,8 +24,9 @@ const KindRules& rules_of(const Job& job) {
     case JobKind::cyclic:
       return kCyclicKind;
     case JobKind::cross_evaluate:
+      return kCrossEvaluateKind;
     case JobKind::predict:
-      break;
+      return kPredictKind;
   }
   ENTENTE_CHECK(!"a kind of job without rules");
   return kTrainKind;
@@ -47,9 +52,11 @@ void merge_updates(Step& step, Job& job, RoundRow& round) {
 
 std::vector<const Task*> round_answers(const Job& job, Round round) {
   std::vector<const Task*> answers;
-  const auto kind = rules_of(job).task;
+  const auto kind = task_in(job, round);
+  const bool is_buffered = rules_of(job).is_buffered;
   for (const auto& [key, task] : job.tasks) {
-    if (round_of(task.row) == round && key.kind == kind && task.row.state == TaskState::done) {
+    const auto taken_by = is_buffered ? version_of(task.row) : key.round;
+    if (taken_by == round && key.kind == kind && task.row.state == TaskState::done) {
       answers.push_back(&task);
     }
   }

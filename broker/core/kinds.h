@@ -20,8 +20,8 @@ struct Turnout {
 };
 
 struct KindRules {
-  TaskKind task;     // what a site does in a round
-  bool makes_model;  // round 0 makes a model, unless the job starts from another one's
+  TaskKind (*task)(Round);  // what a site does in a round
+  bool makes_model;         // round 0 makes a model, unless the job starts from another one's
 
   // Whether a round asks some of the sites only. Then nobody loses a place for failing in one: the
   // next in turn is asked instead.
@@ -35,16 +35,40 @@ struct KindRules {
   // when the rest is to come as an event, at `done` when it is finished.
   void (*close)(Step&, Job&, RoundRow&);
 
+  // How many rounds there are to be; as far as that can be told while it still changes.
+  Round (*rounds)(const Job&) = [](const Job& job) -> Round { return job.spec().rounds; };
+  // The version that the updates of a merge change.
+  Round (*base)(Round version) = [](Round version) -> Round { return version - 1; };
+  // Whether others may take vacant places, when the job allows it.
+  bool (*gives_places_away)(const Job&) = [](const Job&) { return true; };
   // Whether a round takes updates as they come, whenever their sites began: buffering.h has the
   // rules of such rounds.
   bool is_buffered = false;
 };
 
+// Of tasks whose results are merged.
+[[nodiscard]] inline bool is_merged(TaskKind kind) {
+  return kind == TaskKind::train || kind == TaskKind::predict;
+}
+
+[[nodiscard]] const KindRules& rules_of(JobKind kind);
+// A job that trains asynchronously has rules of its own.
 [[nodiscard]] const KindRules& rules_of(const Job& job);
 
-// The round that has taken the result, or takes it.
-[[nodiscard]] inline Round round_of(const TaskRow& task) {
-  return task.merged_in != 0 ? task.merged_in : task.key.round;
+[[nodiscard]] inline TaskKind task_in(const Job& job, Round round) {
+  return rules_of(job).task(round);
+}
+[[nodiscard]] inline Round rounds_of(const Job& job) { return rules_of(job).rounds(job); }
+
+// Of a kind whose rounds are all alike: `task`.
+template <TaskKind kind>
+[[nodiscard]] TaskKind always(Round) {
+  return kind;
+}
+
+// The version that the update goes into, as far as that is settled.
+[[nodiscard]] inline Round version_of(const TaskRow& update) {
+  return update.merged_in != 0 ? update.merged_in : update.key.round;
 }
 
 // The answers that a round has taken, by site; those of one site in the order of its tasks.
@@ -68,5 +92,7 @@ extern const KindRules kEvaluateKind;
 extern const KindRules kCyclicKind;
 // A job of the kind "train" that has an [async] table.
 extern const KindRules kAsyncKind;
+extern const KindRules kCrossEvaluateKind;
+extern const KindRules kPredictKind;
 
 }  // namespace entente::broker

@@ -4,6 +4,7 @@
 
 #include "broker/core/early_stop.h"
 #include "broker/core/evaluations.h"
+#include "broker/core/files.h"
 #include "broker/core/kinds.h"
 
 namespace entente::broker {
@@ -18,19 +19,9 @@ bool has_twin(const State& state, const Job& of) {
   });
 }
 
-// Whether some job keeps these bytes as a model.
-bool is_kept(const State& state, const BlobId& model) {
-  return std::any_of(state.jobs.begin(), state.jobs.end(), [&model](const auto& entry) {
-    const auto& rounds = entry.second.rounds;
-    return std::any_of(rounds.begin(), rounds.end(), [&model](const auto& round) {
-      return round.second.model == model && !round.second.model_removed;
-    });
-  });
-}
-
 // Its update is a part of a version already: kept for its row alone (buffering.h).
-bool is_merged(const Job& job, const Task& task) {
-  const auto round = job.rounds.find(round_of(task.row));
+bool is_in_a_version(const Job& job, const Task& task) {
+  const auto round = job.rounds.find(version_of(task.row));
   return task.row.state == TaskState::done && task.row.merged_in != 0 &&
          round != job.rounds.end() && round->second.state == RoundState::done;
 }
@@ -46,10 +37,19 @@ bool is_trained_from(const Job& job, Round version) {
 
 }  // namespace
 
+bool is_kept(const State& state, const BlobId& model) {
+  return std::any_of(state.jobs.begin(), state.jobs.end(), [&model](const auto& entry) {
+    const auto& rounds = entry.second.rounds;
+    return std::any_of(rounds.begin(), rounds.end(), [&model](const auto& round) {
+      return round.second.model == model && !round.second.model_removed;
+    });
+  });
+}
+
 void drop_updates(Step& step, const Job& merged, Round round) {
   for (const auto& [key, task] : merged.tasks) {
-    if (round_of(task.row) != round || key.kind != TaskKind::train || !task.row.result.blob ||
-        task.row.state != TaskState::done) {
+    if (!is_merged(key.kind) || !task.row.result.blob || task.row.state != TaskState::done ||
+        version_of(task.row) != round) {
       continue;
     }
     const auto& blob = *task.row.result.blob;
@@ -60,12 +60,12 @@ void drop_updates(Step& step, const Job& merged, Round round) {
                                             [&](const auto& r) { return r.second.model == blob; });
           return is_model ||
                  std::any_of(job.tasks.begin(), job.tasks.end(), [&](const auto& other) {
-                   return &other.second != &task && !is_merged(job, other.second) &&
+                   return &other.second != &task && !is_in_a_version(job, other.second) &&
                           (other.second.row.result.blob == blob ||
                            (other.second.announced && other.second.announced->blob == blob));
                  });
         });
-    if (!named_elsewhere) {
+    if (!named_elsewhere && !is_brought(step.state, blob)) {
       step.act(DropBlob{blob});
     }
   }
@@ -102,7 +102,8 @@ void drop_models(Step& step, Job& job) {
     }
     round.model_removed = true;
     step.save(round);
-    if (!is_kept(step.state, *round.model) && !has_twin(step.state, job)) {
+    if (!is_kept(step.state, *round.model) && !is_brought(step.state, *round.model) &&
+        !has_twin(step.state, job)) {
       step.act(DropBlob{*round.model});
     }
   }

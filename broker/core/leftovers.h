@@ -6,7 +6,8 @@
 //  - Of a job that keeps its best and its last model only, each other version: as soon as no round
 //    goes on from it, no task trains from it and its evaluation is done, since until then it may be
 //    the best. The row says so in the same transaction; its receipt stays.
-//  - What another job names too is left alone: jobs of one spec come to the same bytes.
+//  - What another job names too, also as its coordinator's file (files.h), is left alone: jobs of
+//  one spec come to the same bytes.
 //
 // A blob that is forgotten here, because the process has ended in between, goes at the next start.
 #pragma once
@@ -14,6 +15,9 @@
 #include "broker/core/step.h"
 
 namespace entente::broker {
+
+// Whether some job keeps these bytes as a model.
+[[nodiscard]] bool is_kept(const State& state, const BlobId& model);
 
 // Of a round that was merged.
 void drop_updates(Step& step, const Job& merged, Round round);

@@ -80,6 +80,17 @@ constexpr Rule kHasDataset{
       return fmt::format("has no dataset \"{}\"", wish.spec.train.dataset);
     }};
 
+// Elsewhere a site without it is left out of evaluations. Here it would be a column without a cell.
+constexpr Rule kHasWhatItJudgesBy{
+    [](const Site& site, const Wish& wish) {
+      return wish.spec.kind != JobKind::cross_evaluate || !wish.spec.evaluate ||
+             advert_of(site).find(wish.spec.evaluate->dataset) != nullptr;
+    },
+    [](const Site&, const Wish& wish) {
+      return fmt::format("has no dataset \"{}\" to judge the models by",
+                         wish.spec.evaluate->dataset);
+    }};
+
 constexpr Rule kExamplesFitModel{
     [](const Site& site, const Wish& wish) {
       return dataset_of(site, wish.spec)->example_shape == wish.spec.model.input;
@@ -169,9 +180,10 @@ constexpr Rule kMeetsRequirement{
                           : fmt::format("requires {}, has {}", require, seen);
     }};
 
-constexpr std::array kRules{
-    kIsNotExcluded, kIsWithinMandatoryWhenFull, kHasDataset, kHasMemory, kHasThreads,
-    kHasGpus,       kMeetsRequirement};
+constexpr std::array kRules{kIsNotExcluded, kIsWithinMandatoryWhenFull,
+                            kHasDataset,    kHasWhatItJudgesBy,
+                            kHasMemory,     kHasThreads,
+                            kHasGpus,       kMeetsRequirement};
 // Of the dataset, which the site has; and of how it fits the job's model, if there is one.
 constexpr std::array kDatasetRules{kHasSamples};
 constexpr std::array kModelRules{kExamplesFitModel, kTargetFitsLoss, kClassesFitModel,

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <numeric>
 
 #include "broker/core/cohort.h"
@@ -13,18 +14,34 @@
 namespace entente::broker {
 namespace {
 
-// The accepted updates of a round, in the order of the merge. The initial model is none.
-std::vector<const TaskRow*> accepted_updates(const Job& job, Round round) {
+// The accepted updates that go into a version, by site id; those of one site in the order of its
+// tasks.
+std::vector<const TaskRow*> accepted_updates(const Job& job, Round version) {
   std::vector<const TaskRow*> updates;
-  for (const auto* answer : round_answers(job, round)) {
-    updates.push_back(&answer->row);
+  for (const auto& [key, task] : job.tasks) {
+    if (is_merged(key.kind) && task.row.state == TaskState::done &&
+        version_of(task.row) == version) {
+      updates.push_back(&task.row);
+    }
   }
+  // By key they are in the order of the rounds that they began with.
+  std::ranges::stable_sort(updates, {}, [](const TaskRow* task) { return task->key.site; });
   return updates;
+}
+
+// The version that the update is a change of.
+Round started_from(const Job& job, const TaskRow& task) {
+  return rules_of(job).base(rules_of(job).is_buffered ? task.key.round : version_of(task));
 }
 
 double factor_of(const Job& job, const TaskRow& task) {
   const auto& async = job.spec().async;
-  return async ? staleness_factor(*async, round_of(task) - task.key.round) : 1;
+  return async ? staleness_factor(*async, version_of(task) - task.key.round) : 1;
+}
+
+// The round whose model the version is made from.
+const RoundRow& base_of(const Job& job, Round version) {
+  return job.rounds.at(rules_of(job).base(version));
 }
 
 double loss_before(const TaskRow& task) {
@@ -42,7 +59,7 @@ ModelView receipt(const Job& job, const RoundRow& round, Now now) {
   model.spec_digest = job.row.spec_digest;
   model.strategy = round.round == 0 ? "initialize" : job.spec().strategy.kind;
   if (round.round > 0) {
-    model.parent = job.rounds.at(round.round - 1).model;
+    model.parent = base_of(job, round.round).model;
   }
   model.server_state = round.server_state;
   const auto updates = accepted_updates(job, round.round);
@@ -51,7 +68,8 @@ ModelView receipt(const Job& job, const RoundRow& round, Now now) {
   for (std::size_t i = 0; i < updates.size(); ++i) {
     const auto& result = updates[i]->result;
     model.contributions.push_back({updates[i]->key.site, *result.blob, result.examples,
-                                   weights[i] / total, result.steps, updates[i]->key.round - 1});
+                                   weights[i] / total, result.steps,
+                                   started_from(job, *updates[i])});
   }
   return model;
 }
@@ -59,7 +77,7 @@ ModelView receipt(const Job& job, const RoundRow& round, Now now) {
 }  // namespace
 
 void start_merge(Step& step, Job& job, const RoundRow& round) {
-  const auto& before = job.rounds.at(round.round - 1);
+  const auto& before = base_of(job, round.round);
   StartMerge merge;
   merge.job = job.id();
   merge.round = round.round;
@@ -71,7 +89,8 @@ void start_merge(Step& step, Job& job, const RoundRow& round) {
   merge.spec_digest = job.row.spec_digest;
   merge.model = *before.model;
   merge.server_state = before.server_state;
-  merge.layout = job.layout;
+  merge.from_zeros = job.spec().kind == JobKind::predict;
+  merge.layout = merge.from_zeros ? job.update_layout : job.layout;
   merge.update_layout = job.update_layout;
   merge.update = job.spec().update;
   const auto updates = accepted_updates(job, round.round);
@@ -93,7 +112,9 @@ void publish(Step& step, Job& job, RoundRow& round, const MergedModel& merged, s
   step.save(round);
   auto model = receipt(job, round, step.now);
   if (!origin.empty()) {
-    model.parent = merged.blob;
+    if (!job.spec().init->file) {
+      model.parent = merged.blob;
+    }
     model.origin = std::move(origin);
   }
   step.save(ModelRow{std::move(model)});

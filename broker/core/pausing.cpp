@@ -64,7 +64,7 @@ void resume(Step& step, Job& job, const std::string& actor) {
   }
   step.audit(actor, "job.resume", "job/" + job.id().str());
   tell(step, job, JobEventKind::resumed, fmt::format("resumed by {}", actor));
-  if (!waits_for_others(step.state, job)) {
+  if (!is_held_up(step.state, job)) {
     step.start_clock(job);
   }
   if (is_finished(job)) {

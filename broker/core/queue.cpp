@@ -39,7 +39,7 @@ class Question {
   }
 
   void add(Job& job) {
-    if (job.row.state == JobState::paused || waits_for_others(state_, job)) {
+    if (job.row.state == JobState::paused || is_held_up(state_, job)) {
       return;
     }
     if (job.runs()) {

@@ -7,6 +7,7 @@
 
 #include "broker/core/draining.h"
 #include "broker/core/explain.h"
+#include "broker/core/files.h"
 #include "broker/core/following.h"
 #include "broker/core/jobs.h"
 #include "broker/core/matchmaker.h"
@@ -49,6 +50,7 @@ class Answer {
   void submit(const msg::SubmitJob& submit, const Digest& digest) {
     // First: that the job could no longer be submitted does not undo it.
     if (const auto* job = made_before(submit.token)) {
+      grant_files(step_, session_.identity, *job);
       return job->row.spec_digest == digest
                  ? reply(summarise(*job))
                  : reply(Refusal{"token_taken",
@@ -63,6 +65,7 @@ class Answer {
     }
     auto& job = admit(step_, session_.identity, submit.spec, digest, std::move(model->layout),
                       submit.token);
+    grant_files(step_, session_.identity, job);
     run_queue(step_);
     reply(summarise(job));
   }
@@ -228,6 +231,7 @@ class Answer {
     }
     const auto is_visible = [&who](const Job& job) { return may_read(who, job); };
     for (auto refusal : {check_priority(spec), check_quota(spec), check_normalised(spec),
+                         check_files(step_.state, who.name, spec),
                          check_followed(step_.state, spec, model->layout, is_visible),
                          find_impossibility(spec, step_.state)}) {
       if (refusal) {

@@ -7,6 +7,7 @@
 
 #include "broker/core/buffering.h"
 #include "broker/core/cohort.h"
+#include "broker/core/cross_evaluation.h"
 #include "broker/core/draining.h"
 #include "broker/core/early_stop.h"
 #include "broker/core/evaluations.h"
@@ -87,7 +88,7 @@ bool make_initial_model(Step& step, Job& job) {
 
 // Of the round, under any attempt: what it waits for.
 std::vector<Task*> tasks_of(Job& job, const RoundRow& round) {
-  return tasks_of(job, round.round, rules_of(job).task);
+  return tasks_of(job, round.round, task_in(job, round.round));
 }
 
 void start_round(Step& step, Job& job, Round number) {
@@ -98,8 +99,10 @@ void start_round(Step& step, Job& job, Round number) {
   step.save(round);
   const bool is_buffered = rules_of(job).is_buffered;
   if (!is_buffered) {
-    std::erase_if(job.tasks, [](const auto& entry) {
-      return entry.first.kind != TaskKind::evaluate && !is_open(entry.second);
+    std::erase_if(job.tasks, [number](const auto& entry) {
+      const auto& task = entry.second;
+      return entry.first.kind != TaskKind::evaluate && !is_open(task) &&
+             version_of(task.row) < number;
     });
   }
   if (number == 0) {
@@ -167,12 +170,12 @@ void wait_for_quorum(Step& step, Job& job, const RoundRow& round) {
                      "{}{}{}",
                      round.round, done, needed,
                      rules_of(job).is_buffered ? "sites' updates" : "updates",
-                     failures(job, round.round, rules_of(job).task), declined_sites(job),
+                     failures(job, round.round, task_in(job, round.round)), declined_sites(job),
                      resting_sites(job, round.round)));
     return;
   }
   for (auto& [key, task] : job.tasks) {
-    if (key.kind == rules_of(job).task && is_open(task) && is_stalled(step, job, task)) {
+    if (key.kind == task_in(job, round.round) && is_open(task) && is_stalled(step, job, task)) {
       report_stall(step, job, task);
     }
   }
@@ -223,7 +226,7 @@ void go_on(Step& step, Job& job) {
   if (!job.runs()) {
     return;
   }
-  if (current_round(job).round < job.spec().rounds) {
+  if (current_round(job).round < rounds_of(job)) {
     if (give_way(step, job)) {
       return;
     }
@@ -260,7 +263,7 @@ void start_rounds(Step& step, Job& job) {
     join_open_round(step, job);  // it may have lost an update to damage while it rested
   }
   const auto& last = current_round(job);
-  if (last.state == RoundState::done && last.round < job.spec().rounds) {
+  if (last.state == RoundState::done && last.round < rounds_of(job)) {
     start_next_round(step, job);
   }
   advance(step, job);
@@ -272,7 +275,7 @@ bool is_finished(const Job& job) {
                        const auto& round = entry.second;
                        return round.state == RoundState::done && !awaits_evaluation(job, round);
                      }) &&
-         job.rounds.contains(job.spec().rounds);
+         job.rounds.contains(rounds_of(job));
 }
 
 void on_initial_model(Step& step, Job& job, const Task& task) {
@@ -286,6 +289,22 @@ void on_initial_model(Step& step, Job& job, const Task& task) {
   }
 }
 
+namespace {
+
+std::string describe_merged(const Job& job, const RoundRow& round) {
+  const auto model = round.model->short_hex();
+  if (job.spec().kind == JobKind::predict) {
+    return fmt::format("predictions of {} sites merged, {}", round.updates, model);
+  }
+  return round.model_of.empty()
+             ? fmt::format("round {} merged from {} updates, model {}; in training", round.round,
+                           round.updates, model)
+             : fmt::format("version {} is the model of {}, {}; in training", round.round,
+                           round.model_of, model);
+}
+
+}  // namespace
+
 void on_merge_finished(Step& step, const MergeFinished& merge) {
   const auto found = step.state.jobs.find(merge.job);
   if (found == step.state.jobs.end() || found->second.ended() || found->second.rounds.empty()) {
@@ -297,7 +316,14 @@ void on_merge_finished(Step& step, const MergeFinished& merge) {
     return;
   }
   if (!merge.damaged.empty()) {
-    reopen(step, job, round, merge.damaged);
+    if (task_in(job, round.round) == TaskKind::train) {
+      reopen(step, job, round, merge.damaged);
+    } else {
+      leave_out_update(step, job, round);
+      if (round.state == RoundState::done) {
+        go_on(step, job);
+      }
+    }
     return;
   }
   if (!merge.model) {
@@ -307,14 +333,13 @@ void on_merge_finished(Step& step, const MergeFinished& merge) {
   }
   publish(step, job, round, *merge.model);
   drop_updates(step, job, round.round);
-  drop_server_state(step, job, job.rounds.at(round.round - 1));
+  drop_server_state(step, job, job.rounds.at(rules_of(job).base(round.round)));
   JobEvent event;
   event.kind = JobEventKind::round_merged;
   event.round = round.round;
   event.metrics = round.train_metrics;
   event.bytes = round.model_bytes;
-  event.text = fmt::format("round {} merged from {} updates, model {}; in training", round.round,
-                           round.updates, round.model->short_hex());
+  event.text = describe_merged(job, round);
   step.tell(job, std::move(event));
   drop_models(step, job);
   go_on(step, job);
@@ -323,7 +348,7 @@ void on_merge_finished(Step& step, const MergeFinished& merge) {
 void on_evaluated(Step& step, Job& job) {
   drop_models(step, job);
   const auto& newest = current_round(job);
-  const bool is_last = newest.round == job.spec().rounds && newest.state == RoundState::done;
+  const bool is_last = newest.round == rounds_of(job) && newest.state == RoundState::done;
   if (auto reason = reason_to_stop(job); reason && !is_last) {
     stop_early(step, job, std::move(*reason));
   } else if (!job.runs() && job.row.state != JobState::paused && is_finished(job)) {
@@ -356,7 +381,10 @@ void advance(Step& step, Job& job) {
     } else {
       try_close_round(step, job, round);
     }
-    if (round.state == RoundState::done && round.round < job.spec().rounds) {
+    if (job.ended()) {
+      return;  // what the round has found has ended it
+    }
+    if (round.state == RoundState::done && round.round < rounds_of(job)) {
       go_on(step, job);
       return;
     }
@@ -365,7 +393,7 @@ void advance(Step& step, Job& job) {
   if (round.state == RoundState::training) {
     join_open_round(step, job);
     wait_for_quorum(step, job, round);
-  } else if (round.state == RoundState::done && round.round == job.spec().rounds && !evaluating) {
+  } else if (round.state == RoundState::done && round.round == rounds_of(job) && !evaluating) {
     complete(step, job);
   }
 }

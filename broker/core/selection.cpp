@@ -77,7 +77,7 @@ bool sits_out(const Job& job, const SiteId& site) {
     return false;
   }
   const auto& [number, round] = *job.rounds.rbegin();
-  const auto kind = rules_of(job).task;
+  const auto kind = task_in(job, number);
   const auto task = job.tasks.lower_bound({job.id(), number, kind, site, 1});
   return number > 0 && round.state == RoundState::training &&
          (task == job.tasks.end() || task->first.round != number || task->first.kind != kind ||
@@ -85,7 +85,7 @@ bool sits_out(const Job& job, const SiteId& site) {
 }
 
 std::string describe_start(const Job& job, Round round, const std::vector<SiteId>& sites) {
-  return fmt::format("round {} of {}: {}", round, job.spec().rounds,
+  return fmt::format("round {} of {}: {}", round, rounds_of(job),
                      rules_of(job).describe(job, sites));
 }
 

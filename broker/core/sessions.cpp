@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "broker/core/cohort.h"
+#include "broker/core/files.h"
 #include "broker/core/jobs.h"
 #include "broker/core/pausing.h"
 #include "broker/core/rounds.h"
@@ -108,6 +109,7 @@ void on_hello(Step& step, Session& session, const msg::Hello& hello) {
     return;
   }
   session.greeted = true;
+  grant_files(step, session.identity);
   msg::Welcome welcome;
   welcome.protocol = std::min(hello.protocol_max, msg::kProtocolMax);
   welcome.session = session.id;

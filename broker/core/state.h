@@ -91,6 +91,7 @@ struct Job {
   // its buffers need (buffering.h).
   std::map<TaskKey, Task> tasks;
   std::uint64_t accepted = 0;  // the number of the last acceptance, where they are counted
+  std::set<BlobId> files;      // that its coordinator has brought (files.h)
 
   [[nodiscard]] const JobId& id() const { return row.job; }
   [[nodiscard]] const JobSpec& spec() const { return row.spec; }

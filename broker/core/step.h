@@ -26,6 +26,7 @@ class Step {
   void save(const RoundRow& round) { effects_.rows.emplace_back(round); }
   void save(const Task& task) { effects_.rows.emplace_back(task.row); }
   void save(UsageRow usage) { effects_.rows.emplace_back(std::move(usage)); }
+  void save(FileRow file) { effects_.rows.emplace_back(std::move(file)); }
   void save(ModelRow model) { effects_.rows.emplace_back(std::move(model)); }
 
   void act(Action action) { effects_.actions.push_back(std::move(action)); }

@@ -18,6 +18,7 @@
 #include "broker/core/statistics.h"
 #include "common/base/limits.h"
 #include "common/domain/algorithms.h"
+#include "common/domain/cross_evaluation.h"
 #include "common/domain/lost_promise.h"
 #include "common/domain/measures.h"
 #include "common/domain/seeds.h"
@@ -35,7 +36,7 @@ const RoundRow* model_round(const Job& job, const TaskKey& key) {
     return nullptr;
   }
   // A round goes on from the model of the one before; what evaluates a round reads its own.
-  return &job.rounds.at(key.kind == rules_of(job).task ? key.round - 1 : key.round);
+  return &job.rounds.at(key.kind == task_in(job, key.round) ? key.round - 1 : key.round);
 }
 
 TaskOrder order_of(const Job& job, const TaskRow& task) {
@@ -54,23 +55,28 @@ TaskOrder order_of(const Job& job, const TaskRow& task) {
       order.control_bytes = round->server_state_bytes;
     }
   }
+  if (key.kind == TaskKind::predict) {
+    order.inputs = job.spec().predict->inputs;
+    order.inputs_bytes = job.spec().predict->inputs_bytes;
+  }
   order.steps = task.steps;
   if (key.kind == TaskKind::statistics) {
     order.ranges = ranges_for(job, key.round);
   }
   // Sites, which the updates of a buffer may be fewer of.
-  order.cohort =
-      static_cast<std::uint32_t>(rules_of(job).is_buffered ? quorum(job) : updates_wanted(job));
+  order.cohort = shows_single_sites(job.spec().kind)
+                     ? 1
+                     : static_cast<std::uint32_t>(rules_of(job).is_buffered ? quorum(job)
+                                                                            : updates_wanted(job));
   return order;
 }
 
 void offer(Step& step, const Job& job, const Task& task) {
   const auto order = order_of(job, task.row);
-  if (order.model) {
-    step.act(GrantGet{peer_of(task.row.key.site), *order.model});
-  }
-  if (order.control) {
-    step.act(GrantGet{peer_of(task.row.key.site), *order.control});
+  for (const auto& blob : {order.model, order.control, order.inputs}) {
+    if (blob) {
+      step.act(GrantGet{peer_of(task.row.key.site), *blob});
+    }
   }
   step.send(task.row.key.site, msg::TaskOffer{order});
 }
@@ -112,14 +118,22 @@ Refusal stale(const std::string& reason) {
       "", Scope::task};
 }
 
-std::string describe(const TaskKey& key) {
+// The model that an evaluation judges.
+std::string judged(const Job& job, const TaskKey& key) {
+  const auto* round = model_round(job, key);
+  return round == nullptr || round->model_of.empty()
+             ? fmt::format("round {}", key.round)
+             : fmt::format("the model of {}", round->model_of);
+}
+
+std::string describe(const Job& job, const TaskKey& key) {
   switch (key.kind) {
     case TaskKind::initialize:
       return "making the initial model";
     case TaskKind::train:
       return fmt::format("training round {}", key.round);
     case TaskKind::evaluate:
-      return fmt::format("evaluating round {}", key.round);
+      return "evaluating " + judged(job, key);
     case TaskKind::statistics:
       return fmt::format("counting for round {}", key.round);
     case TaskKind::predict:
@@ -134,7 +148,7 @@ UpdateSpec update_spec(const JobSpec& spec, TaskKind kind) {
 }
 
 const std::shared_ptr<const TensorLayout>& layout_of(const Job& job, TaskKind kind) {
-  return kind == TaskKind::train ? job.update_layout : job.layout;
+  return is_merged(kind) ? job.update_layout : job.layout;
 }
 
 // What is wrong with the numbers of a result, before any byte of its blob is accepted.
@@ -163,7 +177,7 @@ std::optional<Refusal> check_result(const Job& job, const TaskRow& task, const T
       return refusal;
     }
   }
-  const bool needs_blob = key.kind == TaskKind::initialize || key.kind == TaskKind::train;
+  const bool needs_blob = key.kind == TaskKind::initialize || is_merged(key.kind);
   if (needs_blob != result.blob.has_value()) {
     return Refusal{"result_invalid",
                    needs_blob ? "the result has no tensors"
@@ -240,7 +254,7 @@ void note_failure(Step& step, Job& job, const TaskKey& key, JobEventKind kind,
   event.kind = kind;
   event.round = key.round;
   event.site = key.site.str();
-  event.text = fmt::format("{}, {}: {}", key.site.str(), describe(key), reason);
+  event.text = fmt::format("{}, {}: {}", key.site.str(), describe(job, key), reason);
   step.tell(job, std::move(event));
 }
 
@@ -251,6 +265,12 @@ void refuse_result(Step& step, Job& job, Task& task, const Refusal& refusal) {
   step.audit("broker", "update.refuse", fmt::format("job/{}/{}", job.id().str(), key.round),
              fmt::format("site/{} {}", key.site.str(), refusal.code));
   step.send(key.site, msg::ResultVerdict{key, refusal});
+}
+
+std::string_view what_is_sent(TaskKind kind) {
+  return kind == TaskKind::statistics ? "statistics"
+         : kind == TaskKind::predict  ? "predictions"
+                                      : "update";
 }
 
 void tell_accepted(Step& step, Job& job, const Task& task) {
@@ -264,18 +284,17 @@ void tell_accepted(Step& step, Job& job, const Task& task) {
   event.bytes = result.blob_bytes;
   if (key.kind == TaskKind::evaluate) {
     event.kind = JobEventKind::evaluated;
-    event.text = fmt::format("{} evaluated round {} on {} examples", key.site.str(), key.round,
+    event.text = fmt::format("{} evaluated {} on {} examples", key.site.str(), judged(job, key),
                              result.examples);
   } else {
     event.kind = JobEventKind::update_accepted;
-    event.round = round_of(task.row);
+    event.round = task.row.accepted_seq != 0 ? task.row.merged_in : key.round;
     event.text = key.kind == TaskKind::initialize
                      ? fmt::format("{} made the initial model", key.site.str())
-                 : task.row.merged_in != 0
+                 : task.row.accepted_seq != 0
                      ? acceptance_text(job, task.row)
                      : fmt::format("{} sent its {} for round {}: {} examples", key.site.str(),
-                                   key.kind == TaskKind::statistics ? "statistics" : "update",
-                                   key.round, result.examples);
+                                   what_is_sent(key.kind), key.round, result.examples);
   }
   step.tell(job, std::move(event));
 }
@@ -283,7 +302,7 @@ void tell_accepted(Step& step, Job& job, const Task& task) {
 // While a job rests no round of it closes, also when it has the updates that it takes.
 bool is_surplus(const Job& job, const TaskKey& key) {
   const auto& rules = rules_of(job);
-  return key.kind == rules.task && !job.runs() && rules.draws(job) &&
+  return key.kind == rules.task(key.round) && !job.runs() && rules.draws(job) &&
          round_answers(job, key.round).size() >= updates_wanted(job);
 }
 
@@ -293,7 +312,7 @@ void accept_result(Step& step, Job& job, Task& task, const TaskResult& result) {
     give_up_task(step, job, task);
     return;
   }
-  const bool is_of_round = key.kind == rules_of(job).task;
+  const bool is_of_round = key.kind == task_in(job, key.round);
   if (is_of_round && rules_of(job).is_buffered) {
     if (auto why = enter_buffer(job, task)) {
       give_up_task(step, job, task, std::move(*why));
@@ -315,7 +334,7 @@ void accept_result(Step& step, Job& job, Task& task, const TaskResult& result) {
     part.accepted_update = result.blob;
     part.row.updates_accepted += 1;
     part.row.examples = result.examples;
-    part.row.last_round = round_of(task.row);
+    part.row.last_round = version_of(task.row);
   }
   if (key.kind == TaskKind::train) {
     note_speed(part.row, task);
@@ -385,7 +404,8 @@ void lose_task(Step& step, Job& job, Task& task, std::string reason) {
   if (job.ended()) {
     return;
   }
-  if (is_stalled(step, job, task) && key.kind != TaskKind::evaluate) {
+  const bool is_beside = key.kind == TaskKind::evaluate && key.kind != task_in(job, key.round);
+  if (is_stalled(step, job, task) && !is_beside) {
     job.parts.at(key.site).row.silent = true;
   }
   note_failure(step, job, key, JobEventKind::task_lost, task.row.reason);
@@ -406,11 +426,13 @@ void give_up_task(Step& step, Job& job, Task& task, std::string reason) {
   step.send(key.site, msg::ResultVerdict{key, stale(task.row.reason)});
 }
 
-void lose_update(Step& step, Job& job, Task& task) {
+void lose_update(Step& step, Job& job, Task& task, std::string reason) {
   const auto key = task.row.key;
   const auto blob = std::exchange(task.row.result, {}).blob;
-  task.row.merged_in = 0;  // its number stays: a later task's seed counts it
-  end_task(step, job, task, TaskState::lost, "its update was damaged on the broker's disk");
+  if (rules_of(job).is_buffered) {
+    task.row.merged_in = 0;  // its number stays: a later task's seed counts it
+  }
+  end_task(step, job, task, TaskState::lost, std::move(reason));
   auto& part = job.parts.at(key.site);
   part.row.updates_accepted -= 1;
   part.row.last_round = 0;  // it had rested when it was asked for this one
@@ -542,7 +564,8 @@ void on_transfer_moved(Step& step, const TransferMoved& moved) {
       const bool is_upload = task.announced && task.announced->blob == moved.blob;
       const auto* round = model_round(job, key);
       const bool is_download = !task.announced && round != nullptr &&
-                               (round->model == moved.blob || round->server_state == moved.blob);
+                               (round->model == moved.blob || round->server_state == moved.blob ||
+                                order_of(job, task.row).inputs == moved.blob);
       if (is_upload || is_download) {
         heard_from(step, job, key.site);
         touch(step, task);

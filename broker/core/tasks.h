@@ -40,8 +40,10 @@ void fail_tasks_of(Step& step, Job& job, const SiteId& site, const std::string& 
 void give_up_task(Step& step, Job& job, Task& task,
                   std::string reason = "not needed, the round has the updates that it takes");
 
-// Takes an accepted update back, because its bytes are damaged; the site may be asked again.
-void lose_update(Step& step, Job& job, Task& task);
+constexpr const char* kDamagedUpdate = "its update was damaged on the broker's disk";
+
+// Takes an accepted update back, mostly because its bytes are damaged; the site may be asked again.
+void lose_update(Step& step, Job& job, Task& task, std::string reason = kDamagedUpdate);
 
 void on_task_report(Step& step, const SiteId& site, const msg::TaskReport& report);
 void on_result_announce(Step& step, const SiteId& site, const msg::ResultAnnounce& announce);

@@ -33,7 +33,7 @@ JobSummary summarise(const Job& job) {
   summary.kind = job.spec().kind;
   summary.state = job.row.state;
   summary.coordinator = job.row.coordinator;
-  summary.rounds = job.spec().rounds;
+  summary.rounds = rounds_of(job);
   summary.submitted_unix_ms = job.row.submitted_unix_ms;
   summary.reason = job.wait ? sentence(*job.wait)
                    : job.gives_way_to
@@ -94,7 +94,8 @@ JobView view(const State& state, const Job& job) {
         fills_up ? static_cast<std::uint32_t>(buffer_of(job, number).updates) : round.updates;
     view.rounds.push_back({number, round.state, updates, round.train_metrics,
                            round.evaluate_metrics, round.model, round.model_removed,
-                           round.evaluated_at, round.evaluation_examples});
+                           round.evaluated_at, round.evaluation_examples, round.at_sites,
+                           round.model_of});
   }
   view.statistics = all_statistics(job);
   return view;

@@ -234,9 +234,13 @@ Expected<MergeResult> merge(const MergeRequest& request) {
   if (auto sound = check_updates(request.updates); !sound) {
     return tl::unexpected(std::move(sound.error()));
   }
-  const auto model = open_own("the model to start from", request.model, request.layout);
-  if (!model) {
-    return tl::unexpected(model.error());
+  std::optional<FlatFile> model;
+  if (request.model) {
+    auto file = open_own("the model to start from", *request.model, request.layout);
+    if (!file) {
+      return tl::unexpected(std::move(file.error()));
+    }
+    model.emplace(std::move(*file));
   }
   const auto optimizer = server_optimizer(request.strategy);
   std::optional<FlatFile> state_before;
@@ -260,9 +264,12 @@ Expected<MergeResult> merge(const MergeRequest& request) {
   TensorFileWriter writer(request.output, request.layout, request.metadata);
   ServerState state(request, optimizer,
                     state_before ? state_before->values : std::span<const float>());
-  sweep.each(model->values.size(), [&](Range range) {
-    const auto values = model->values.subspan(range.start, range.count);
-    std::vector<float> next(values.begin(), values.end());
+  sweep.each(request.layout.elements(), [&](Range range) {
+    std::vector<float> next(range.count);
+    if (model) {
+      const auto values = model->values.subspan(range.start, range.count);
+      std::copy(values.begin(), values.end(), next.begin());
+    }
     auto momentum = state.read(0, range);
     auto variance = state.read(1, range);
     std::array<double, kBlockValues> merged;

@@ -34,8 +34,8 @@ struct SpooledUpdate {
 };
 
 struct MergeRequest {
-  StrategySpec strategy;  // has passed check_strategy()
-  std::filesystem::path model;
+  StrategySpec strategy;                       // has passed check_strategy()
+  std::optional<std::filesystem::path> model;  // none: zeros, of updates that are no changes
   std::optional<std::filesystem::path> state;  // of the server optimiser, after the last round
   std::vector<SpooledUpdate> updates;          // by site; of one site in the order of its tasks
   // Of the sites' training; for qfedavg and fednova.

@@ -4,12 +4,15 @@
 
 #include <algorithm>
 #include <exception>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <set>
 
 #include "broker/store/broker_store.h"
 #include "broker/store/consistency.h"
+#include "common/base/figures.h"
 #include "common/blob/blob_store.h"
+#include "common/domain/brought_files.h"
 #include "common/wire/job_codec.h"
 
 namespace entente::broker {
@@ -80,17 +83,39 @@ void check_blob(const BlobStore& blobs, const NamedBlob& named, CheckReport& rep
   }
 }
 
+// The files that coordinators are to bring, with the job that awaits each.
+std::map<BlobId, std::string> awaited_files(BrokerStore& store) {
+  std::map<BlobId, std::string> awaited;
+  const auto snapshot = store.load();
+  for (const auto& job : snapshot ? snapshot->jobs : std::vector<JobRow>()) {
+    if (!is_terminal(job.state) && has_its_files(job.spec)) {
+      for (const auto& file : brought_files(job.spec)) {
+        awaited.emplace(file.blob, job.job.str());
+      }
+    }
+  }
+  return awaited;
+}
+
 void check_blobs(BrokerStore& store, const fs::path& folder, CheckReport& report) {
   const BlobStore blobs(folder);
   std::set<BlobId> known;
   for (const auto& named : store.described_blobs()) {
-    ++(named.what.rfind("model/", 0) == 0 ? report.models : report.updates);
+    ++(named.what.starts_with("model/")         ? report.models
+       : named.what.starts_with("the file of ") ? report.files
+                                                : report.updates);
     if (known.insert(named.blob).second) {
       check_blob(blobs, named, report);
     }
   }
+  const auto awaited = awaited_files(store);
   for (const auto& blob : blobs.list()) {
-    if (!known.contains(blob)) {
+    if (const auto job = awaited.find(blob); !known.contains(blob) && job != awaited.end()) {
+      report.notes.push_back(
+          fmt::format("blob {}: {} awaits it; the next start takes it or "
+                      "removes it",
+                      blob.hex(), job->second));
+    } else if (!known.contains(blob)) {
       report.notes.push_back(
           fmt::format("blob {}: no row names it; the next start removes it", blob.hex()));
     }
@@ -145,8 +170,11 @@ std::string to_text(const CheckReport& report, const fs::path& data_dir) {
   }
   const auto verdict = report.problems.empty() ? std::string("sound")
                                                : fmt::format("{} problems", report.problems.size());
-  return text + fmt::format("{}: {}; {} jobs, {} models, {} updates of open rounds\n",
-                            data_dir.string(), verdict, report.jobs, report.models, report.updates);
+  const auto files =
+      report.files == 0 ? "" : fmt::format(", {} of coordinators", counted(report.files, "file"));
+  return text + fmt::format("{}: {}; {} jobs, {} models, {} updates of open rounds{}\n",
+                            data_dir.string(), verdict, report.jobs, report.models, report.updates,
+                            files);
 }
 
 std::string to_json(const CheckReport& report, const fs::path& data_dir) {
@@ -154,7 +182,7 @@ std::string to_json(const CheckReport& report, const fs::path& data_dir) {
       {"data_dir", data_dir.string()}, {"sound", report.problems.empty()},
       {"problems", report.problems},   {"notes", report.notes},
       {"jobs", report.jobs},           {"models", report.models},
-      {"updates", report.updates}};
+      {"updates", report.updates},     {"files", report.files}};
   return json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
 }
 

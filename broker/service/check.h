@@ -22,6 +22,7 @@ struct CheckReport {
   std::size_t jobs = 0;
   std::size_t models = 0;
   std::size_t updates = 0;  // accepted and not merged yet
+  std::size_t files = 0;    // that coordinators have brought for jobs that have not ended
 };
 
 // Refuses when it cannot look: no database there, or in use by a running broker.

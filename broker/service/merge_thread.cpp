@@ -55,7 +55,7 @@ void MergeThread::run() {
 
 // Files are read long after they were checked: a bit may have flipped on the disk meanwhile.
 std::optional<MergeFinished> MergeThread::find_damage(const StartMerge& start) {
-  if (!blobs_.vouch_for(start.model)) {
+  if (!start.from_zeros && !blobs_.vouch_for(start.model)) {
     return MergeFinished{
         start.job, start.round,
         refuse("blob_damaged",
@@ -102,7 +102,9 @@ MergeFinished MergeThread::carry_out(const StartMerge& start) {
   request.prox_mu = start.prox_mu;
   request.places = start.places;
   request.threads = std::max(1U, std::thread::hardware_concurrency());
-  request.model = blobs_.path(start.model);
+  if (!start.from_zeros) {
+    request.model = blobs_.path(start.model);
+  }
   if (start.server_state) {
     request.state = blobs_.path(*start.server_state);
   }

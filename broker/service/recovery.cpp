@@ -2,9 +2,15 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <vector>
+
 #include "broker/core/damage.h"
 #include "broker/store/consistency.h"
+#include "common/base/limits.h"
+#include "common/domain/brought_files.h"
 #include "common/runtime/log.h"
+#include "common/tensors/update_file.h"
 #include "common/wire/job_codec.h"
 
 namespace entente::broker {
@@ -33,6 +39,36 @@ Expected<void> check_rows(BrokerStore& store, const Snapshot& snapshot) {
   return {};
 }
 
+bool is_recorded(const Snapshot& snapshot, const JobId& job, const BlobId& blob) {
+  return std::any_of(snapshot.files.begin(), snapshot.files.end(),
+                     [&](const FileRow& row) { return row.job == job && row.blob == blob; });
+}
+
+// One that is not what its job needs is removed: when it is brought again, its job fails for it.
+void record_files(BrokerStore& store, BlobStore& blobs, Snapshot& snapshot, UnixMillis now) {
+  for (const auto& job : snapshot.jobs) {
+    if (is_terminal(job.state)) {
+      continue;
+    }
+    for (const auto& file : brought_files(job.spec)) {
+      if (is_recorded(snapshot, job.job, file.blob) || blobs.size(file.blob) != file.bytes ||
+          !blobs.vouch_for(file.blob)) {
+        continue;
+      }
+      if (!check_update(blobs.path(file.blob), file_layout(file.use, job.spec), UpdateSpec(),
+                        limits::kUpdateNormMax)) {
+        continue;  // no row names it: it goes with what else is left over
+      }
+      snapshot.files.push_back({job.job, file.blob, file.bytes});
+      store.write(std::vector<Row>{
+          snapshot.files.back(),
+          AuditRow{now, "broker", "file.accept", "job/" + job.job.str(), file.blob.hex()}});
+      log::info("file_recorded", "a coordinator's file was stored and is recorded now",
+                {{"job", job.job.str()}, {"blob", file.blob.hex()}});
+    }
+  }
+}
+
 }  // namespace
 
 Expected<void> recover(BrokerStore& store, BlobStore& blobs, Snapshot& snapshot, UnixMillis now) {
@@ -47,6 +83,7 @@ Expected<void> recover(BrokerStore& store, BlobStore& blobs, Snapshot& snapshot,
   if (!taken_back.rows.empty()) {
     store.write(taken_back.rows);
   }
+  record_files(store, blobs, snapshot, now);
   return {};
 }
 

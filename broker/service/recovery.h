@@ -4,6 +4,8 @@
 //    database is damaged, and the broker does not start.
 //  - The blobs that running jobs go on from still have the digests that name them; what was damaged
 //    is quarantined, and core/damage.h says what becomes of its job.
+//  - A coordinator's file that was stored, and whose row was not, is recorded: its coordinator has
+//    been told that the broker has it, and may be gone.
 //
 // The cost is one pass over those blobs and over the audit log.
 #pragma once

@@ -136,7 +136,9 @@ class BrokerStore::Impl {
         "  AND r.round = iif(t.merged_in > 0, t.merged_in, t.round)"
         " WHERE t.blob IS NOT NULL AND ifnull(r.state, '') <> 'done'"
         " AND j.state NOT IN ('completed', 'failed', 'aborted') UNION"
-        " SELECT blob FROM server_states");
+        " SELECT blob FROM server_states UNION"
+        " SELECT f.blob FROM files f JOIN jobs j ON j.job = f.job"
+        " WHERE j.state NOT IN ('completed', 'failed', 'aborted')");
     std::vector<BlobId> blobs;
     while (query.executeStep()) {
       blobs.push_back(RowReader(query).required_digest());
@@ -155,7 +157,9 @@ class BrokerStore::Impl {
         " WHERE t.blob IS NOT NULL AND ifnull(r.state, '') <> 'done'"
         " AND j.state NOT IN ('completed', 'failed', 'aborted') UNION ALL"
         " SELECT blob, bytes, 'the server state after round ' || round || ' of ' || job"
-        " FROM server_states");
+        " FROM server_states UNION ALL"
+        " SELECT f.blob, f.bytes, 'the file of ' || f.job FROM files f JOIN jobs j ON j.job = f.job"
+        " WHERE j.state NOT IN ('completed', 'failed', 'aborted')");
     std::vector<NamedBlob> blobs;
     while (query.executeStep()) {
       RowReader row(query);

@@ -34,6 +34,9 @@ constexpr std::array kAudited{
          " (SELECT 'model/' || job || '@' || version AS object, lower(hex(blob)) FROM models EXCEPT"
          "  SELECT object, detail FROM audit WHERE action = 'model.publish')",
          "its digest is not the one that was published"},
+    Rule{"SELECT 'job/' || job FROM (SELECT job, lower(hex(blob)) FROM files EXCEPT"
+         " SELECT substr(object, 5), detail FROM audit WHERE action = 'file.accept')",
+         "a file is recorded that its coordinator has never brought"},
 };
 
 constexpr std::array kOthers{
@@ -56,15 +59,16 @@ constexpr std::array kOthers{
          "it is open although the next one has begun"},
     Rule{"SELECT 'round ' || r.round || ' of ' || r.job FROM rounds r WHERE r.state = 'done'"
          " AND r.model IS NULL AND EXISTS (SELECT 1 FROM tasks t WHERE t.job = r.job"
-         "  AND t.round = r.round AND t.kind IN ('initialize', 'train'))",
+         "  AND t.round = r.round AND t.kind IN ('initialize', 'train', 'predict'))",
          "it is done and has no model"},
     Rule{"SELECT 'round ' || round || ' of ' || job FROM"
          " (SELECT job, round, model, model_bytes FROM rounds WHERE model IS NOT NULL EXCEPT"
          "  SELECT job, version, blob, bytes FROM models)",
          "its model is not among the published ones"},
     Rule{"SELECT 'model/' || m.job || '@' || m.version FROM models m WHERE m.version > 0 AND NOT"
-         " EXISTS (SELECT 1 FROM models p WHERE p.job = m.job AND p.version = m.version - 1"
-         "  AND p.blob = m.parent)",
+         " EXISTS (SELECT 1 FROM models p WHERE p.job = m.job AND p.blob = m.parent AND"
+         "  p.version = iif(EXISTS (SELECT 1 FROM rounds r WHERE r.job = m.job"
+         "   AND r.round = m.version AND r.model_of <> ''), 0, m.version - 1))",
          "the version that it was made from is not recorded"},
     Rule{"SELECT 'model/' || m.job || '@' || m.version FROM models m LEFT JOIN contributions c"
          " ON c.job = m.job AND c.version = m.version WHERE m.version > 0"
@@ -77,8 +81,8 @@ constexpr std::array kOthers{
          "   WHERE kind IN ('train', 'predict') AND state = 'done')",
          "a contribution is not an accepted update"},
     Rule{"SELECT 'the update of ' || site || ' for round ' || round || ' of ' || job FROM"
-         " (SELECT job, iif(merged_in > 0, merged_in, round) AS round, site, examples, blob_bytes"
-         "   FROM tasks WHERE kind = 'train' AND state = 'done' EXCEPT"
+         " (SELECT job, iif(accepted_seq > 0, merged_in, round) AS round, site, examples,"
+         "   blob_bytes FROM tasks WHERE kind IN ('train', 'predict') AND state = 'done' EXCEPT"
          "  SELECT job, round, site, examples, bytes FROM events WHERE kind = 'update_accepted')",
          "its examples or its size are not what was announced when it was accepted"},
 };

@@ -103,6 +103,12 @@ constexpr std::uint64_t kStepsMax = std::uint64_t{1} << 56;
 // Jobs that one may wait for: a study's stages, not a schedule of the consortium's.
 constexpr std::size_t kJobsAfterMax = 64;
 
+// Jobs of one coordinator that wait for files it has not brought: each holds what has arrived of
+// one on the broker's disk, and waits without an end.
+constexpr std::size_t kJobsAwaitingFilesMax = 16;
+// Rows that one job predicts: every site computes all of them, and the outputs of each come back.
+constexpr std::uint64_t kPredictionRowsMax = 1'000'000;
+
 // What a site may claim: beyond this an example count is a lie or a bug.
 constexpr std::uint64_t kExamplesMax = std::uint64_t{1} << 40;
 // An update whose L2 norm is larger has diverged.

@@ -10,6 +10,7 @@
 #include "common/base/quote.h"
 #include "common/config/toml_table.h"
 #include "common/domain/architectures.h"
+#include "common/domain/cross_evaluation.h"
 #include "common/domain/layers.h"
 #include "common/domain/update_encodings.h"
 
@@ -76,15 +77,32 @@ std::vector<JobId> read_after(TomlReader& root) {
   return jobs;
 }
 
-std::optional<InitialModel> read_init(TomlReader& root) {
+constexpr std::string_view kFilePrefix = "file:";
+
+// "file:PATH"; false for anything else.
+bool read_file_path(const std::string& text, FileUse use, FilePaths& files) {
+  if (!text.starts_with(kFilePrefix) || text.size() == kFilePrefix.size()) {
+    return false;
+  }
+  files[use] = text.substr(kFilePrefix.size());
+  return true;
+}
+
+std::optional<InitialModel> read_init(TomlReader& root, FilePaths& files) {
   if (!root.has("init")) {
     return std::nullopt;
   }
   const auto text = root.string("init");
+  if (read_file_path(text, FileUse::initial_model, files)) {
+    InitialModel brought;
+    brought.which = InitialModel::Which::file;
+    return brought;
+  }
   const auto init = parse_initial_model(text);
   if (!init) {
-    root.problem("init", fmt::format("init is {}; write \"model:JOB@best\", \"model:JOB@last\" or, "
-                                     "for the model of round 3, \"model:JOB@3\"",
+    root.problem("init", fmt::format("init is {}; write \"model:JOB@best\", \"model:JOB@last\", "
+                                     "for the model of round 3 \"model:JOB@3\", or for a file of "
+                                     "your own \"file:PATH\"",
                                      quote(text)));
   }
   return init;
@@ -340,6 +358,31 @@ void read_statistics(TomlReader& root, JobSpec& spec) {
   spec.statistics = std::move(statistics);
 }
 
+// The table of a job that predicts. It trains nothing; its dataset says whose models are asked.
+void read_predict(TomlReader& root, JobSpec& spec, FilePaths& files) {
+  if (spec.kind != JobKind::predict && !root.has("predict")) {
+    return;
+  }
+  TomlReader table = root.table("predict");
+  PredictSpec predict;
+  const auto inputs = table.string("inputs");
+  if (!inputs.empty() && !read_file_path(inputs, FileUse::inputs, files)) {
+    table.problem("inputs",
+                  fmt::format("predict.inputs is {}; write \"file:PATH\"", quote(inputs)));
+  }
+  if (table.has("own")) {
+    const auto own = table.string("own");
+    predict.own = JobId::parse(own);
+    if (!predict.own) {
+      table.problem("own", fmt::format("predict.own is {}, which is no job id", quote(own)));
+    }
+  }
+  spec.train.dataset = table.string("dataset");
+  spec.train.loss = read_loss(table, "predict");
+  spec.train.trainer = table.string("trainer", {});
+  spec.predict = predict;
+}
+
 std::optional<EvaluateSpec> read_evaluate(TomlReader& root) {
   if (!root.has("evaluate")) {
     return std::nullopt;
@@ -430,7 +473,7 @@ std::optional<AsyncSpec> read_async(TomlReader& root) {
   return async;
 }
 
-JobSpec read_job(TomlReader root) {
+JobSpec read_job(TomlReader root, FilePaths& files) {
   JobSpec spec;
   spec.name = root.string("name");
   spec.kind = read_kind(root);
@@ -446,8 +489,11 @@ JobSpec read_job(TomlReader root) {
       root.integer("priority", -limits::kPriorityMax, limits::kPriorityMax, spec.priority));
   spec.preemptible = root.boolean("preemptible", spec.preemptible);
   spec.after = read_after(root);
-  spec.init = read_init(root);
+  spec.init = read_init(root, files);
   spec.sites = read_sites(root.table("sites"));
+  if (spec.kind == JobKind::cross_evaluate && spec.sites.max == 0) {
+    spec.sites.max = kCrossSitesMax;
+  }
   spec.resources = read_needs(root.table("resources"));
   if (has_model(spec.kind) || root.has("model")) {
     spec.model = read_model(root.table("model"));
@@ -459,6 +505,7 @@ JobSpec read_job(TomlReader root) {
                  fmt::format("a job of the kind \"{}\" has no [train]", to_string(spec.kind)));
   }
   read_statistics(root, spec);
+  read_predict(root, spec, files);
   spec.strategy = read_strategy(root.table("strategy"));
   spec.update = read_update(root.table("update"));
   spec.async = read_async(root);
@@ -472,11 +519,13 @@ JobSpec read_job(TomlReader root) {
   return spec;
 }
 
-Expected<JobSpec> read_document(Expected<TomlFile> file, const std::string& name) {
+Expected<JobSpec> read_document(Expected<TomlFile> file, const std::string& name,
+                                const std::filesystem::path& folder, FilePaths* files) {
   if (!file) {
     return tl::unexpected(file.error());
   }
-  JobSpec spec = read_job(file->root());
+  FilePaths named;
+  JobSpec spec = read_job(file->root(), named);
   if (auto problems = file->problems()) {
     problems->hint = kHint;
     return tl::unexpected(std::move(*problems));
@@ -486,19 +535,25 @@ Expected<JobSpec> read_document(Expected<TomlFile> file, const std::string& name
     refusal.message = fmt::format("{}: {}", name, refusal.message);
     return tl::unexpected(std::move(refusal));
   }
+  if (files != nullptr) {
+    for (const auto& [use, path] : named) {
+      files->insert_or_assign(use, folder / path);  // an absolute path stays what it is
+    }
+  }
   return spec;
 }
 
 }  // namespace
 
 Expected<JobSpec> read_job_file(const std::filesystem::path& path,
-                                const std::vector<std::string>& overrides) {
-  return read_document(TomlFile::parse_file(path, overrides), path.string());
+                                const std::vector<std::string>& overrides, FilePaths* files) {
+  return read_document(TomlFile::parse_file(path, overrides), path.string(), path.parent_path(),
+                       files);
 }
 
 Expected<JobSpec> parse_job_file(std::string_view text, const std::string& name,
-                                 const std::vector<std::string>& overrides) {
-  return read_document(TomlFile::parse(text, name, overrides), name);
+                                 const std::vector<std::string>& overrides, FilePaths* files) {
+  return read_document(TomlFile::parse(text, name, overrides), name, {}, files);
 }
 
 }  // namespace entente

@@ -218,6 +218,20 @@ toml::table evaluate_table(const JobSpec& spec) {
   return table;
 }
 
+toml::table predict_table(const JobSpec& spec) {
+  const auto& predict = *spec.predict;
+  toml::table table{{"inputs", "file:" + predict.inputs.hex()},
+                    {"dataset", spec.train.dataset},
+                    {"loss", std::string(to_string(spec.train.loss))}};
+  if (predict.own) {
+    table.insert("own", predict.own->str());
+  }
+  if (!spec.train.trainer.empty()) {
+    table.insert("trainer", spec.train.trainer);
+  }
+  return table;
+}
+
 // What a job does, in the tables that its kind has.
 void insert_work(const JobSpec& spec, toml::table& root) {
   const auto& parts = parts_of(spec.kind);
@@ -247,6 +261,9 @@ void insert_work(const JobSpec& spec, toml::table& root) {
   }
   if (spec.statistics) {
     root.insert("statistics", statistics_table(spec));
+  }
+  if (spec.predict) {
+    root.insert("predict", predict_table(spec));
   }
 }
 

@@ -11,6 +11,8 @@
 #include "common/base/quote.h"
 #include "common/domain/algorithms.h"
 #include "common/domain/asynchrony.h"
+#include "common/domain/brought_files.h"
+#include "common/domain/cross_evaluation.h"
 #include "common/domain/freezing.h"
 #include "common/domain/strategy_kinds.h"
 #include "common/domain/update_encodings.h"
@@ -91,7 +93,9 @@ Problem check_after(const JobSpec& spec) {
   if (jobs.size() != spec.after.size()) {
     return invalid("after names a job twice", "name it once");
   }
-  if (jobs.contains(JobId()) || (spec.init && spec.init->job.empty())) {
+  const bool is_unnamed =
+      spec.init && spec.init->which != InitialModel::Which::file && spec.init->job.empty();
+  if (jobs.contains(JobId()) || is_unnamed) {
     return invalid("after or init has an empty name", "list your jobs with: entente job list");
   }
   return std::nullopt;
@@ -286,8 +290,30 @@ Problem check_end(const JobSpec& spec) {
   return sound ? std::nullopt : Problem(sound.error());
 }
 
+// Outputs stand by themselves: what makes a model out of changes has nothing to do with them.
+Problem check_predict(const JobSpec& spec) {
+  if (!spec.predict) {
+    return std::nullopt;
+  }
+  if (spec.predict->own && spec.predict->own->empty()) {
+    return invalid("predict.own is an empty name", "list your jobs with: entente job list");
+  }
+  if (spec.strategy.kind != StrategySpec().kind) {
+    return invalid(fmt::format("strategy.kind is {}; predictions are put together as a weighted "
+                               "mean, \"{}\"",
+                               quote(spec.strategy.kind), StrategySpec().kind),
+                   "take strategy.kind out, and choose strategy.weights");
+  }
+  if (spec.strategy.weights == Weighting::steps) {
+    return invalid("strategy.weights is \"steps\", and nothing is trained",
+                   "weigh the sites by \"examples\", \"uniform\" or numbers of your own");
+  }
+  return std::nullopt;
+}
+
 Problem check_merge(const JobSpec& spec) {
-  auto sound = check_strategy(spec.strategy, cohort_of(spec));
+  auto sound =
+      check_strategy(spec.strategy, spec.async ? cohort_of(spec) : spec.sites.effective_quorum());
   if (sound) {
     sound = check_update_spec(spec.update, spec.strategy);
   }
@@ -321,7 +347,8 @@ std::uint32_t cohort_of(const JobSpec& spec) {
   if (spec.async) {
     return std::max<std::uint32_t>(spec.sites.quorum, 1);
   }
-  return parts_of(spec.kind).quorum == Need::absent ? 1 : spec.sites.effective_quorum();
+  const bool is_alone = shows_single_sites(spec.kind) || parts_of(spec.kind).quorum == Need::absent;
+  return is_alone ? 1 : spec.sites.effective_quorum();
 }
 
 std::string dataset_key(JobKind kind) {
@@ -336,9 +363,13 @@ Expected<ResolvedModel> validate(const JobSpec& spec) {
   if (auto fits = check_parts(spec); !fits) {
     return tl::unexpected(fits.error());
   }
-  for (const auto& problem : {check_job(spec), check_after(spec), check_sites(spec.sites),
-                              check_train(spec), check_numbers(spec), check_merge(spec),
-                              check_evaluate(spec), check_needs(spec.resources), check_end(spec)}) {
+  if (auto fits = check_cross_evaluation(spec); !fits) {
+    return tl::unexpected(fits.error());
+  }
+  for (const auto& problem :
+       {check_job(spec), check_after(spec), check_sites(spec.sites), check_train(spec),
+        check_numbers(spec), check_predict(spec), check_merge(spec), check_evaluate(spec),
+        check_needs(spec.resources), check_end(spec)}) {
     if (problem) {
       return tl::unexpected(*problem);
     }
@@ -349,6 +380,9 @@ Expected<ResolvedModel> validate(const JobSpec& spec) {
       return tl::unexpected(fits.error());
     }
     if (auto fits = check_algorithms(spec, *model); !fits) {
+      return tl::unexpected(fits.error());
+    }
+    if (auto fits = check_brought_files(spec, *model); !fits) {
       return tl::unexpected(fits.error());
     }
   }

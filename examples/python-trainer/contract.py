@@ -176,7 +176,7 @@ def serve(make_trainer):
         current = 0
         try:
             current, kind, command = parse_command(line)
-            if kind not in ("prepare", "initialize", "train", "evaluate", "stop"):
+            if kind not in ("prepare", "initialize", "train", "evaluate", "predict", "stop"):
                 raise Refusal("contract_violated", f"type {kind!r} is not known")
             if kind == "prepare":
                 check_version(command)

@@ -239,11 +239,11 @@ class Trainer:
             evaluate.take("dataset", str)
             evaluate.finish()
         job.finish()
-        self.model, model_input, outputs = self.build()
+        self.model, self.model_input, outputs = self.build()
         self.training.make_optimizer(self.model.parameters())  # to see that there is one
 
         def load(key):
-            return Dataset(command.fields(key), model_input, outputs, self.device)
+            return Dataset(command.fields(key), self.model_input, outputs, self.device)
 
         self.data = load("train_dataset")
         self.evaluation = load("evaluate_dataset") if command.has("evaluate_dataset") else None
@@ -348,6 +348,48 @@ class Trainer:
         if not math.isfinite(metrics["loss"]):
             raise Refusal("evaluation_not_finite", "the model's loss is not a finite number")
         return {"examples": len(self.evaluation), "metrics": metrics, "sums": tally.as_lists()}
+
+    def predict(self, command):
+        model, output = command.take("model", str), command.take("output", str)
+        path, own = command.take("inputs", str), command.take("own", str, "")
+        command.finish()
+        self.load_model(model)
+        self.lay_over(own)
+        tensors = contract.read_tensors(path)
+        inputs = tensors.get("inputs")
+        if len(tensors) != 1 or inputs is None or list(inputs.shape[1:]) != self.model_input:
+            raise Refusal("inputs_invalid", "the inputs are a file with the one tensor 'inputs', "
+                          f"rows of {self.model_input}")
+        progress, rows = Progress(self.send, len(inputs)), []
+        self.model.eval()
+        with torch.no_grad():
+            for batch in inputs.split(EVALUATION_BATCH):
+                outputs = self.model(batch.to(self.device))
+                if self.training.loss == "cross_entropy":
+                    outputs = outputs.softmax(1)  # probabilities, not scores
+                rows.append(outputs.cpu())
+                progress.add(len(batch))
+        outputs = torch.cat(rows)
+        if not bool(torch.isfinite(outputs).all()):
+            raise Refusal("prediction_not_finite", "the model's outputs are not finite numbers for "
+                          "some of the inputs")
+        contract.write_tensors(output, {"outputs": outputs})
+        return {"examples": len(self.data)}
+
+    def lay_over(self, path):
+        """What another job has left at this site, in the places of the model's tensors."""
+        if not path:
+            return
+        own, fits = contract.read_tensors(path), False
+        with torch.no_grad():
+            for name, parameter in self.model.named_parameters():
+                for key in (name, name + ":personal"):
+                    if key in own and own[key].shape == parameter.shape:
+                        parameter.copy_(own[key])
+                        fits = True
+        if not fits:
+            raise Refusal("own_mismatch", "what the job has left at this site has no tensor of "
+                          "this job's model")
 
     def stop(self, command):
         command.finish()

@@ -81,6 +81,15 @@ json to_json_object(const Statistics& statistics) {
   return object;
 }
 
+json to_json_object(const Predict& predict) {
+  json object{{"type", "predict"},
+              {"model", predict.model},
+              {"inputs", predict.inputs},
+              {"output", predict.output}};
+  add_path(object, "own", predict.own);
+  return object;
+}
+
 json to_json_object(const Stop&) { return {{"type", "stop"}}; }
 
 json to_json_object(const Progress& progress) {
@@ -188,6 +197,10 @@ std::optional<CommandBody> parse_command_body(const std::string& type, JsonField
   if (type == "statistics") {
     return Statistics{fields.natural("cell_min", limits::kStatisticsCellMinMax),
                       fields.has("ranges") ? parse_sums(fields.object("ranges"), fault) : Sums()};
+  }
+  if (type == "predict") {
+    return Predict{fields.text("model", kPathBytesMax), fields.text("inputs", kPathBytesMax),
+                   fields.text("output", kPathBytesMax), parse_path(fields, "own")};
   }
   if (type == "stop") {
     return Stop{};

@@ -8,6 +8,7 @@
 //   train       local epochs from `model`                    -> writes the update to `output`
 //   evaluate    metrics of `model` on the evaluation dataset
 //   statistics  counts the dataset of a job of that kind
+//   predict     what `model` says of the coordinator's `inputs` -> writes `output`
 //   stop        ends the trainer
 //
 // A trainer answers each command with any number of `progress` and then one `result` or `error`,
@@ -76,9 +77,17 @@ struct Statistics {
   Sums ranges{};               // of each column of numbers
 };
 
+// Of a job of the kind "predict".
+struct Predict {
+  std::string model;
+  std::string inputs;  // path of what the coordinator has brought
+  std::string output;  // path of the outputs to write
+  std::string own{};   // path of what another job has left at this site; empty: the model as it is
+};
+
 struct Stop {};
 
-using CommandBody = std::variant<Prepare, Initialize, Train, Evaluate, Statistics, Stop>;
+using CommandBody = std::variant<Prepare, Initialize, Train, Evaluate, Statistics, Predict, Stop>;
 
 struct Command {
   std::uint64_t id = 0;  // returned in every reply

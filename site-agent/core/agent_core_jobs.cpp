@@ -5,6 +5,8 @@
 #include "common/base/check.h"
 #include "common/base/limits.h"
 #include "common/base/quote.h"
+#include "common/domain/brought_files.h"
+#include "common/domain/cross_evaluation.h"
 #include "common/domain/site_tensors.h"
 #include "common/domain/update_encodings.h"
 #include "site-agent/core/agent_core.h"
@@ -17,7 +19,8 @@ bool AgentCore::has_dataset(const std::string& name) const {
 }
 
 // Why this site would not work on such a job. An evaluation dataset that the site lacks is no
-// objection: the job is then evaluated elsewhere. One that it has falls under the policy.
+// objection, the job is then evaluated elsewhere, unless it evaluates every model at every site.
+// One that it has falls under the policy.
 std::optional<Refusal> AgentCore::objection(const std::string& coordinator,
                                             const JobSpec& spec) const {
   OfferFacts facts;
@@ -31,19 +34,25 @@ std::optional<Refusal> AgentCore::objection(const std::string& coordinator,
   if (const auto model = model_of(spec)) {
     facts.parameters = model->layout.elements();
     facts.update_bytes =
-        trains(spec.kind) ? encoded_layout(update_layout(spec, model->layout), spec.update).bytes()
-                          : 0;
+        spec.kind == JobKind::predict && spec.predict ? outputs_layout(spec).bytes()
+        : trains(spec.kind)
+            ? encoded_layout(update_layout(spec, model->layout), spec.update).bytes()
+            : 0;
   }
   facts.cohort = cohort_of(spec);
+  facts.shows_single_sites = shows_single_sites(spec.kind);
   if (auto refusal = decide(settings_.policy, facts)) {
     return refusal;
   }
-  if (!has_dataset(spec.train.dataset)) {
+  const bool lacks_evaluation =
+      spec.kind == JobKind::cross_evaluate && spec.evaluate && !has_dataset(spec.evaluate->dataset);
+  if (!has_dataset(spec.train.dataset) || lacks_evaluation) {
     std::vector<std::string> available;
     for (const DatasetAdvert& dataset : settings_.advert.datasets) {
       available.push_back(dataset.name);
     }
-    return dataset_unknown(spec.train.dataset, available);
+    return dataset_unknown(lacks_evaluation ? spec.evaluate->dataset : spec.train.dataset,
+                           available);
   }
   return std::nullopt;
 }
@@ -83,6 +92,11 @@ void AgentCore::consider(const msg::JobOffer& offer, bool digest_matches) {
   }
   if (auto model = validate(offer.spec); !model) {
     refuse_offer(std::move(model.error()));
+    return;
+  }
+  if (!has_its_files(offer.spec)) {
+    refuse_offer({"job_invalid", "the job names a file and not its digest",
+                  "submit the job again with: entente job submit", Scope::job});
     return;
   }
   if (jobs_.size() >= kJobsMax) {
@@ -284,6 +298,9 @@ void AgentCore::run(const Task& task, const Job& job) {
     run.own = state == nullptr ? std::nullopt : state->own;
     run.keeps_own = key.kind == TaskKind::train;
   }
+  if (key.kind == TaskKind::predict) {
+    run.own_of = job.promise.spec.predict->own;
+  }
   effects_.push_back(std::move(run));
 }
 
@@ -378,7 +395,7 @@ void AgentCore::give_turns() {
       return !blob || stored_.contains(*blob);
     };
     if (running >= settings_.advert.slots || !has(task.order.model) || !has(task.order.control) ||
-        must_await_verdict(job, task.order.key)) {
+        !has(task.order.inputs) || must_await_verdict(job, task.order.key)) {
       continue;
     }
     if (!job.trainer) {

@@ -36,8 +36,9 @@ std::optional<Wait> AgentCore::must_wait_now(const Promise& promise, bool starts
 }
 
 bool AgentCore::starts_round(const TaskOrder& order) const {
-  const bool is_of_round =
-      order.key.kind == TaskKind::train || order.key.kind == TaskKind::statistics;
+  const bool is_of_round = order.key.kind == TaskKind::train ||
+                           order.key.kind == TaskKind::statistics ||
+                           order.key.kind == TaskKind::predict;
   return is_of_round && !spent_.contains({order.key.job, order.key.round});
 }
 

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "common/base/check.h"
+#include "common/domain/brought_files.h"
 #include "common/domain/seeds.h"
 #include "common/domain/site_tensors.h"
 #include "common/domain/update_encodings.h"
@@ -49,6 +50,9 @@ void AgentCore::store_output(Task& task) {
   const auto model = resolve_model(spec.model);
   ENTENTE_CHECK(model.has_value());  // it was checked before the promise
   effect::StoreOutput store{key, model->layout, {}, {}, 0, std::nullopt};
+  if (key.kind == TaskKind::predict) {
+    store.layout = outputs_layout(spec);
+  }
   if (key.kind == TaskKind::train) {
     store.layout = update_layout(spec, model->layout);
     store.own = site_layout(spec, model->layout);

@@ -21,7 +21,7 @@ bool same_work(const TaskOrder& a, const TaskOrder& b) {
 
 // Whether the task reads that file of the broker's.
 bool needs(const TaskOrder& order, const BlobId& blob) {
-  return order.model == blob || order.control == blob;
+  return order.model == blob || order.control == blob || order.inputs == blob;
 }
 
 // What a trainer claims about its result, held against what the broker takes.
@@ -111,7 +111,7 @@ void AgentCore::take(const TaskOrder& order) {
   task.heard_at = now_.monotonic;
   tasks_.push_back(std::move(task));
   // The model last: it is what stays for the next task.
-  for (const auto& blob : {order.control, order.model}) {
+  for (const auto& blob : {order.inputs, order.control, order.model}) {
     if (blob) {
       want_model(job, *blob);
     }
@@ -147,7 +147,7 @@ std::optional<Refusal> AgentCore::objection(const TaskOrder& order) const {
                    Scope::task};
   }
   const bool needs_model =
-      order.key.kind == TaskKind::train || order.key.kind == TaskKind::evaluate;
+      order.key.kind != TaskKind::initialize && order.key.kind != TaskKind::statistics;
   if (needs_model != order.model.has_value()) {
     return Refusal{
         "task_invalid",
@@ -159,6 +159,13 @@ std::optional<Refusal> AgentCore::objection(const TaskOrder& order) const {
   if (order.control && !(order.key.kind == TaskKind::train && has_control(promise.spec.strategy))) {
     return Refusal{
         "task_invalid", "the task names a control variate that it has no use for", {}, Scope::task};
+  }
+  const auto& predict = promise.spec.predict;
+  if (order.inputs != (predict ? std::optional(predict->inputs) : std::nullopt)) {
+    return Refusal{"task_invalid",
+                   "the task is about other inputs than the job was offered with",
+                   {},
+                   Scope::task};
   }
   if (order.key.kind == TaskKind::statistics) {
     // Ranges that shift a little from one question to the next would tell single rows apart.
@@ -277,15 +284,18 @@ void AgentCore::on(const event::TrainerFinished& event) {
     finish(task);
     return;
   }
+  const bool has_metrics =
+      task->order.key.kind != TaskKind::statistics && task->order.key.kind != TaskKind::predict;
+  if (!has_metrics && !event.metrics.empty()) {
+    fail(task, {{"contract_violated",
+                 fmt::format("the trainer told metrics of a task \"{}\", which has none",
+                             to_string(task->order.key.kind)),
+                 "docs/trainer-contract.md says what a result may hold", Scope::task},
+                false});
+    return;
+  }
   if (task->order.key.kind == TaskKind::statistics) {
     const auto& spec = jobs_.at(task->order.key.job).promise.spec;
-    if (!event.metrics.empty()) {
-      fail(task,
-           {{"contract_violated", "the trainer told metrics of what it was only to count",
-             "docs/trainer-contract.md: statistics are answered with sums alone", Scope::task},
-            false});
-      return;
-    }
     if (auto fault = fault_of(event.sums, *spec.statistics, settings_.policy.statistics_cell_min)) {
       fail(task, {std::move(*fault), false});
       return;
@@ -371,8 +381,10 @@ void AgentCore::report(Task& task, bool always) {
 }
 
 bool AgentCore::is_fetching(const Task& task) const {
-  return (task.order.model && fetches_.contains(*task.order.model)) ||
-         (task.order.control && fetches_.contains(*task.order.control));
+  const auto& order = task.order;
+  const auto blobs = {order.model, order.control, order.inputs};
+  return std::any_of(blobs.begin(), blobs.end(),
+                     [this](const auto& blob) { return blob && fetches_.contains(*blob); });
 }
 
 bool AgentCore::is_waiting_its_turn(const Task& task) const {

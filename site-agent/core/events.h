@@ -267,9 +267,10 @@ struct StartTrainer {
 struct RunTask {
   TrainerId trainer = 0;
   TaskOrder order;
-  std::uint64_t cell_min = 0;   // of statistics: rows behind every number that is told
-  std::optional<BlobId> own{};  // of the site's state to start from
-  bool keeps_own = false;       // the trainer writes the next one
+  std::uint64_t cell_min = 0;     // of statistics: rows behind every number that is told
+  std::optional<BlobId> own{};    // of the site's state to start from
+  bool keeps_own = false;         // the trainer writes the next one
+  std::optional<JobId> own_of{};  // of a prediction: what that job has handed out is laid over
 };
 struct StopTrainer {
   TrainerId trainer = 0;

@@ -92,17 +92,29 @@ constexpr std::array kRules{
          [](const OfferFacts&, std::string_view) {
            return std::string("choose a smaller model for this site");
          }},
-    Rule{"cohort_min",
-         [](const Policy& policy, const OfferFacts& facts) -> std::optional<std::string> {
-           if (facts.cohort >= policy.cohort_min) {
-             return std::nullopt;
-           }
-           return fmt::format("asks for {} sites in a round, this job's rounds may close with {}",
-                              policy.cohort_min, facts.cohort);
-         },
-         [](const OfferFacts&, std::string_view) {
-           return std::string("raise sites.min and sites.quorum in the job file");
-         }},
+    Rule{
+        "cohort_min",
+        [](const Policy& policy, const OfferFacts& facts) -> std::optional<std::string> {
+          if (facts.cohort >= policy.cohort_min) {
+            return std::nullopt;
+          }
+          if (facts.shows_single_sites) {
+            return fmt::format(
+                "asks for {} sites behind what others see, and a job of the kind \"{}\" shows them "
+                "each site's own model",
+                policy.cohort_min, facts.kind);
+          }
+          return fmt::format("asks for {} sites in a round, this job's rounds may close with {}",
+                             policy.cohort_min, facts.cohort);
+        },
+        [](const OfferFacts& facts, std::string_view clause) {
+          return facts.shows_single_sites
+                     ? fmt::format(
+                           "ask the site whether {} = 1 would do for this, or train one "
+                           "model together",
+                           clause)
+                     : std::string("raise sites.min and sites.quorum in the job file");
+        }},
 };
 
 std::string names(const std::vector<std::string>& list) {

@@ -74,6 +74,8 @@ struct OfferFacts {
   std::uint64_t parameters = 0;
   std::uint64_t update_bytes = 0;
   std::uint32_t cohort = 1;  // sites that a round has, at the least
+  bool shows_single_sites =
+      false;  // others get to see this site's own model, however many there are
 };
 
 // What it needs to know about the moment.

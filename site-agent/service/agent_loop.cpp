@@ -248,6 +248,10 @@ std::filesystem::path AgentLoop::output_file(const TaskKey& key) const {
           std::to_string(key.attempt) + ".safetensors");
 }
 
+std::filesystem::path AgentLoop::handed_out(const JobId& job) const {
+  return parts_.config.data_dir / "own" / (job.str() + ".safetensors");
+}
+
 std::filesystem::path AgentLoop::own_file(const std::filesystem::path& output) {
   return output.string() + ".own";
 }

@@ -115,6 +115,8 @@ class AgentLoop {
   [[nodiscard]] const DatasetConfig* find_dataset(const std::string& name) const;
   [[nodiscard]] std::filesystem::path work_folder(const JobId& job) const;
   [[nodiscard]] std::filesystem::path output_file(const TaskKey& key) const;
+  // What a job has left here for the site's people.
+  [[nodiscard]] std::filesystem::path handed_out(const JobId& job) const;
   // Where a trainer writes what stays at the site.
   [[nodiscard]] static std::filesystem::path own_file(const std::filesystem::path& output);
 

@@ -103,6 +103,17 @@ void AgentLoop::carry_out(const effect::StartTrainer& effect) {
     decide(event::TrainerGone{effect.trainer, {program.error(), false}});
     return;
   }
+  const auto& predict = effect.spec.predict;
+  std::error_code unreadable;
+  if (predict && predict->own && !fs::exists(handed_out(*predict->own), unreadable)) {
+    free_place_.reset();
+    decide(event::TrainerGone{
+        effect.trainer,
+        {{"own_missing", fmt::format("job {} has left nothing at this site", predict->own->str()),
+          "predict at the sites that took part in it, or leave predict.own out", Scope::site},
+         false}});
+    return;
+  }
   try {
     TrainerLaunch launch;
     launch.program = *program;
@@ -160,8 +171,12 @@ void AgentLoop::carry_out(const effect::RunTask& effect) {
     case TaskKind::statistics:
       process.command(contract::Statistics{effect.cell_min, order.ranges});
       return;
-    case TaskKind::predict:
+    case TaskKind::predict: {
+      const auto& from = effect.own_of;
+      process.command(contract::Predict{model, path_of(order.inputs), output,
+                                        from ? handed_out(*from).string() : std::string()});
       return;
+    }
   }
 }
 
@@ -198,8 +213,8 @@ void AgentLoop::carry_out(const effect::StoreOutput& effect) {
 
 // A second name for the same bytes, under the job's name: nothing is copied.
 void AgentLoop::carry_out(const effect::HandOut& effect) {
-  const fs::path folder = parts_.config.data_dir / "own";
-  const fs::path file = folder / (effect.job.str() + ".safetensors");
+  const fs::path file = handed_out(effect.job);
+  const fs::path folder = file.parent_path();
   const fs::path fresh = file.string() + ".new";
   try {
     fs::create_directories(folder);

@@ -7,6 +7,7 @@
 #include "common/base/nearest.h"
 #include "common/base/quote.h"
 #include "common/config/job_file.h"
+#include "common/domain/brought_files.h"
 #include "common/domain/layers.h"
 #include "common/domain/site_tensors.h"
 #include "common/domain/update_encodings.h"
@@ -51,6 +52,13 @@ json proposal(const AgentCore::JobStanding& job) {
   }
   if (const auto model = model_of(spec); model && has_model(spec.kind)) {
     shown["parameters"] = model->layout.elements();
+    if (spec.predict) {
+      shown["rows"] = spec.predict->examples;
+      shown["update_bytes"] = outputs_layout(spec).bytes();
+      if (spec.predict->own) {
+        shown["own"] = spec.predict->own->str();
+      }
+    }
     if (trains(spec.kind)) {
       shown["strategy"] = spec.strategy.kind;
       shown["encoding"] = spec.update.encoding;

@@ -19,10 +19,10 @@
 #include "common/blob/transfer.h"
 #include "common/crypto/random.h"
 #include "common/domain/layers.h"
+#include "common/runtime/scratch_folder.h"
 #include "common/runtime/system_clock.h"
 #include "site-agent/data/dataset.h"
 #include "site-agent/service/broker_route.h"
-#include "site-agent/service/scratch_folder.h"
 #include "site-agent/service/startup.h"
 #include "site-agent/service/trainer_process.h"
 

@@ -16,6 +16,20 @@ namespace {
 
 using nlohmann::json;
 
+std::string what_leaves(const json& job) {
+  const auto bytes = human_bytes(job.value("update_bytes", std::uint64_t{0}));
+  if (job.contains("rows")) {
+    const auto own = job.contains("own") ? fmt::format(", with what {} has left here laid over it,",
+                                                       job.value("own", ""))
+                                         : std::string();
+    return fmt::format("{} leave the site: what the model{} says of {} that the coordinator brings",
+                       bytes, own, counted(job.value("rows", std::uint64_t{0}), "row"));
+  }
+  return job.contains("update_bytes")
+             ? fmt::format("{} leave the site in a round, as {}", bytes, job.value("encoding", ""))
+             : "metrics leave the site, and the counts that they follow from";
+}
+
 std::string describe_job(const json& job) {
   std::string text =
       fmt::format("{}\n  by {}: {} on {}, {}, at {} or more{}\n", job.value("job", ""),
@@ -26,11 +40,7 @@ std::string describe_job(const json& job) {
   if (job.contains("parameters")) {
     text += fmt::format("  a model of {}; {}\n",
                         counted(job.value("parameters", std::uint64_t{0}), "parameter"),
-                        job.contains("update_bytes")
-                            ? fmt::format("{} leave the site in a round, as {}",
-                                          human_bytes(job.value("update_bytes", std::uint64_t{0})),
-                                          job.value("encoding", ""))
-                            : "metrics leave the site, and the counts that they follow from");
+                        what_leaves(job));
   }
   if (job.contains("columns")) {
     const auto columns = job.value("columns", std::vector<std::string>());

@@ -12,17 +12,17 @@
 #include <utility>
 
 #include "common/base/prose.h"
-#include "common/base/quote.h"
-#include "common/config/job_file.h"
 #include "common/crypto/digest.h"
+#include "common/domain/brought_files.h"
 #include "common/domain/layers.h"
 #include "common/domain/site_tensors.h"
 #include "common/domain/strategy_kinds.h"
+#include "common/runtime/scratch_folder.h"
 #include "common/tensors/safetensors.h"
 #include "site-agent/data/dataset.h"
 #include "site-agent/service/output_store.h"
-#include "site-agent/service/scratch_folder.h"
 #include "site-agent/service/startup.h"
+#include "site-agent/service/trainer_trial.h"
 
 namespace entente::agent {
 namespace {
@@ -45,27 +45,6 @@ struct Seen {
 Seen fine(std::string message) { return {Health::ok, std::move(message)}; }
 Seen odd(std::string message) { return {Health::warn, std::move(message)}; }
 Seen wrong(std::string message) { return {Health::fail, std::move(message)}; }
-
-// One linear layer over whatever the dataset's examples are.
-JobSpec small_job(const DatasetAdvert& data) {
-  JobSpec spec;
-  spec.model.input = data.example_shape;
-  if (data.vocabulary != 0) {
-    spec.model.layers.push_back(
-        {"embedding",
-         "tokens",
-         {{"num_embeddings", std::int64_t{data.vocabulary}}, {"embedding_dim", std::int64_t{4}}}});
-  }
-  if (data.vocabulary != 0 || data.example_shape.size() > 1) {
-    spec.model.layers.push_back({"flatten", "", {}});
-  }
-  const std::int64_t outputs = data.targets != 0 ? data.targets : data.classes;
-  spec.model.layers.push_back({"linear", "fc", {{"out_features", outputs}}});
-  spec.train.batch_size = 16;
-  spec.train.loss = data.targets != 0 ? Loss::mse : Loss::cross_entropy;
-  spec.train.optimizer = {"sgd", 0.01, 0, 0};
-  return spec;
-}
 
 // The last lines of a log, fit to be printed.
 std::string tail_of(const fs::path& log) {
@@ -118,6 +97,7 @@ class Examination {
   Seen leaves_the_model_alone();
   Seen takes_so_many_steps();
   Seen evaluates();
+  Seen predicts();
   Seen stops();
   // And of one that is asked for what it can't do.
   Seen refuses_other_version();
@@ -192,6 +172,10 @@ const std::vector<Examination::Check>& Examination::checks() {
        "evaluate is answered with the number of examples and the metric loss; of sums, count is "
        "that "
        "number"},
+      {"predict", &Examination::predicts,
+       "predict writes \"outputs\", a row for each row of the inputs, probabilities where the loss "
+       "has "
+       "classes; a trainer may refuse it, and with it jobs of the kind \"predict\""},
       {"stop", &Examination::stops,
        "stop is answered with an empty result, and then the trainer ends"},
       {"version", &Examination::refuses_other_version,
@@ -457,6 +441,41 @@ Seen Examination::evaluates() {
              : fine(fmt::format("{} examples, loss {:.4g}", result.examples, loss->second));
 }
 
+Seen Examination::predicts() {
+  const JobSpec job = write_trial_inputs(prepare_.spec, path("inputs"));
+  for (const char* output : {"outputs", "outputs-again"}) {
+    const auto answer = ask(contract::Predict{path("model"), path("inputs"), path(output)});
+    if (!answer) {
+      return wrong(answer.error().message);
+    }
+    if (const auto* error = answer->error()) {
+      return odd(fmt::format("it refuses it: {}", prose(error->message)));
+    }
+    const auto counted = std::get<contract::Result>(answer->end).examples;
+    if (counted == 0 || counted > examples_) {
+      return wrong(
+          fmt::format("it says {} examples, and the dataset has {}; they weigh the outputs",
+                      counted, examples_));
+    }
+  }
+  const auto layout = outputs_layout(job);
+  if (auto problem = unsound(path("outputs"), layout)) {
+    return *problem;
+  }
+  if (digest_of("outputs-again") != digest_of("outputs")) {
+    return odd("the same model and inputs gave other outputs");
+  }
+  const auto file = TensorFile::open(path("outputs"));
+  const auto values = file ? file->flat(layout) : tl::unexpected(file.error());
+  const auto [low, high] = std::minmax_element(values->begin(), values->end());
+  const bool has_probabilities =
+      job.train.loss == Loss::cross_entropy || job.train.loss == Loss::bce;
+  return has_probabilities && (*low < 0 || *high > 1)
+             ? wrong("its outputs are not probabilities, from 0 to 1")
+             : fine(fmt::format("{} rows of outputs, from {:.3g} to {:.3g}", job.predict->examples,
+                                *low, *high));
+}
+
 Seen Examination::stops() {
   const auto answer = ask(contract::Stop{});
   if (auto problem = no_result(answer)) {
@@ -525,28 +544,6 @@ Seen Examination::ends_with_its_input() {
   return status ? fine("it ends") : wrong(status.error().message);
 }
 
-Expected<JobSpec> job_of(const TrainerTrial& trial, const DatasetAdvert& data) {
-  if (trial.job.empty()) {
-    return small_job(data);
-  }
-  return read_job_file(trial.job, {});
-}
-
-Expected<const DatasetConfig*> dataset_of(const AgentConfig& config, const std::string& name) {
-  if (config.datasets.empty()) {
-    return refuse("dataset_unknown", "agent.toml names no dataset to try the trainer on",
-                  "describe one in [[datasets]]; docs/datasets.md", Scope::site);
-  }
-  const auto found = std::find_if(
-      config.datasets.begin(), config.datasets.end(),
-      [&](const DatasetConfig& dataset) { return name.empty() || dataset.name == name; });
-  if (found == config.datasets.end()) {
-    return refuse("dataset_unknown", fmt::format("agent.toml names no dataset {}", quote(name)),
-                  "entente-agent datasets lists them", Scope::site);
-  }
-  return &*found;
-}
-
 }  // namespace
 
 Expected<TrainerReport> examine_trainer(const AgentConfig& config, const TrainerTrial& trial,
@@ -559,7 +556,7 @@ Expected<TrainerReport> examine_trainer(const AgentConfig& config, const Trainer
   if (auto there = check_trainer(*program); !there) {
     return tl::unexpected(there.error());
   }
-  const auto dataset = dataset_of(config, trial.dataset);
+  const auto dataset = trial_dataset(config, trial.dataset);
   if (!dataset) {
     return tl::unexpected(dataset.error());
   }
@@ -567,7 +564,7 @@ Expected<TrainerReport> examine_trainer(const AgentConfig& config, const Trainer
   if (!data) {
     return tl::unexpected(data.error());
   }
-  auto job = job_of(trial, *data);
+  auto job = trial_job(trial.job, *data);
   if (!job) {
     return tl::unexpected(job.error());
   }

@@ -287,6 +287,11 @@ class SiteRound {
   Tensors own_;             // in the order of site_layout()
 };
 
+Expected<void> load_global(Model& model, const std::string& global) {
+  const auto file = TensorFile::open(global);
+  return file ? model.load(*file) : tl::unexpected(file.error());
+}
+
 }  // namespace
 
 Expected<contract::Result> train_round(Model& model, const Examples& examples,
@@ -298,11 +303,7 @@ Expected<contract::Result> train_round(Model& model, const Examples& examples,
 
 Expected<void> load_for_site(Model& model, const TrainSpec& train, const std::string& global,
                              const std::string& own, bool personal) {
-  const auto file = TensorFile::open(global);
-  if (!file) {
-    return tl::unexpected(file.error());
-  }
-  if (auto loaded = model.load(*file); !loaded) {
+  if (auto loaded = load_global(model, global); !loaded) {
     return loaded;
   }
   const auto kept = open_optional(own);
@@ -315,6 +316,31 @@ Expected<void> load_for_site(Model& model, const TrainSpec& train, const std::st
     return {};
   }
   put_own(model, site_tensors(train, layout), *kept);
+  return {};
+}
+
+Expected<void> load_with_own(Model& model, const std::string& global, const std::string& own) {
+  if (auto loaded = load_global(model, global); !loaded || own.empty()) {
+    return loaded;
+  }
+  const auto kept = open_optional(own);
+  if (!kept) {
+    return tl::unexpected(kept.error());
+  }
+  const TensorLayout& layout = model.spec().layout;
+  const NamedTensors named(**kept);
+  const bool fits =
+      std::any_of(layout.tensors.begin(), layout.tensors.end(), [&named](const TensorInfo& tensor) {
+        return named.find(tensor.name, tensor.shape) ||
+               named.find(tensor.name + std::string(kPersonalSuffix), tensor.shape);
+      });
+  if (!fits) {
+    return refuse("own_mismatch",
+                  "what the job has left at this site has no tensor of this job's model",
+                  "give the job the same [model] as the one that predict.own names", Scope::job);
+  }
+  put(model, named_tensors(*kept, layout, {}, model.tensors()));
+  put(model, named_tensors(*kept, layout, kPersonalSuffix, model.tensors()));
   return {};
 }
 

@@ -41,4 +41,10 @@ struct RoundSettings {
                                            const std::string& global, const std::string& own,
                                            bool personal);
 
+// The global model with what a job has left at this site laid over it, whatever that is: tensors
+// under their names, or a personal model's ("NAME:personal") in their places. Refuses with
+// "own_mismatch" what has no tensor of this model.
+[[nodiscard]] Expected<void> load_with_own(Model& model, const std::string& global,
+                                           const std::string& own);
+
 }  // namespace entente::agent

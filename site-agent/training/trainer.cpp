@@ -20,6 +20,7 @@
 #include "site-agent/training/local_training.h"
 #include "site-agent/training/model.h"
 #include "site-agent/training/optimizers.h"
+#include "site-agent/training/prediction.h"
 #include "site-agent/training/round.h"
 
 namespace entente::agent {
@@ -95,6 +96,7 @@ class Trainer::Session {
   Expected<Result> run(const contract::Train& command);
   Expected<Result> run(const contract::Evaluate& command);
   Expected<Result> run(const contract::Statistics& command);
+  Expected<Result> run(const contract::Predict& command);
   Expected<Result> run(const contract::Stop&) { return Result{}; }
 
  private:
@@ -233,6 +235,24 @@ Expected<Result> Trainer::Session::run(const contract::Evaluate& command) {
   }
   return evaluate_model(prepared_->model, *prepared_->evaluate,
                         Objective(prepared_->spec.train, prepared_->evaluate->device()), report_);
+}
+
+Expected<Result> Trainer::Session::run(const contract::Predict& command) {
+  if (!prepared_) {
+    return not_prepared();
+  }
+  if (auto loaded = load_with_own(prepared_->model, command.model, command.own); !loaded) {
+    return tl::unexpected(loaded.error());
+  }
+  if (auto predicted =
+          predict_inputs(prepared_->model, prepared_->train->device(), prepared_->spec.train.loss,
+                         command.inputs, command.output, report_);
+      !predicted) {
+    return tl::unexpected(predicted.error());
+  }
+  Result result;
+  result.examples = static_cast<std::uint64_t>(prepared_->train->size());
+  return result;
 }
 
 Trainer::Trainer(ReportProgress report) : session_(std::make_unique<Session>(std::move(report))) {}

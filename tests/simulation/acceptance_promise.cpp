@@ -3,8 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <iterator>
 #include <limits>
+#include <set>
+
+#include "broker/core/kinds.h"
 
 namespace entente::simulation {
 namespace {
@@ -52,8 +56,9 @@ std::optional<std::string> fault_of_count(const BrokerDisk& disk, const broker::
     }
   }
   const auto round = disk.rounds.find({key.job, key.round});
-  const bool is_of_round = key.kind != TaskKind::evaluate ||
-                           task_of_rounds(disk.jobs.at(key.job).spec.kind) == TaskKind::evaluate;
+  const bool is_of_round =
+      key.kind != TaskKind::evaluate ||
+      broker::rules_of(disk.jobs.at(key.job).spec.kind).task(key.round) == TaskKind::evaluate;
   const auto wanted = is_of_round ? RoundState::training : RoundState::done;
   if (round == disk.rounds.end() || round->second.state != wanted) {
     return fmt::format("P2 {} is accepted in a round that is not open for it", name_of(row));
@@ -63,14 +68,26 @@ std::optional<std::string> fault_of_count(const BrokerDisk& disk, const broker::
 
 }  // namespace
 
-TaskKind task_of_rounds(JobKind kind) {
-  return kind == JobKind::statistics ? TaskKind::statistics
-         : trains(kind)              ? TaskKind::train
-                                     : TaskKind::evaluate;
+std::size_t sites_of(const std::vector<const broker::TaskRow*>& tasks) {
+  std::set<SiteId> sites;
+  for (const auto* task : tasks) {
+    sites.insert(task->key.site);
+  }
+  return sites.size();
 }
 
 std::optional<std::string> fault_of_acceptance(const BrokerDisk& disk, const broker::TaskRow& row) {
   return is_buffered(disk, row.key) ? fault_of_entry(disk, row) : fault_of_count(disk, row);
+}
+
+WeightedUpdate as_merged(const JobSpec& spec, Round version, const broker::TaskRow& task,
+                         const BlobId& update) {
+  WeightedUpdate taken{task.key.site, update, static_cast<double>(task.result.examples)};
+  if (spec.async) {  // Nguyen et al. (2022): 1 / (1 + staleness)^exponent
+    taken.factor = std::pow(1.0 + version - task.key.round, -spec.async->staleness_exponent);
+    taken.started_from = task.key.round - 1;
+  }
+  return taken;
 }
 
 std::optional<std::string> fault_of_order(const BrokerDisk& disk, const broker::TaskRow& row) {

@@ -4,13 +4,15 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "tests/simulation/broker_disk.h"
+#include "tests/simulation/fake_training.h"
 
 namespace entente::simulation {
 
-// What the job's rounds wait for.
-[[nodiscard]] TaskKind task_of_rounds(JobKind kind);
+// How many sites they are of.
+[[nodiscard]] std::size_t sites_of(const std::vector<const broker::TaskRow*>& tasks);
 
 // What is wrong with an acceptance that is about to be written; nothing when its row is right.
 //
@@ -20,6 +22,10 @@ namespace entente::simulation {
 //    async.staleness_max allows.
 [[nodiscard]] std::optional<std::string> fault_of_acceptance(const BrokerDisk& disk,
                                                              const broker::TaskRow& row);
+
+// The update as the merge of that version must take it.
+[[nodiscard]] WeightedUpdate as_merged(const JobSpec& spec, Round version,
+                                       const broker::TaskRow& task, const BlobId& update);
 
 // What is wrong with a task that is about to be made: where rounds are buffered, a site has one at
 // a time, from the newest version.

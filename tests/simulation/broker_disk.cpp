@@ -5,6 +5,8 @@
 #include <limits>
 #include <variant>
 
+#include "broker/core/kinds.h"
+
 namespace entente::simulation {
 namespace {
 
@@ -40,11 +42,6 @@ struct Writer {
   void operator()(const broker::FileRow& row) const { disk.files[{row.job, row.blob}] = row; }
 };
 
-// As the row says it; the broker's own rule (broker/core/kinds.h) is what is on trial.
-Round round_of(const broker::TaskRow& task) {
-  return task.merged_in == 0 ? task.key.round : task.merged_in;
-}
-
 }  // namespace
 
 void BrokerDisk::write(const broker::Row& row) { std::visit(Writer{*this}, row); }
@@ -75,8 +72,13 @@ void BrokerDisk::collect_orphans() {
     }
   }
   for (const auto& [key, task] : tasks) {
-    if (task.result.blob && is_awaited(task) && !is_terminal(jobs.at(key.job).state)) {
+    if (task.result.blob && !is_merged(task) && !is_terminal(jobs.at(key.job).state)) {
       named.insert(*task.result.blob);
+    }
+  }
+  for (const auto& [key, file] : files) {
+    if (!is_terminal(jobs.at(file.job).state)) {
+      named.insert(file.blob);
     }
   }
   std::erase_if(blobs, [&](const BlobId& blob) { return !named.contains(blob); });
@@ -101,7 +103,7 @@ std::vector<BlobId> BrokerDisk::updates_at_hand() const {
   std::vector<BlobId> updates;
   for (const auto& [key, task] : tasks) {
     if (key.kind == TaskKind::train && task.state == TaskState::done &&
-        blobs.contains(*task.result.blob) && is_awaited(task) &&
+        blobs.contains(*task.result.blob) && !is_merged(task) &&
         !is_terminal(jobs.at(key.job).state)) {
       updates.push_back(*task.result.blob);
     }
@@ -129,7 +131,7 @@ std::vector<const broker::TaskRow*> BrokerDisk::done(const JobId& job, Round rou
   for (auto it = tasks.lower_bound(TaskKey{job, is_buffered ? 0 : round, kind, {}, 0});
        it != tasks.end() && it->first.job == job && it->first.round <= round; ++it) {
     if (it->first.kind == kind && it->second.state == TaskState::done &&
-        round_of(it->second) == round) {
+        broker::version_of(it->second) == round) {
       found.push_back(&it->second);
     }
   }
@@ -137,9 +139,21 @@ std::vector<const broker::TaskRow*> BrokerDisk::done(const JobId& job, Round rou
   return found;
 }
 
-bool BrokerDisk::is_awaited(const broker::TaskRow& task) const {
-  const auto round = rounds.find({task.key.job, round_of(task)});
-  return round == rounds.end() || round->second.state != RoundState::done;
+std::vector<const broker::TaskRow*> BrokerDisk::merged_into(const JobId& job, Round version) const {
+  std::vector<const broker::TaskRow*> found;
+  for (const auto& [key, task] : tasks) {
+    if (key.job == job && key.kind == TaskKind::train && task.state == TaskState::done &&
+        broker::version_of(task) == version) {
+      found.push_back(&task);
+    }
+  }
+  std::ranges::stable_sort(found, {}, [](const broker::TaskRow* row) { return row->key.site; });
+  return found;
+}
+
+bool BrokerDisk::is_merged(const broker::TaskRow& update) const {
+  const auto round = rounds.find({update.key.job, broker::version_of(update)});
+  return round != rounds.end() && round->second.state == RoundState::done;
 }
 
 std::uint32_t BrokerDisk::taken_before(const TaskKey& key) const {

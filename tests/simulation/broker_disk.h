@@ -45,8 +45,10 @@ struct BrokerDisk {
   // order of their keys.
   [[nodiscard]] std::vector<const broker::TaskRow*> done(const JobId& job, Round round,
                                                          TaskKind kind) const;
-  // Whether the round that takes the task's result is not done yet.
-  [[nodiscard]] bool is_awaited(const broker::TaskRow& task) const;
+  // The updates that go into that version, by site; and whether that has happened to one.
+  [[nodiscard]] std::vector<const broker::TaskRow*> merged_into(const JobId& job,
+                                                                Round version) const;
+  [[nodiscard]] bool is_merged(const broker::TaskRow& update) const;
   // Updates of the site that were accepted, of tasks that began in this one's round before it.
   [[nodiscard]] std::uint32_t taken_before(const TaskKey& key) const;
   // Null when it has none.

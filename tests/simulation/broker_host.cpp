@@ -5,6 +5,7 @@
 #include "broker/core/damage.h"
 #include "common/base/check.h"
 #include "common/base/limits.h"
+#include "common/domain/brought_files.h"
 #include "tests/simulation/fake_training.h"
 #include "tests/simulation/trace_text.h"
 
@@ -42,7 +43,22 @@ broker::Snapshot BrokerHost::recover() {
     world_.say("broker", "{}", damage.sentence);
   }
   write(taken_back.rows, Millis(0));
+  record_files(snapshot);
   return snapshot;
+}
+
+// As service/recovery.cpp does: what a coordinator has been told is stored need not come again.
+void BrokerHost::record_files(broker::Snapshot& snapshot) {
+  for (const auto& job : snapshot.jobs) {
+    for (const auto& file : brought_files(job.spec)) {
+      if (is_terminal(job.state) || !disk_.blobs.contains(file.blob) ||
+          disk_.files.contains({job.job, file.blob})) {
+        continue;
+      }
+      snapshot.files.push_back({job.job, file.blob, file.bytes});
+      write({snapshot.files.back()}, Millis(0));
+    }
+  }
 }
 
 void BrokerHost::crash(Millis down) {

@@ -63,6 +63,7 @@ class BrokerHost final : public BrokerSide {
   };
 
   [[nodiscard]] broker::Snapshot recover();
+  void record_files(broker::Snapshot& snapshot);
   void wake();
   void when_awake(std::function<void()> what);
   // In this life, and while awake.

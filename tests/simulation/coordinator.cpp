@@ -6,10 +6,11 @@
 
 namespace entente::simulation {
 
-Coordinator::Coordinator(World& world, Network& network, Promises& promises, const Plan& plan)
-    : world_(world), network_(network), promises_(promises) {
+Coordinator::Coordinator(World& world, Network& network, Transfers& transfers, Promises& promises,
+                         const Plan& plan)
+    : world_(world), network_(network), transfers_(transfers), promises_(promises) {
   for (const auto& job : plan.jobs) {
-    errands_.push_back(Errand{&job, false, false, std::nullopt, 0, false, false, false});
+    errands_.emplace_back().plan = &job;
   }
 }
 
@@ -161,7 +162,36 @@ void Coordinator::acknowledged(Errand& errand, const JobSummary& summary) {
     watches_[ask(msg::WatchJob{summary.id, errand.seen_seq})] =
         static_cast<std::size_t>(&errand - errands_.data());
   }
-  insist(static_cast<std::size_t>(&errand - errands_.data()));
+  const auto number = static_cast<std::size_t>(&errand - errands_.data());
+  insist(number);
+  bring(number);
+}
+
+void Coordinator::bring(std::size_t number) {
+  auto& errand = errands_[number];
+  const auto& init = errand.plan->spec.init;
+  if (!init || !init->file || errand.is_bringing || errand.has_brought || errand.has_ended) {
+    return;
+  }
+  errand.is_bringing = true;
+  auto transfer = std::make_shared<Transfer>();
+  transfer->peer = identity_.path();
+  transfer->blob = *init->file;
+  transfer->is_upload = true;
+  transfer->is_wanted = [] { return true; };
+  transfer->is_reachable = [this] { return network_.reaches(*this); };
+  transfer->has_blob = [] { return true; };
+  transfer->on_moved = [](std::uint64_t, std::uint64_t) {};
+  transfer->on_ended = [this, number](const std::optional<Refusal>& refusal) {
+    auto& ended = errands_[number];
+    ended.is_bringing = false;
+    ended.has_brought = !refusal;
+    if (refusal) {
+      const auto pause = world_.random.between(Millis(500), Millis(20'000));
+      world_.timeline.after(pause, [this, number] { bring(number); });
+    }
+  };
+  transfers_.start(std::move(transfer));
 }
 
 void Coordinator::take(const msg::JobUpdate& update) {

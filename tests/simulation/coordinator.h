@@ -9,12 +9,14 @@
 #include "tests/simulation/network.h"
 #include "tests/simulation/plan.h"
 #include "tests/simulation/promises.h"
+#include "tests/simulation/transfers.h"
 
 namespace entente::simulation {
 
 class Coordinator final : public Peer {
  public:
-  Coordinator(World& world, Network& network, Promises& promises, const Plan& plan);
+  Coordinator(World& world, Network& network, Transfers& transfers, Promises& promises,
+              const Plan& plan);
 
   void start();
   // True when every job has been acknowledged and seen to its end.
@@ -38,6 +40,8 @@ class Coordinator final : public Peer {
     bool has_ended = false;
     bool is_to_rest = false;  // as long as that is not answered, it is asked again
     bool is_to_go_on = false;
+    bool is_bringing = false;  // its file
+    bool has_brought = false;  // and the broker has said so: it will not be sent again
   };
 
   void redial();
@@ -48,10 +52,13 @@ class Coordinator final : public Peer {
   void acknowledged(Errand& errand, const JobSummary& summary);
   // Sends what the job's coordinator wants done and the broker has not confirmed.
   void insist(std::size_t number);
+  // Sends the file that the job starts from, until the broker has it.
+  void bring(std::size_t number);
   std::uint64_t ask(msg::RequestBody body);
 
   World& world_;
   Network& network_;
+  Transfers& transfers_;
   Promises& promises_;
   const Identity identity_{ConsortiumId::literal("health"), Role::coordinator, "alice"};
   std::vector<Errand> errands_;

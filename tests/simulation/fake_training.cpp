@@ -27,6 +27,8 @@ Digest digest_of(const JobSpec& spec) {
                             spec.update.encoding, spec.train.exclude.size()));
 }
 
+BlobId brought_model(const std::string& job_name) { return sha256("brought for " + job_name); }
+
 BlobId initial_model(std::uint64_t task_seed) { return sha256(fmt::format("model {}", task_seed)); }
 
 BlobId trained_update(const TrainedFrom& from, std::uint64_t task_seed, Round round,
@@ -96,7 +98,7 @@ BlobId merged_model(const BlobId& model, std::span<const WeightedUpdate> updates
                     const std::optional<BlobId>& server_state) {
   Sha256 hash;
   hash.update(bytes_of(model));
-  for (const auto& [site, update, weight, factor] : updates) {
+  for (const auto& [site, update, weight, factor, from] : updates) {
     hash.update(fmt::format(" {} {} {} ", site.str(), weight, factor));
     hash.update(bytes_of(update));
   }
@@ -191,7 +193,8 @@ std::vector<SiteId> sampled(const JobSpec& spec, Round round, const std::vector<
 BlobId undisturbed_model(const JobSpec& spec, std::vector<SiteId> sites) {
   std::sort(sites.begin(), sites.end());
   const auto seed = job_seed(spec, digest_of(spec));
-  auto model = initial_model(task_seed(seed, 0, ""));
+  const bool is_brought = spec.init && spec.init->file;
+  auto model = is_brought ? *spec.init->file : initial_model(task_seed(seed, 0, ""));
   std::optional<BlobId> server_state;
   std::map<SiteId, BlobId> sent;  // the last one of each site
   std::map<SiteId, Round> last_rounds;

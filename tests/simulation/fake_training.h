@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "common/base/blob_id.h"
@@ -21,11 +22,14 @@ struct WeightedUpdate {
   SiteId site;
   BlobId update;
   double weight = 0;
-  double factor = 1;  // what is left of it, because it comes late
+  double factor = 1;       // what is left of it, because it comes late
+  Round started_from = 0;  // the version that it was trained from
 };
 
 [[nodiscard]] Digest digest_of(const JobSpec& spec);
 [[nodiscard]] BlobId initial_model(std::uint64_t task_seed);
+// The model file that the coordinator of the job brings.
+[[nodiscard]] BlobId brought_model(const std::string& job_name);
 // What training reads: the global model, what the site keeps for itself, the server's control.
 struct TrainedFrom {
   BlobId model;

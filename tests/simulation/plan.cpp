@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 
+#include "common/domain/cross_evaluation.h"
 #include "tests/simulation/fake_training.h"
 #include "tests/simulation/random.h"
 
@@ -63,6 +64,17 @@ JobKind plan_kind(Random& random, const Plan& plan, JobSpec& spec) {
     cut();
     spec.sites.quorum = 0;
     return JobKind::cyclic;
+  }
+  if (random.chance(150)) {
+    cut();
+    spec.rounds = 1;
+    spec.train.exclude.clear();
+    spec.update = UpdateSpec();
+    spec.evaluate = EvaluateSpec{"scans", 1};
+    spec.stop.reset();
+    spec.keep = Keep::all;
+    spec.sites.max = spec.sites.max == 0 ? kCrossSitesMax : spec.sites.max;
+    return JobKind::cross_evaluate;
   }
   if (random.chance(120)) {
     cut();
@@ -170,6 +182,13 @@ JobPlan plan_job(Random& random, const Plan& plan, std::size_t number) {
   }
   if (job.spec.kind == JobKind::evaluate) {
     job.spec.init = InitialModel{job.spec.after.front(), InitialModel::Which::last, 0};
+  }
+  if (trains(job.spec.kind) && random.chance(150)) {
+    InitialModel brought;
+    brought.which = InitialModel::Which::file;
+    brought.file = brought_model(job.spec.name);
+    brought.bytes = kBlobBytes;
+    job.spec.init = brought;
   }
   auto from = job.submitted_after;
   while (random.chance(250)) {

@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "broker/core/job_transitions.h"
+#include "broker/core/kinds.h"
 #include "common/domain/seeds.h"
 #include "common/domain/strategy_kinds.h"
 #include "tests/simulation/acceptance_promise.h"
@@ -20,6 +21,12 @@ namespace {
 template <class... Args>
 [[noreturn]] void broken(fmt::format_string<Args...> text, Args&&... args) {
   throw Violation(fmt::format(text, std::forward<Args>(args)...));
+}
+
+void expect_none(const std::optional<std::string>& fault) {
+  if (fault) {
+    broken("{}", *fault);
+  }
 }
 
 std::string name_of(const TaskKey& key) {
@@ -96,16 +103,13 @@ struct Promises::RowCheck {
     }
     const bool is_closed = row.state == RoundState::merging || row.state == RoundState::done;
     const auto& spec = disk.jobs.at(row.job).spec;
+    const auto quorum = answers_needed(spec, row, before);
     if (row.round > 0 && is_closed) {
-      const auto answers = disk.done(row.job, row.round, task_of_rounds(spec.kind));
+      const auto answers = disk.done(row.job, row.round, task_of(spec, row.round));
       const auto done = answers.size();
-      std::set<SiteId> sites;
-      for (const auto* answer : answers) {
-        sites.insert(answer->key.site);
-      }
-      if (sites.size() < cohort_of(spec) || row.updates != done) {
+      if (sites_of(answers) < quorum || row.updates != done) {
         broken("P4 {} round {} closes with updates of {} sites recorded, {} claimed, quorum {}",
-               row.job.str(), row.round, sites.size(), row.updates, cohort_of(spec));
+               row.job.str(), row.round, sites_of(answers), row.updates, quorum);
       }
       check_sample(row, done);
       if (spec.kind == JobKind::cyclic && done != 1) {
@@ -113,12 +117,8 @@ struct Promises::RowCheck {
                row.round, done);
       }
     }
-    if (const auto fault = fault_of_evaluation(disk, row)) {
-      broken("{}", *fault);
-    }
-    if (const auto fault = fault_of_counting(disk, row)) {
-      broken("{}", *fault);
-    }
+    expect_none(fault_of_evaluation(disk, row));
+    expect_none(fault_of_counting(disk, row));
     if (row.model_removed && (before == nullptr || !before->model_removed)) {
       check_removal(row);
     }
@@ -132,6 +132,10 @@ struct Promises::RowCheck {
       broken("P1 {}@{} is not kept, and is the newest or of a job that keeps all", row.job.str(),
              row.round);
     }
+  }
+
+  static TaskKind task_of(const JobSpec& spec, Round round) {
+    return broker::rules_of(spec.kind).task(round);
   }
 
   // A job may go on with fewer places after a rest; what was accepted before stays accepted.
@@ -162,9 +166,7 @@ struct Promises::RowCheck {
     }
     if (before == nullptr) {
       check_rest(key);
-      if (const auto fault = fault_of_order(disk, row)) {
-        broken("{}", *fault);
-      }
+      expect_none(fault_of_order(disk, row));
     } else if (before->steps != row.steps) {
       broken("P1 {} is asked for other steps than before", name_of(key));
     }
@@ -181,9 +183,7 @@ struct Promises::RowCheck {
     if (row.state != TaskState::done || (before != nullptr && before->state == TaskState::done)) {
       return;
     }
-    if (const auto fault = fault_of_acceptance(disk, row)) {
-      broken("{}", *fault);
-    }
+    expect_none(fault_of_acceptance(disk, row));
     if (row.result.blob &&
         !self.validated_.contains({"site/" + key.site.str(), *row.result.blob})) {
       broken("P6 {} is accepted without its blob having been validated", name_of(key));
@@ -316,8 +316,9 @@ void Promises::check_model(const ModelView& model) const {
   }
   const auto& job = disk_.jobs.at(model.job);
   if (model.version == 0 && job.spec.init) {
-    const auto* origin = disk_.last_model(job.spec.init->job);
-    if (origin == nullptr || origin->blob != model.blob) {
+    const auto& file = job.spec.init->file;
+    const auto* origin = file ? nullptr : disk_.last_model(job.spec.init->job);
+    if (file ? model.blob != *file : origin == nullptr || origin->blob != model.blob) {
       broken("P3 {} is not the model that its job starts from", name);
     }
     return;
@@ -329,18 +330,17 @@ void Promises::check_model(const ModelView& model) const {
     }
     return;
   }
-  const auto* parent = find(disk_.models, std::pair(model.job, model.version - 1));
+  const auto base = broker::rules_of(job.spec.kind).base(model.version);
+  const auto* parent = find(disk_.models, std::pair(model.job, base));
   if (parent == nullptr || model.parent != parent->blob) {
     broken("P3 {} does not follow the model before it", name);
   }
   std::vector<WeightedUpdate> updates;
-  std::vector<Round> began_with;
-  for (const auto* task : disk_.done(model.job, model.version, TaskKind::train)) {
+  for (const auto* task : disk_.merged_into(model.job, model.version)) {
     const auto& site = task->key.site;
-    const auto began = task->key.round;
-    const auto& from = disk_.models.at({model.job, began - 1});
+    const auto& from = disk_.models.at({model.job, task->key.round - 1});
     const auto update_after = [&](const std::optional<BlobId>& sent) {
-      return sent_update(job.spec, began, site, from.blob, from.server_state, sent,
+      return sent_update(job.spec, task->key.round, site, from.blob, from.server_state, sent,
                          disk_.taken_before(task->key));
     };
     auto expected = update_after(update_before(model, site));
@@ -354,23 +354,16 @@ void Promises::check_model(const ModelView& model) const {
     if (task->result.blob != expected || task->result.examples != examples_at(site)) {
       broken("P3 {} holds an update of {} that was computed from something else", name, site.str());
     }
-    // Nguyen et al. (2022): 1 / (1 + staleness)^exponent.
-    const auto& async = job.spec.async;
-    const double factor =
-        async ? std::pow(1.0 + model.version - began, -async->staleness_exponent) : 1;
-    updates.push_back({site, expected, static_cast<double>(task->result.examples), factor});
-    began_with.push_back(began);
+    updates.push_back(as_merged(job.spec, model.version, *task, expected));
   }
   const bool is_receipt_right = std::equal(
       updates.begin(), updates.end(), model.contributions.begin(), model.contributions.end(),
-      [](const WeightedUpdate& update, const Contribution& contribution) {
-        return update.site == contribution.site && update.update == contribution.update &&
-               update.weight == static_cast<double>(contribution.examples);
+      [](const WeightedUpdate& update, const Contribution& part) {
+        return update.site == part.site && update.update == part.update &&
+               update.weight == static_cast<double>(part.examples) &&
+               (update.started_from == 0 || update.started_from == part.started_from);
       });
-  const bool names_versions = std::equal(
-      began_with.begin(), began_with.end(), model.contributions.begin(), model.contributions.end(),
-      [](Round began, const Contribution& part) { return part.started_from + 1 == began; });
-  if (!is_receipt_right || !names_versions) {
+  if (!is_receipt_right) {
     broken("P3 the receipt of {} names other updates than were accepted", name);
   }
   if (model.server_state != next_server_state(job.spec.strategy, job.spec_digest, model.blob)) {
@@ -442,6 +435,11 @@ struct Promises::ActionCheck {
         broken("P1 the blob of {}@{} is dropped", model.job.str(), model.version);
       }
     }
+    for (const auto& [key, file] : disk.files) {
+      if (file.blob == drop.blob && !is_terminal(disk.jobs.at(file.job).state)) {
+        broken("P1 the file that {} was brought is dropped", file.job.str());
+      }
+    }
     if (disk.server_states().contains(drop.blob)) {
       broken("P1 a state that the next merge starts from is dropped");
     }
@@ -459,7 +457,7 @@ void Promises::on_validated(const std::string& peer, const BlobId& blob) {
 void Promises::on_quarantined(const BlobId& blob) {
   quarantined_.insert(blob);
   for (const auto& [key, task] : disk_.tasks) {
-    if (task.state == TaskState::done && task.result.blob == blob && disk_.is_awaited(task)) {
+    if (task.state == TaskState::done && task.result.blob == blob && !disk_.is_merged(task)) {
       damaged_.insert(key);
       validated_.erase({"site/" + key.site.str(), blob});
     }
@@ -582,9 +580,11 @@ void Promises::at_end(const Plan& plan) const {
       broken("P5 nothing lasting went wrong, and {} {}: {}", id.str(), to_string(job.state),
              job.reason);
     }
-    // Which updates come first hangs on the moment.
-    if (trains(job.spec.kind) && !job.spec.async &&
-        final_model->blob != undisturbed_model(job.spec, willing_sites(plan))) {
+    if (job.spec.kind == JobKind::cross_evaluate) {
+      const auto is_lost = [&](const SiteId& site) { return uncounted_.contains({id, site}); };
+      expect_none(fault_of_matrix(disk_, id, willing_sites(plan), is_lost));
+    } else if (trains(job.spec.kind) && !job.spec.async &&  // whose order hangs on the moment
+               final_model->blob != undisturbed_model(job.spec, willing_sites(plan))) {
       broken("P3 nothing lasting went wrong, and the final model of {} is another one", id.str());
     }
     const bool is_evaluated =

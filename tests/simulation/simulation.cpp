@@ -19,7 +19,7 @@ Simulation::Simulation(Plan what)
       network(world, plan.latency_max),
       broker(world, network, promises, disk, plan),
       transfers(world, network, broker),
-      coordinator(world, network, promises, plan),
+      coordinator(world, network, transfers, promises, plan),
       mary(world, network, promises),
       faults_end_(world.timeline.now()) {
   broker.start();
@@ -76,7 +76,9 @@ std::string Simulation::unfinished() const {
 Monotonic Simulation::last_moment() const {
   auto last = faults_end_ + std::chrono::minutes(30);
   for (const auto& job : plan.jobs) {
-    last += job.submitted_after + (job.spec.rounds + 2) * (job.spec.stall_window + kRoundMax);
+    const auto models = job.spec.kind == JobKind::cross_evaluate ? plan.sites.size() : 0;
+    const auto rounds = static_cast<Round>(job.spec.rounds + models);
+    last += job.submitted_after + (rounds + 2) * (job.spec.stall_window + kRoundMax);
     for (const auto& rest : job.rests) {
       last += rest.until - rest.from + job.spec.stall_window + kRoundMax;
     }

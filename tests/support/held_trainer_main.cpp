@@ -1,7 +1,8 @@
 // held-trainer: the built-in trainer, whose commands a test can hold back.
 //
 // An agent starts it in place of entente-trainer. Before it passes on a command, it looks for a
-// file of the command's name ("prepare", "initialize", "train-2", "evaluate", "statistics-1") in
+// file of the command's name ("prepare", "initialize", "train-2", "evaluate", "predict",
+// "statistics-1") in
 // the folder `hold` beside the agent's data folder. While there is one, the command waits, and
 // `<name>.held` holds the trainer's process id. So a test stops a round where it likes, without
 // sleeping.
@@ -42,7 +43,7 @@ std::string value_of(std::string_view line, std::string_view key) {
 }
 
 std::string name_of(std::string_view line) {
-  for (const char* const type : {"prepare", "initialize", "evaluate", "stop"}) {
+  for (const char* const type : {"prepare", "initialize", "evaluate", "predict", "stop"}) {
     if (line.find(std::string("\"type\":\"") + type + '"') != std::string_view::npos) {
       return type;
     }

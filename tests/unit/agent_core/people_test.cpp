@@ -205,6 +205,44 @@ TEST(Cohort, ThatIsTooSmallIsRefusedAtTheTask) {
   EXPECT_THAT(sent<msg::TaskFailed>(s.hear(msg::TaskOffer{order})), IsEmpty());
 }
 
+TEST(Cohort, IsOneInAJobThatShowsEachSitesModelHoweverManyTakePart) {
+  auto settings = Scenario::defaults();
+  settings.policy.cohort_min = 2;
+  settings.policy.kinds = {"*"};
+  Scenario s(settings);
+  s.start();
+  auto offer = Scenario::offer();
+  offer.spec.kind = JobKind::cross_evaluate;
+  offer.spec.rounds = 1;
+  offer.spec.sites.min = 5;
+  offer.spec.sites.max = 32;
+  offer.spec.evaluate = EvaluateSpec{offer.spec.train.dataset, 1};
+  const auto replies = sent<msg::JobReply>(s.hear(offer));
+  ASSERT_EQ(replies.size(), 1U);
+  ASSERT_TRUE(replies[0].decline);
+  EXPECT_THAT(replies[0].decline->message, HasSubstr("shows them each site's own model"));
+}
+
+TEST(CrossEvaluation, NeedsTheDatasetThatItJudgesBy) {
+  auto settings = Scenario::defaults();
+  settings.policy.kinds = {"*"};
+  settings.policy.datasets = {"*"};
+  Scenario s(settings);
+  s.start();
+  auto offer = Scenario::offer();
+  offer.spec.kind = JobKind::cross_evaluate;
+  offer.spec.rounds = 1;
+  offer.spec.sites.max = 32;
+  offer.spec.evaluate = EvaluateSpec{"held-out-elsewhere", 1};
+  const auto replies = sent<msg::JobReply>(s.hear(offer));
+  ASSERT_EQ(replies.size(), 1U);
+  ASSERT_TRUE(replies[0].decline);
+  EXPECT_EQ(replies[0].decline->code, "dataset_unknown");
+  offer.job = JobId::literal("other-1");
+  offer.spec.evaluate->dataset = offer.spec.train.dataset;
+  EXPECT_EQ(all<effect::StartTrainer>(s.hear(offer)).size(), 1U);
+}
+
 Pause a_pause() { return {"rosa", "a strange update", 5}; }
 
 TEST(Pause, StopsTrainersAndTransfersAndSaysNothingButThatItIsOne) {

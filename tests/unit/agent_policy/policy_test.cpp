@@ -120,6 +120,25 @@ TEST(Policy, NarrowerClausesNameThemselvesAndTheValues) {
   EXPECT_EQ(refusal_under([](Policy& p) { p.cohort_min = 2; }), "");
 }
 
+TEST(Policy, ACohortIsNoneWhereOthersSeeEachSitesOwnModel) {
+  Policy policy = kOpen;
+  policy.kinds = {"cross_evaluate"};
+  policy.cohort_min = 2;
+  auto facts = a_job();
+  facts.kind = "cross_evaluate";
+  facts.cohort = 1;
+  facts.shows_single_sites = true;
+  const auto refusal = decide(policy, facts);
+  ASSERT_TRUE(refusal);
+  EXPECT_EQ(
+      refusal->message,
+      "policy clause \"cohort_min\" asks for 2 sites behind what others see, and a job of the "
+      "kind \"cross_evaluate\" shows them each site's own model");
+  EXPECT_THAT(refusal->hint, HasSubstr("train one model together"));
+  policy.cohort_min = 1;
+  EXPECT_FALSE(decide(policy, facts));
+}
+
 TEST(Policy, ARoundMustHaveItsCohortAndOneThatDoesNotSayIsTooSmall) {
   Policy policy = kOpen;
   EXPECT_FALSE(check_cohort(policy, 0)) << "without the clause nothing is asked";

@@ -57,6 +57,12 @@ bool MemoryStore::is_model(const BlobId& blob) const {
   });
 }
 
+bool MemoryStore::is_file(const BlobId& blob) const {
+  return std::any_of(files_.begin(), files_.end(), [&](const auto& entry) {
+    return entry.first.second == blob && !is_terminal(jobs_.at(entry.first.first).state);
+  });
+}
+
 bool MemoryStore::is_server_state(const BlobId& blob) const {
   return std::any_of(rounds_.begin(), rounds_.end(),
                      [&blob](const auto& entry) { return entry.second.server_state == blob; });
@@ -90,7 +96,9 @@ void MemoryStore::save(const PartRow& row) {
 
 void MemoryStore::save(const RoundRow& row) {
   EXPECT_TRUE(jobs_.contains(row.job)) << "a round of no job";
-  const bool makes_model = trains(jobs_.at(row.job).spec.kind) || row.round == 0;
+  const auto kind = jobs_.at(row.job).spec.kind;
+  const bool is_last = kind == JobKind::cross_evaluate && row.round > 1 && row.model_of.empty();
+  const bool makes_model = (trains(kind) && !is_last) || row.round == 0;
   EXPECT_TRUE(row.state != RoundState::done || row.model || !makes_model)
       << "a round done without a model";
   rounds_[{row.job, row.round}] = row;
@@ -132,5 +140,10 @@ void MemoryStore::save(const AuditRow& row) { audit_.push_back(row); }
 
 void MemoryStore::save(const UsageRow& row) { usage_[row.coordinator] = row; }
 void MemoryStore::save(const FileRow& row) { files_[{row.job, row.blob}] = row; }
+
+void MemoryStore::save(const FileRow& row) {
+  EXPECT_TRUE(jobs_.contains(row.job)) << "a file of no job";
+  files_[{row.job, row.blob}] = row;
+}
 
 }  // namespace entente::broker

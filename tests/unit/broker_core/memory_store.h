@@ -23,6 +23,7 @@ class MemoryStore {
   [[nodiscard]] const RoundRow* round(const JobId& job, Round round) const;
   [[nodiscard]] const TaskRow* task(const TaskKey& key) const;
   [[nodiscard]] bool is_model(const BlobId& blob) const;
+  [[nodiscard]] bool is_file(const BlobId& blob) const;          // that a coordinator has brought
   [[nodiscard]] bool is_server_state(const BlobId& blob) const;  // of some round
   [[nodiscard]] const std::vector<JobEvent>& events(const JobId& job) const;
   [[nodiscard]] const std::vector<ModelView>& models() const { return models_; }

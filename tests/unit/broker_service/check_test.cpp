@@ -14,6 +14,7 @@
 #include "broker/store/broker_store.h"
 #include "common/blob/blob_store.h"
 #include "common/crypto/digest.h"
+#include "common/tensors/safetensors.h"
 #include "common/wire/job_codec.h"
 
 namespace entente::broker {
@@ -230,6 +231,78 @@ TEST_F(Check, TakesAcceptedUpdatesOfEarlierVersionsAsTheyAre) {
   write({task, AuditRow{4, "broker", "update.accept", "job/lung-1/0",
                         "site/north initialize " + model_.hex()}});
   EXPECT_THAT(report().problems, IsEmpty());
+}
+
+// A job that awaits a model file, which is stored.
+class CoordinatorsFile : public Check {
+ protected:
+  // With `values` in the file, of the ten that the model has.
+  void write_waiting_job(std::int64_t values) {
+    BlobStore blobs(folder_ / "blobs");
+    const auto path = blobs.scratch_path("brought");
+    TensorFileWriter writer(
+        path, {{TensorInfo{"fc.weight", {2, 4}}, TensorInfo{"fc.bias", {values}}}}, {});
+    writer.append(std::span<const float>(std::vector<float>(8 + static_cast<std::size_t>(values))));
+    const auto bytes = writer.close();
+    file_ = blobs.adopt(path);
+    JobRow job;
+    job.job = kJob;
+    job.coordinator = "alice";
+    job.spec.name = "lung";
+    job.spec.model.input = {4};
+    job.spec.model.layers = {LayerSpec{"linear", "fc", {{"out_features", std::int64_t{2}}}}};
+    job.spec.train.dataset = "scans";
+    job.spec.init = InitialModel{};
+    job.spec.init->which = InitialModel::Which::file;
+    job.spec.init->file = file_;
+    job.spec.init->bytes = bytes;
+    job.spec_digest = wire::spec_digest(job.spec);
+    job_ = job;
+    write(
+        {job, AuditRow{1, "coordinator/alice", "job.submit", "job/lung-1", job.spec_digest.hex()}});
+  }
+
+  Snapshot recovered() {
+    auto store = open();
+    BlobStore blobs(folder_ / "blobs");
+    auto snapshot = *store.load();
+    EXPECT_TRUE(recover(store, blobs, snapshot, 5));
+    return snapshot;
+  }
+
+  BlobId file_;
+  JobRow job_;
+};
+
+TEST_F(CoordinatorsFile, ThatWasStoredAndNotRecordedIsRecordedAtTheNextStart) {
+  write_waiting_job(2);
+  EXPECT_THAT(report().notes, Contains(HasSubstr("lung-1 awaits it")));
+  ASSERT_EQ(recovered().files.size(), 1U);
+  EXPECT_EQ(open().load()->files.at(0).blob, file_);
+  EXPECT_THAT(open().named_blobs(), Contains(file_));
+  const auto after = report();
+  EXPECT_THAT(after.problems, IsEmpty());
+  EXPECT_EQ(after.files, 1U);
+}
+
+TEST_F(CoordinatorsFile, ThatIsNotWhatTheJobNeedsIsNotRecorded) {
+  write_waiting_job(3);
+  EXPECT_THAT(recovered().files, IsEmpty());
+  EXPECT_THAT(open().named_blobs(), IsEmpty()) << "it goes with what is left over";
+}
+
+TEST_F(CoordinatorsFile, IsNamedUntilItsJobHasEnded) {
+  write_waiting_job(2);
+  (void)recovered();
+  job_.state = JobState::aborted;
+  write({job_});
+  EXPECT_THAT(open().named_blobs(), IsEmpty());
+}
+
+TEST_F(CoordinatorsFile, ARowThatTheAuditLogDoesNotKnowIsFound) {
+  write_waiting_job(2);
+  write({FileRow{kJob, file_, job_.spec.init->bytes}});
+  EXPECT_THAT(report().problems, Contains(HasSubstr("its coordinator has never brought")));
 }
 
 }  // namespace

@@ -48,10 +48,11 @@ auto fields(const PartRow& row) {
 auto fields(const RoundRow& row) {
   return std::tie(row.job, row.round, row.state, row.updates, row.train_metrics,
                   row.evaluate_metrics, row.model, row.model_bytes, row.model_removed,
-                  row.evaluated, row.evaluated_at, row.evaluation_examples);
+                  row.evaluated, row.evaluated_at, row.evaluation_examples, row.at_sites,
+                  row.model_of);
 }
 auto fields(const TaskRow& row) {
-  return std::tie(row.key, row.state, row.result, row.reason, row.steps);
+  return std::tie(row.key, row.state, row.result, row.reason, row.steps, row.merged_in);
 }
 
 SiteRow site_row(const SiteId& site) {
@@ -294,22 +295,38 @@ TEST_F(BrokerStoreTest, NamesModelsAndTheUpdatesOfRoundsNotYetMerged) {
   EXPECT_THAT(store.named_blobs(), UnorderedElementsAre(blob(100), blob(101)));
 }
 
-// Of a job that trains asynchronously: the round that a task began with may be long over.
-TEST_F(BrokerStoreTest, NamesAnUpdateUntilTheVersionThatItIsForIsMade) {
+// Its own round is done, and the one that makes a version of it has not begun.
+TEST_F(BrokerStoreTest, NamesAnUpdateUntilTheVersionThatItGoesIntoIsThere) {
   auto store = open();
   write_job(store);
-  auto task = task_row(kNorth, TaskState::done, blob(1));
-  task.merged_in = 2;
-  task.accepted_seq = 7;
-  write(store, {round_row(1, RoundState::done, blob(101)), ModelRow{model(1, blob(101))}, task});
+  auto first = task_row(kNorth, TaskState::done, blob(1));
+  auto second = task_row(kSouth, TaskState::done, blob(2));
+  first.merged_in = 1;
+  second.merged_in = 2;
+  second.accepted_seq = 7;
+  write(store,
+        {round_row(1, RoundState::done, blob(101)), ModelRow{model(1, blob(101))}, first, second});
   reopen(store);
-  EXPECT_EQ(store.load()->tasks.at(0).merged_in, 2U);
-  EXPECT_EQ(store.load()->tasks.at(0).accepted_seq, 7U);
-  EXPECT_THAT(store.named_blobs(), UnorderedElementsAre(blob(101), blob(1)));
+  EXPECT_EQ(store.load()->tasks.at(1).merged_in, 2U);
+  EXPECT_EQ(store.load()->tasks.at(1).accepted_seq, 7U);
+  EXPECT_THAT(store.named_blobs(), UnorderedElementsAre(blob(101), blob(2)));
+  EXPECT_EQ(store.described_blobs().size(), 2U);
   write(store, {round_row(2, RoundState::merging)});
-  EXPECT_THAT(store.named_blobs(), UnorderedElementsAre(blob(101), blob(1)));
+  EXPECT_THAT(store.named_blobs(), UnorderedElementsAre(blob(101), blob(2)));
   write(store, {round_row(2, RoundState::done, blob(102)), ModelRow{model(2, blob(102))}});
   EXPECT_THAT(store.named_blobs(), UnorderedElementsAre(blob(101), blob(102)));
+}
+
+TEST_F(BrokerStoreTest, KeepsARowOfAMatrix) {
+  auto store = open();
+  write_job(store);
+  auto round = round_row(1, RoundState::done, blob(101));
+  round.model_of = "north";
+  round.at_sites[kNorth] = {{{"accuracy", 0.9}, {"loss", 0.25}}, 120};
+  round.at_sites[kSouth] = {{{"accuracy", 0.5}}, 7};
+  write(store, {round, ModelRow{model(1, blob(101))}});
+  reopen(store);
+  EXPECT_EQ(fields(store.load()->rounds.at(0)), fields(round));
 }
 
 TEST_F(BrokerStoreTest, NamesTheNewestServerStateOfAJobThatGoesOn) {

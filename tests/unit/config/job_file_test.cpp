@@ -203,6 +203,51 @@ TEST(JobFile, AJobThatEvaluatesHasNoTrainTableAndReadsBackAsTheSame) {
       testing::HasSubstr("kind is \"evaluat\", which is unknown; did you mean \"evaluate\"?"));
 }
 
+TEST(JobFile, AFileOfTheCoordinatorsIsNamedByItsPathFromTheJobFilesFolder) {
+  FilePaths files;
+  const auto spec =
+      parse_job_file("init = \"file:models/first.safetensors\"\n" + kMinimal, "job", {}, &files);
+  ASSERT_TRUE(spec) << spec.error().message;
+  EXPECT_EQ(spec->init->which, InitialModel::Which::file);
+  EXPECT_FALSE(has_its_files(*spec)) << "who submits it reads the file";
+  EXPECT_EQ(files, (FilePaths{{FileUse::initial_model, "models/first.safetensors"}}));
+  const auto folder = std::filesystem::path(testing::TempDir());
+  std::ofstream(folder / "from-file.toml") << "init = \"file:first.safetensors\"\n" << kMinimal;
+  ASSERT_TRUE(read_job_file(folder / "from-file.toml", {}, &files));
+  EXPECT_EQ(files[FileUse::initial_model], folder / "first.safetensors");
+  ASSERT_TRUE(read_job_file(folder / "from-file.toml", {"init=\"file:/srv/m\""}, &files));
+  EXPECT_EQ(files[FileUse::initial_model], "/srv/m");
+  EXPECT_THAT(parse_job_file("init = \"file:\"\n" + kMinimal, "job", {}).error().message,
+              testing::HasSubstr("for a file of your own \"file:PATH\""));
+}
+
+// The example of its section.
+TEST(JobFile, AJobThatPredictsNamesItsInputsAndItsTextHasTheirDigests) {
+  const auto page = read_text(kSource / "docs/job-file.md");
+  const auto begin = page.find("kind = \"predict\"\nname");
+  const auto text = page.substr(begin, page.find("```\n", begin) - begin);
+  FilePaths files;
+  auto spec = parse_job_file(text, "docs", {"predict.loss=\"mse\""}, &files);
+  ASSERT_TRUE(spec) << spec.error().message;
+  EXPECT_EQ(spec->kind, JobKind::predict);
+  EXPECT_EQ(spec->train.dataset, "lung-nodules");
+  EXPECT_EQ(spec->train.loss, Loss::mse);
+  EXPECT_EQ(spec->strategy.weights, Weighting::uniform);
+  EXPECT_EQ(spec->predict->own, JobId::literal("lung-screening-1"));
+  EXPECT_EQ(files, (FilePaths{{FileUse::inputs, "new-scans.safetensors"}}));
+  spec->predict->inputs.bytes.fill(7);
+  spec->predict->inputs_bytes = 3136 * 2 + 100;
+  spec->predict->examples = 2;
+  ASSERT_TRUE(validate(*spec));
+  auto again = parse_job_file(job_file_text(*spec), "text", {}, &files);
+  ASSERT_TRUE(again) << again.error().message << "\n" << job_file_text(*spec);
+  EXPECT_EQ(files[FileUse::inputs], spec->predict->inputs.hex());
+  again->predict->inputs = spec->predict->inputs;
+  again->predict->inputs_bytes = spec->predict->inputs_bytes;
+  again->predict->examples = spec->predict->examples;
+  EXPECT_EQ(*again, *spec);
+}
+
 // The documented example has every key, so that a key which is not written shows here.
 TEST(JobFile, TheTextOfASpecReadsBackAsTheSame) {
   const auto page = read_text(kSource / "docs/job-file.md");
@@ -422,14 +467,15 @@ INSTANTIATE_TEST_SUITE_P(
                 kDocs},
         Invalid{"InitThatNamesNoVersion", "init = \"model:lung-1\"\n" + kMinimal, "config_invalid",
                 "job.toml:1: init is \"model:lung-1\"; write \"model:JOB@best\", "
-                "\"model:JOB@last\" or, for the model of round 3, \"model:JOB@3\"",
+                "\"model:JOB@last\", for the model of round 3 \"model:JOB@3\", or for a file of "
+                "your own \"file:PATH\"",
                 kDocs},
         Invalid{"AfterThatIsNoJob", "after = [\"Lung 1\"]\n" + kMinimal, "config_invalid",
                 "job.toml:1: \"Lung 1\" in after is no job id", kDocs},
         Invalid{"UnknownKeyFarFromAllOthers", "zzz = 3\n" + kMinimal, "config_invalid",
                 "job.toml:1: unknown key \"zzz\"; known are after, deadline, evaluate, init, keep, "
-                "kind, model, name, preemptible, priority, resources, rounds, seed, sites, "
-                "stall_window, statistics, stop, strategy, train, update",
+                "kind, model, name, predict, preemptible, priority, resources, rounds, seed, "
+                "sites, stall_window, statistics, stop, strategy, train, update",
                 kDocs},
         Invalid{
             "LayerWithATable", replaced(kMinimal, "out_features = 3", "out_features = {}"),

@@ -171,6 +171,12 @@ TEST(Contract, OtherCommandsSurviveTheLine) {
   EXPECT_EQ(train.steps, 0U);
   EXPECT_EQ(round_trip(Train{3, 4, "/m", "/u", 250}).steps, 250U);
   EXPECT_EQ(round_trip(Evaluate{"/m"}).model, "/m");
+  const auto predict = round_trip(Predict{"/m", "/inputs", "/outputs", "/own"});
+  EXPECT_EQ(predict.model, "/m");
+  EXPECT_EQ(predict.inputs, "/inputs");
+  EXPECT_EQ(predict.output, "/outputs");
+  EXPECT_EQ(predict.own, "/own");
+  EXPECT_EQ(round_trip(Predict{"/m", "/inputs", "/outputs"}).own, "");
   round_trip(Stop{});
 }
 

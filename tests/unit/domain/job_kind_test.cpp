@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "common/domain/cross_evaluation.h"
 #include "common/domain/job_spec.h"
 
 namespace entente {
@@ -24,6 +25,10 @@ JobSpec job_of(JobKind kind) {
     spec.evaluate = EvaluateSpec{"nodules", 1};
     spec.init = InitialModel{JobId::literal("lung-1"), InitialModel::Which::last, 0};
   }
+  if (kind == JobKind::cross_evaluate) {
+    spec.evaluate = EvaluateSpec{"nodules-test", 1};
+    spec.sites.max = kCrossSitesMax;
+  }
   return spec;
 }
 
@@ -34,7 +39,8 @@ void expect_refused(const JobSpec& spec, const std::string& message) {
 }
 
 TEST(JobKind, JobsWithThePartsOfTheirKindAreLegal) {
-  for (const auto kind : {JobKind::train, JobKind::evaluate, JobKind::cyclic}) {
+  for (const auto kind :
+       {JobKind::train, JobKind::evaluate, JobKind::cyclic, JobKind::cross_evaluate}) {
     const auto model = validate(job_of(kind));
     EXPECT_TRUE(model) << to_string(kind) << ": " << model.error().message;
   }
@@ -91,6 +97,63 @@ TEST(JobKind, ASiteTakesOnlyTasksOfTheKindThatItsPolicyHasAllowed) {
 TEST(JobKind, OneSiteIsTheCohortOfACyclicJob) {
   EXPECT_EQ(cohort_of(job_of(JobKind::train)), 2U);
   EXPECT_EQ(cohort_of(job_of(JobKind::cyclic)), 1U);
+}
+
+TEST(JobKind, OneSiteIsTheCohortOfACrossEvaluationWhateverItsQuorum) {
+  auto spec = job_of(JobKind::cross_evaluate);
+  spec.sites.quorum = 2;
+  EXPECT_EQ(cohort_of(spec), 1U);
+}
+
+TEST(JobKind, ACrossEvaluationHasAsManySitesAsItsMatrixHasRoomFor) {
+  auto spec = job_of(JobKind::cross_evaluate);
+  spec.sites.max = kCrossSitesMax + 1;
+  expect_refused(spec,
+                 "sites.max is 33; a job of the kind \"cross_evaluate\" has from 1 to 32 sites");
+  spec.sites.max = 0;
+  expect_refused(spec, "sites.max is 0");
+  spec.sites.max = kCrossSitesMax;
+  spec.sites.min = kCrossSitesMax + 1;
+  expect_refused(spec, "sites.min is 33");
+}
+
+TEST(JobKind, ACrossEvaluationSendsWholeModelsAndTrainsOnce) {
+  auto spec = job_of(JobKind::cross_evaluate);
+  spec.train.exclude = {"fc.bias"};
+  expect_refused(spec, "train.exclude keeps a part of the model at its site");
+  spec = job_of(JobKind::cross_evaluate);
+  spec.train.private_tensors = {"fc.bias"};
+  expect_refused(spec, "train.private keeps");
+  spec = job_of(JobKind::cross_evaluate);
+  spec.train.personal = PersonalSpec();
+  expect_refused(spec, "train.personal keeps");
+  spec = job_of(JobKind::cross_evaluate);
+  spec.update.encoding = "topk";
+  expect_refused(spec, "update.encoding \"topk\" leaves most of a model to later rounds");
+  spec = job_of(JobKind::cross_evaluate);
+  spec.train.balanced = true;
+  expect_refused(spec, "train.local_steps \"balanced\"");
+  spec = job_of(JobKind::cross_evaluate);
+  spec.evaluate->every = 2;
+  expect_refused(spec, "evaluate.every has no effect");
+}
+
+TEST(JobKind, ACrossEvaluationHasNoRoundsStrategySampleStopOrKeep) {
+  auto spec = job_of(JobKind::cross_evaluate);
+  spec.rounds = 2;
+  expect_refused(spec, "has no rounds");
+  spec = job_of(JobKind::cross_evaluate);
+  spec.strategy.kind = "median";
+  expect_refused(spec, "has no [strategy]");
+  spec = job_of(JobKind::cross_evaluate);
+  spec.sites.sample = SampleSpec{SampleBy::uniform, 1, 0, 1, 0};
+  expect_refused(spec, "has no [sites.sample]");
+  spec = job_of(JobKind::cross_evaluate);
+  spec.keep = Keep::best_and_last;
+  expect_refused(spec, "has no keep");
+  spec = job_of(JobKind::cross_evaluate);
+  spec.evaluate.reset();
+  expect_refused(spec, "needs [evaluate]");
 }
 
 }  // namespace

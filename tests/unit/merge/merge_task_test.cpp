@@ -109,6 +109,20 @@ TEST_F(MergeTest, TakesSeveralUpdatesOfASite) {
             (std::vector<float>{4, 14, 24, 34, 44, 48}));
 }
 
+TEST_F(MergeTest, OverZerosIsTheWeightedMeanItself) {
+  auto what = request(
+      {update("north", {1, 1, 1, 1, 1, 0.25F}, 1), update("south", {5, 5, 5, 5, 5, 0.75F}, 3)});
+  what.model.reset();
+  const auto result = merge(what);
+  ASSERT_TRUE(result) << result.error().message;
+  const auto file = TensorFile::open(folder_ / "merged");
+  ASSERT_TRUE(file) << file.error().message;
+  const auto values = file->flat(kLayout);
+  ASSERT_TRUE(values);
+  EXPECT_EQ(std::vector<float>(values->begin(), values->end()),
+            (std::vector<float>{4, 4, 4, 4, 4, 0.625F}));
+}
+
 TEST_F(MergeTest, GivesTheSameBytesWhateverTheOrderOfArrival) {
   std::vector<std::pair<std::string, float>> arrivals{{"east", .1F}, {"north", .7F}, {"south", 3}};
   std::string expected;

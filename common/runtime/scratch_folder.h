@@ -1,4 +1,4 @@
-// A folder for a trainer's first steps, gone afterwards.
+// A folder for something that is tried out or made ready, gone afterwards.
 #pragma once
 
 #include <stdlib.h>
@@ -8,7 +8,7 @@
 #include <string>
 #include <system_error>
 
-namespace entente::agent {
+namespace entente {
 
 class ScratchFolder {
  public:
@@ -31,4 +31,4 @@ class ScratchFolder {
   std::string path_;
 };
 
-}  // namespace entente::agent
+}  // namespace entente
