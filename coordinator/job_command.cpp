@@ -97,7 +97,8 @@ void print_sites(const JobView& job) {
       {"SITE", "PART", "UPDATES", "EXAMPLES", "LEFT THE SITE", "NOW", "REASON"}};
   for (const auto& site : job.sites) {
     std::string now = site.connected ? "connected" : "not connected";
-    if (site.task && !is_terminal(job.summary.state)) {
+    const bool has_done_its_part = site.sits_out && site.task_state == TaskState::done;
+    if (site.task && !is_terminal(job.summary.state) && !has_done_its_part) {
       now = fmt::format("{} ({})", to_string(*site.task), to_string(site.task_state));
     } else if (site.sits_out) {
       now = "sits out";
@@ -118,6 +119,24 @@ std::string model_text(const RoundView& round) {
   return round.model->short_hex() + (round.model_of.empty() ? "" : " of " + round.model_of);
 }
 
+// Of a buffer that fills up also what it takes.
+std::string updates_text(const JobView& job, const RoundView& round) {
+  const bool fills_up = job.spec.async && round.round > 0 && round.state == RoundState::training;
+  return fills_up ? fmt::format("{} of {}", round.updates, job.spec.async->buffer)
+                  : std::to_string(round.updates);
+}
+
+std::string asynchrony(const JobSpec& spec) {
+  if (!spec.async) {
+    return {};
+  }
+  const auto& async = *spec.async;
+  return fmt::format(
+      "a round takes {} update{}, at most {} version{} late{}", async.buffer,
+      async.buffer == 1 ? "" : "s", async.staleness_max, async.staleness_max == 1 ? "" : "s",
+      async.concurrency == 0 ? "" : fmt::format("; {} sites train at once", async.concurrency));
+}
+
 void print_rounds(const JobView& job) {
   std::vector<std::vector<std::string>> rows{
       {"ROUND", "STATE", "UPDATES", "TRAINING", "EVALUATION", "MODEL"}};
@@ -129,7 +148,7 @@ void print_rounds(const JobView& job) {
                                            round.evaluated_at == 1 ? "site" : "sites");
     rows.push_back({std::to_string(round.round),
                     is_given_up ? "given up" : std::string(to_string(round.state)),
-                    std::to_string(round.updates), describe(round.train_metrics),
+                    updates_text(job, round), describe(round.train_metrics),
                     describe(round.evaluate_metrics) + counted, model_text(round)});
   }
   print_table(rows);
@@ -160,6 +179,7 @@ void print_job(const JobView& job) {
                 {"coordinator", summary.coordinator},
                 {"submitted", format_utc(summary.submitted_unix_ms)},
                 {"dataset", job.spec.train.dataset},
+                {"asynchronous", asynchrony(job.spec)},
                 {"spec", job.spec_digest.short_hex()}});
   if (!job.sites.empty()) {
     fmt::print("\n");

@@ -89,6 +89,13 @@ nlohmann::json to_json(const JobView& job) {
   json["dataset"] = job.spec.train.dataset;
   json["strategy"] = job.spec.strategy.kind;
   json["encoding"] = job.spec.update.encoding;
+  json["async"] = nullptr;
+  if (const auto& async = job.spec.async) {
+    json["async"] = {{"buffer", async->buffer},
+                     {"staleness_exponent", async->staleness_exponent},
+                     {"staleness_max", async->staleness_max},
+                     {"concurrency", async->concurrency}};
+  }
   json["sites"] = list_to_json(job.sites);
   json["rounds_done"] = list_to_json(job.rounds);
   return json;
@@ -157,6 +164,11 @@ nlohmann::json to_json(const SiteView& site) {
   return json;
 }
 
+// Of a receipt of an earlier broker, which does not name the version, 0.
+static Round staleness(const ModelView& model, const Contribution& part) {
+  return model.version > part.started_from ? model.version - 1 - part.started_from : 0;
+}
+
 nlohmann::json to_json(const ModelView& model) {
   nlohmann::json json{{"model", model.job.str()},
                       {"version", model.version},
@@ -176,7 +188,9 @@ nlohmann::json to_json(const ModelView& model) {
                                      {"update", part.update.hex()},
                                      {"examples", part.examples},
                                      {"weight", part.weight},
-                                     {"steps", part.steps}});
+                                     {"steps", part.steps},
+                                     {"started_from", part.started_from},
+                                     {"staleness", staleness(model, part)}});
   }
   return json;
 }

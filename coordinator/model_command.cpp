@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <memory>
 #include <nlohmann/json.hpp>
 
@@ -53,6 +54,13 @@ ExitCode list(const Options& options, const ModelArguments& arguments) {
   return ask_and_print<std::vector<ModelView>>(options, query, print_models);
 }
 
+// What the update was trained from, and how late it came where that is not the version before.
+std::string version_text(const ModelView& model, const Contribution& part) {
+  const auto late = model.version - 1 - std::min(part.started_from, model.version - 1);
+  return fmt::format("version {}{}", part.started_from,
+                     late == 0 ? "" : fmt::format(" ({} late)", late));
+}
+
 void print_receipt(const ModelView& model) {
   fmt::print("{}@{}\n", model.job.str(), model.version);
   print_fields({{"sha-256", model.blob.hex()},
@@ -67,10 +75,12 @@ void print_receipt(const ModelView& model) {
   if (model.contributions.empty()) {
     return;
   }
-  std::vector<std::vector<std::string>> rows{{"SITE", "EXAMPLES", "STEPS", "WEIGHT", "UPDATE"}};
+  std::vector<std::vector<std::string>> rows{
+      {"SITE", "EXAMPLES", "STEPS", "WEIGHT", "TRAINED FROM", "UPDATE"}};
   for (const auto& part : model.contributions) {
     rows.push_back({part.site.str(), with_commas(part.examples), with_commas(part.steps),
-                    fmt::format("{:.4f}", part.weight), part.update.hex()});
+                    fmt::format("{:.4f}", part.weight), version_text(model, part),
+                    part.update.hex()});
   }
   fmt::print("\n");
   print_table(rows);

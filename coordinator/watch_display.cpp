@@ -40,6 +40,7 @@ std::string activity(const JobSiteView& site) {
     case TaskState::uploading:
       return "sending";
     case TaskState::done:
+      return site.sits_out ? "sitting out" : "done";
     case TaskState::failed:
     case TaskState::lost:
       return std::string(to_string(site.task_state));

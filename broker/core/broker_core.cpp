@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "broker/core/buffering.h"
 #include "broker/core/claims.h"
 #include "broker/core/evaluations.h"
 #include "broker/core/files.h"
@@ -211,6 +212,10 @@ BrokerCore::BrokerCore(BrokerInfo info, Snapshot snapshot, Now now) {
     const auto number = row.round;
     state_.jobs.at(row.job).rounds[number] = std::move(row);
   }
+  // So that of a site's accepted updates the last one comes last.
+  std::ranges::stable_sort(snapshot.tasks, {}, [](const TaskRow& row) {
+    return std::pair(row.accepted_seq, row.key.round);
+  });
   for (auto& row : snapshot.tasks) {
     auto& job = state_.jobs.at(row.key.job);
     const auto current = job.rounds.empty() ? 0 : job.rounds.rbegin()->first;
@@ -218,17 +223,22 @@ BrokerCore::BrokerCore(BrokerInfo info, Snapshot snapshot, Now now) {
     if (task.row.state == TaskState::done &&
         task.row.key.kind == task_in(job, task.row.key.round)) {
       auto& part = job.parts.at(task.row.key.site);
-      if (!part.accepted_key || part.accepted_key->round <= task.row.key.round) {
-        part.accepted_key = task.row.key;
-        part.accepted_update = task.row.result.blob;
-      }
+      part.accepted_key = task.row.key;
+      part.accepted_update = task.row.result.blob;
     }
+    job.accepted = std::max(job.accepted, task.row.accepted_seq);
     // Who has answered in an evaluation that is still open counts; who failed is not asked again.
     const bool is_tried = task.row.key.kind == TaskKind::evaluate &&
                           awaits_evaluation(job, job.rounds.at(task.row.key.round));
-    if (is_open(task) || round_of(task.row) >= current || is_tried) {
+    const bool may_be_needed = task.row.key.kind == TaskKind::train && rules_of(job).is_buffered;
+    if (is_open(task) || round_of(task.row) >= current || is_tried || may_be_needed) {
       const auto key = task.row.key;
       job.tasks.insert_or_assign(key, std::move(task));
+    }
+  }
+  for (auto& [id, job] : state_.jobs) {
+    if (rules_of(job).is_buffered) {
+      forget_settled(job);
     }
   }
   for (auto& row : snapshot.usage) {

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <set>
 
+#include "broker/core/buffering.h"
 #include "broker/core/claims.h"
 #include "broker/core/jobs.h"
 #include "broker/core/kinds.h"
@@ -21,6 +22,9 @@ bool has_accepted(const Part& part) { return part.row.enrolment == Enrolment::ac
 
 // The site's newest task in the current round; what evaluates a round's model is no part of it.
 const Task* task_of(const Job& job, const SiteId& site) {
+  if (rules_of(job).is_buffered) {
+    return buffered_task_of(job, site);
+  }
   const Task* newest = nullptr;
   const auto current = job.rounds.empty() ? 0 : job.rounds.rbegin()->first;
   for (const auto kind : {TaskKind::initialize, task_in(job, current)}) {
@@ -270,6 +274,10 @@ void join_open_round(Step& step, Job& job) {
   if (!job.runs()) {
     return;
   }
+  if (rules_of(job).is_buffered) {
+    keep_training(step, job);
+    return;
+  }
   const auto& round = job.rounds.rbegin()->second;
   if (round.round == 0 || round.state != RoundState::training) {
     return;
@@ -323,7 +331,12 @@ std::size_t within_reach(const Step& step, const Job& job) {
   std::size_t vacant = 0;  // places that their holders cannot win back in this round
   std::size_t others = 0;
   const auto round = job.rounds.rbegin()->first;
+  const auto buffer = rules_of(job).is_buffered ? buffer_of(job, round) : Buffer();
   for (const auto& [id, part] : job.parts) {
+    if (buffer.sites.contains(id)) {
+      ++reached;
+      continue;
+    }
     const auto* task = task_of(job, id);
     const bool has_settled = task != nullptr && task->row.state != TaskState::lost;
     const bool is_out =

@@ -2,6 +2,8 @@
 //
 //  - An update of an open round is taken back as if its site had never answered: the task is open
 //    again. Training is a function of the task, so that the same update comes back.
+//  - Of a job that trains asynchronously an update leaves its buffer and its task is lost, and so
+//    is a task that trains from an older version which is damaged: its site gets another one.
 //  - A model cannot be had again, nor the state of the server's optimiser. Whoever reads it next
 //    will not find it, and its job fails with that reason.
 #pragma once

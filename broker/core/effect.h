@@ -52,7 +52,8 @@ struct MergeInput {
   SiteId site;
   BlobId update;
   double weight = 0;
-  double loss = 0;  // of the global model there before training, where the strategy asks for it
+  double factor = 1;  // what is left of it, because it comes late
+  double loss = 0;    // of the global model there before training, where the strategy asks for it
   std::uint64_t steps = 0;
 };
 
@@ -68,10 +69,10 @@ struct StartMerge {
   Digest spec_digest;
   BlobId model;
   bool from_zeros = false;  // what is merged is no change of the model, but stands by itself
-  std::optional<BlobId> server_state;                 // after the round before, if it has left any
-  std::vector<MergeInput> updates;                    // by site id
-  UpdateSpec update;                                  // how they are written down
-  std::shared_ptr<const TensorLayout> layout;         // of the model
+  std::optional<BlobId> server_state;          // after the round before, if it has left any
+  std::vector<MergeInput> updates;             // by site id; of one site in the order of its tasks
+  UpdateSpec update;                           // how they are written down
+  std::shared_ptr<const TensorLayout> layout;  // of the model
   std::shared_ptr<const TensorLayout> update_layout;  // of what the sites send of it
 };
 

@@ -62,7 +62,7 @@ struct MergeFinished {
   JobId job;
   Round round = 0;
   Expected<MergedModel> model;
-  std::vector<SiteId> damaged{};  // whose updates were, and are no longer stored: no model then
+  std::vector<BlobId> damaged{};  // updates that were, and are no longer stored: no model then
 };
 
 // Time has passed: sent when BrokerCore::next_wakeup() is reached.

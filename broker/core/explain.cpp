@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "broker/core/buffering.h"
 #include "broker/core/files.h"
 #include "broker/core/following.h"
 #include "broker/core/kinds.h"
@@ -98,6 +99,10 @@ SiteExplanation explain_site(const State& state, const Job& job, const Site& sit
       explained.sentences = {absence_text(site)};
     } else if (!part->second.row.reason.empty()) {
       explained.sentences = {part->second.row.reason};
+    } else if (rules_of(job).is_buffered) {
+      if (auto reason = reason_to_wait(job, site.row.site)) {
+        explained.sentences = {std::move(*reason)};
+      }
     } else if (sits_out(job, site.row.site)) {
       const auto round = job.rounds.rbegin()->first;
       explained.sentences = {
@@ -210,8 +215,15 @@ std::string waiting_sentence(const Explanation& explained, const Wait& wait) {
                      sentence(wait));
 }
 
-// Which of them the open round has drawn.
+// Which of them the open round has drawn, or how far its buffer is.
 std::string sample_text(const Job& job, std::vector<SiteId> sites) {
+  if (rules_of(job).is_buffered && !job.rounds.empty()) {
+    const auto& round = job.rounds.rbegin()->second;
+    return round.round == 0 || round.state != RoundState::training
+               ? ""
+               : fmt::format("; round {} has {} of {} updates", round.round,
+                             buffer_of(job, round.round).updates, updates_wanted(job));
+  }
   if (!rules_of(job).draws(job) || job.rounds.rbegin()->first == 0) {
     return {};
   }

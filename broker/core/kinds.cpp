@@ -1,5 +1,6 @@
 #include "broker/core/kinds.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "broker/core/cohort.h"
@@ -11,7 +12,7 @@ namespace entente::broker {
 const KindRules& rules_of(const JobSpec& spec) {
   switch (spec.kind) {
     case JobKind::train:
-      return kTrainKind;
+      return spec.async ? kAsyncKind : kTrainKind;
     case JobKind::statistics:
       return kStatisticsKind;
     case JobKind::evaluate:
@@ -48,11 +49,16 @@ void merge_updates(Step& step, Job& job, RoundRow& round) {
 std::vector<const Task*> round_answers(const Job& job, Round round) {
   std::vector<const Task*> answers;
   const auto kind = task_in(job, round);
+  const bool is_buffered = rules_of(job).is_buffered;
   for (const auto& [key, task] : job.tasks) {
-    if (key.round == round && key.kind == kind && task.row.state == TaskState::done) {
+    const auto taken_by = is_buffered ? round_of(task.row) : key.round;
+    if (taken_by == round && key.kind == kind && task.row.state == TaskState::done) {
       answers.push_back(&task);
     }
   }
+  // By key they are in the order of the rounds that they began with.
+  std::stable_sort(answers.begin(), answers.end(),
+                   [](const Task* a, const Task* b) { return a->row.key.site < b->row.key.site; });
   return answers;
 }
 

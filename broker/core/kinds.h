@@ -41,6 +41,9 @@ struct KindRules {
   Round (*base)(Round version) = [](Round version) -> Round { return version - 1; };
   // Whether others may take vacant places, when the job allows it.
   bool (*gives_places_away)(const Job&) = [](const Job&) { return true; };
+  // Whether a round takes updates as they come, whenever their sites began: buffering.h has the
+  // rules of such rounds.
+  bool is_buffered = false;
 };
 
 // Of tasks whose results are merged.
@@ -48,6 +51,7 @@ struct KindRules {
   return kind == TaskKind::train || kind == TaskKind::predict;
 }
 
+// A job that trains asynchronously has rules of its own.
 [[nodiscard]] const KindRules& rules_of(const JobSpec& spec);
 [[nodiscard]] inline const KindRules& rules_of(const Job& job) { return rules_of(job.spec()); }
 
@@ -67,7 +71,7 @@ template <TaskKind kind>
   return task.merged_in != 0 ? task.merged_in : task.key.round;
 }
 
-// The answers that a round has taken, by site.
+// The answers that a round has taken, by site; those of one site in the order of its tasks.
 [[nodiscard]] std::vector<const Task*> round_answers(const Job& job, Round round);
 
 // Means over the sites' metrics, weighted by examples; only metrics that every answer has.
@@ -86,6 +90,8 @@ extern const KindRules kTrainKind;
 extern const KindRules kStatisticsKind;
 extern const KindRules kEvaluateKind;
 extern const KindRules kCyclicKind;
+// A job of the kind "train" that has an [async] table.
+extern const KindRules kAsyncKind;
 extern const KindRules kCrossEvaluateKind;
 extern const KindRules kPredictKind;
 

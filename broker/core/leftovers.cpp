@@ -19,6 +19,22 @@ bool has_twin(const State& state, const Job& of) {
   });
 }
 
+// Its update is a part of a version already: kept for its row alone (buffering.h).
+bool is_in_a_version(const Job& job, const Task& task) {
+  const auto round = job.rounds.find(round_of(task.row));
+  return task.row.state == TaskState::done && task.row.merged_in != 0 &&
+         round != job.rounds.end() && round->second.state == RoundState::done;
+}
+
+// Whether an open task trains from that version.
+bool is_trained_from(const Job& job, Round version) {
+  const auto begin = job.tasks.lower_bound({job.id(), version + 1, TaskKind::train, SiteId(), 0});
+  return std::any_of(begin, job.tasks.end(), [version](const auto& entry) {
+    return entry.first.round == version + 1 && entry.first.kind == TaskKind::train &&
+           is_open(entry.second);
+  });
+}
+
 }  // namespace
 
 bool is_kept(const State& state, const BlobId& model) {
@@ -44,7 +60,7 @@ void drop_updates(Step& step, const Job& merged, Round round) {
                                             [&](const auto& r) { return r.second.model == blob; });
           return is_model ||
                  std::any_of(job.tasks.begin(), job.tasks.end(), [&](const auto& other) {
-                   return &other.second != &task &&
+                   return &other.second != &task && !is_in_a_version(job, other.second) &&
                           (other.second.row.result.blob == blob ||
                            (other.second.announced && other.second.announced->blob == blob));
                  });
@@ -81,7 +97,7 @@ void drop_models(Step& step, Job& job) {
   }
   for (auto& [number, round] : job.rounds) {
     if (!round.model || round.model_removed || &round == newest || number == best ||
-        awaits_evaluation(job, round)) {
+        awaits_evaluation(job, round) || is_trained_from(job, number)) {
       continue;
     }
     round.model_removed = true;

@@ -4,8 +4,8 @@
 //  - The state of the server's optimiser, once a later one has taken its place or the job has
 //    ended.
 //  - Of a job that keeps its best and its last model only, each other version: as soon as no round
-//    goes on from it and its evaluation is done, since until then it may be the best. The row says
-//    so in the same transaction; its receipt stays.
+//    goes on from it, no task trains from it and its evaluation is done, since until then it may be
+//    the best. The row says so in the same transaction; its receipt stays.
 //  - What another job names too, also as its coordinator's file (files.h), is left alone: jobs of
 //  one spec come to the same bytes.
 //

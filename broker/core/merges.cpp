@@ -2,17 +2,20 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <numeric>
 
 #include "broker/core/cohort.h"
 #include "broker/core/kinds.h"
 #include "broker/core/weights.h"
+#include "common/domain/asynchrony.h"
 #include "common/domain/strategy_kinds.h"
 
 namespace entente::broker {
 namespace {
 
-// The accepted updates that go into a version, by site id.
+// The accepted updates that go into a version, by site id; those of one site in the order of its
+// tasks.
 std::vector<const TaskRow*> accepted_updates(const Job& job, Round version) {
   std::vector<const TaskRow*> updates;
   for (const auto& [key, task] : job.tasks) {
@@ -20,7 +23,19 @@ std::vector<const TaskRow*> accepted_updates(const Job& job, Round version) {
       updates.push_back(&task.row);
     }
   }
+  // By key they are in the order of the rounds that they began with.
+  std::ranges::stable_sort(updates, {}, [](const TaskRow* task) { return task->key.site; });
   return updates;
+}
+
+// The version that the update is a change of.
+Round started_from(const Job& job, const TaskRow& task) {
+  return rules_of(job).base(rules_of(job).is_buffered ? task.key.round : round_of(task));
+}
+
+double factor_of(const Job& job, const TaskRow& task) {
+  const auto& async = job.spec().async;
+  return async ? staleness_factor(*async, round_of(task) - task.key.round) : 1;
 }
 
 // The round whose model the version is made from.
@@ -53,7 +68,7 @@ ModelView receipt(const Job& job, const RoundRow& round, Now now) {
     const auto& result = updates[i]->result;
     model.contributions.push_back({updates[i]->key.site, *result.blob, result.examples,
                                    weights[i] / total, result.steps,
-                                   rules_of(job).base(round.round)});
+                                   started_from(job, *updates[i])});
   }
   return model;
 }
@@ -81,7 +96,8 @@ void start_merge(Step& step, Job& job, const RoundRow& round) {
   const auto weights = merge_weights(merge.strategy, updates);
   for (std::size_t i = 0; i < updates.size(); ++i) {
     merge.updates.push_back({updates[i]->key.site, *updates[i]->result.blob, weights[i],
-                             loss_before(*updates[i]), updates[i]->result.steps});
+                             factor_of(job, *updates[i]), loss_before(*updates[i]),
+                             updates[i]->result.steps});
   }
   step.act(std::move(merge));
 }

@@ -6,8 +6,8 @@
 
 namespace entente::broker {
 
-// The accepted updates that go into the round's version, by site id, with the model and the server
-// state of the round that it goes on from.
+// The accepted updates that go into the round's version, by site id and then by the round that they
+// began with, with the model and the server state of the round that it goes on from.
 void start_merge(Step& step, Job& job, const RoundRow& round);
 
 // The round is done, and its model is a version: saved with its receipt, and audited. `origin`

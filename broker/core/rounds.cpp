@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <map>
 
+#include "broker/core/buffering.h"
 #include "broker/core/cohort.h"
 #include "broker/core/cross_evaluation.h"
 #include "broker/core/draining.h"
@@ -96,19 +97,26 @@ void start_round(Step& step, Job& job, Round number) {
   round.round = number;
   round.state = RoundState::training;
   step.save(round);
-  std::erase_if(job.tasks, [number](const auto& entry) {
-    const auto& task = entry.second;
-    return entry.first.kind != TaskKind::evaluate && !is_open(task) && round_of(task.row) < number;
-  });
+  const bool is_buffered = rules_of(job).is_buffered;
+  if (!is_buffered) {
+    std::erase_if(job.tasks, [number](const auto& entry) {
+      const auto& task = entry.second;
+      return entry.first.kind != TaskKind::evaluate && !is_open(task) &&
+             round_of(task.row) < number;
+    });
+  }
   if (number == 0) {
     return;
   }
-  const auto sites = first_in_turn(step.state, job, number);
+  const auto sites = is_buffered ? std::vector<SiteId>() : first_in_turn(step.state, job, number);
   JobEvent event;
   event.kind = JobEventKind::round_started;
   event.round = number;
   event.text = describe_start(job, number, sites);
   step.tell(job, std::move(event));
+  if (is_buffered) {
+    open_buffer(step, job);  // it may have what it takes already, before anybody is asked
+  }
   for (const auto& site : sites) {
     open_round_task(step, job, number, site);
   }
@@ -151,26 +159,24 @@ void report_stall(Step& step, Job& job, Task& task) {
 
 // Below the quorum: says whom the round waits for, and ends the job when nobody is left.
 void wait_for_quorum(Step& step, Job& job, const RoundRow& round) {
-  std::size_t done = 0;
-  for (const auto* task : tasks_of(job, round)) {
-    done += task->row.state == TaskState::done ? 1 : 0;
-  }
+  const auto done = buffer_of(job, round.round).sites.size();
   const auto needed = quorum(job);
   if (done >= needed) {
     return;
   }
   if (within_reach(step, job) < needed) {
     fail(step, job,
-         fmt::format("round {} has {} of the {} updates it needs, and nobody is left to send more"
+         fmt::format("round {} has {} of the {} {} it needs, and nobody is left to send more"
                      "{}{}{}",
                      round.round, done, needed,
+                     rules_of(job).is_buffered ? "sites' updates" : "updates",
                      failures(job, round.round, task_in(job, round.round)), declined_sites(job),
                      resting_sites(job, round.round)));
     return;
   }
-  for (auto* task : tasks_of(job, round)) {
-    if (is_open(*task) && is_stalled(step, job, *task)) {
-      report_stall(step, job, *task);
+  for (auto& [key, task] : job.tasks) {
+    if (key.kind == task_in(job, round.round) && is_open(task) && is_stalled(step, job, task)) {
+      report_stall(step, job, task);
     }
   }
 }
@@ -230,11 +236,10 @@ void go_on(Step& step, Job& job) {
 }
 
 // The round lacks what was damaged: who sent it is asked again.
-void reopen(Step& step, Job& job, RoundRow& round, const std::vector<SiteId>& damaged) {
-  for (auto* task : tasks_of(job, round)) {
-    if (task->row.state == TaskState::done &&
-        std::find(damaged.begin(), damaged.end(), task->row.key.site) != damaged.end()) {
-      lose_update(step, job, *task);
+void reopen(Step& step, Job& job, RoundRow& round, const std::vector<BlobId>& damaged) {
+  for (const auto* answer : round_answers(job, round.round)) {
+    if (std::find(damaged.begin(), damaged.end(), *answer->row.result.blob) != damaged.end()) {
+      lose_update(step, job, job.tasks.at(answer->row.key));
     }
   }
   round.state = RoundState::training;
@@ -254,6 +259,9 @@ void start_rounds(Step& step, Job& job) {
     return;
   }
   take_up_tasks(step, job);
+  if (!rules_of(job).is_buffered) {
+    join_open_round(step, job);  // it may have lost an update to damage while it rested
+  }
   const auto& last = current_round(job);
   if (last.state == RoundState::done && last.round < rounds_of(job)) {
     start_next_round(step, job);
@@ -368,7 +376,11 @@ void advance(Step& step, Job& job) {
     return;  // an evaluation has shown that it improves no longer
   }
   if (round.state == RoundState::training) {
-    try_close_round(step, job, round);
+    if (rules_of(job).is_buffered) {
+      try_close_buffer(step, job, round);
+    } else {
+      try_close_round(step, job, round);
+    }
     if (job.ended()) {
       return;  // what the round has found has ended it
     }

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "broker/core/buffering.h"
 #include "broker/core/cohort.h"
 #include "broker/core/draw.h"
 #include "broker/core/kinds.h"
@@ -68,6 +69,9 @@ std::vector<SiteId> first_in_turn(const State& state, const Job& job, Round roun
 }
 
 bool sits_out(const Job& job, const SiteId& site) {
+  if (rules_of(job).is_buffered) {
+    return reason_to_wait(job, site).has_value();
+  }
   if (!job.runs() || job.rounds.empty() || !rules_of(job).draws(job) ||
       !job.parts.at(site).row.has_place) {
     return false;

@@ -38,7 +38,8 @@ namespace entente::broker {
 // Those whose turn it is at the start of the round.
 [[nodiscard]] std::vector<SiteId> first_in_turn(const State& state, const Job& job, Round round);
 
-// Whether the site holds a place and has no task in the open round, which has drawn others.
+// Whether the site holds a place and has no task, for the open round has drawn others or has it
+// wait (buffering.h).
 [[nodiscard]] bool sits_out(const Job& job, const SiteId& site);
 
 // The sentence with which a round begins, naming the sites that were drawn.

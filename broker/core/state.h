@@ -87,8 +87,11 @@ struct Job {
   Monotonic saved_at{};                 // with the elapsed part of the deadline
   std::map<SiteId, Part> parts;
   std::map<Round, RoundRow> rounds;
-  std::map<TaskKey, Task> tasks;  // of the current round, and evaluations not yet settled
-  std::set<BlobId> files;         // that its coordinator has brought (files.h)
+  // Of the current round, and evaluations not yet settled; of a job that trains asynchronously what
+  // its buffers need (buffering.h).
+  std::map<TaskKey, Task> tasks;
+  std::uint64_t accepted = 0;  // the number of the last acceptance, where they are counted
+  std::set<BlobId> files;      // that its coordinator has brought (files.h)
 
   [[nodiscard]] const JobId& id() const { return row.job; }
   [[nodiscard]] const JobSpec& spec() const { return row.spec; }

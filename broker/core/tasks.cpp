@@ -6,11 +6,13 @@
 #include <utility>
 
 #include "broker/core/balance.h"
+#include "broker/core/buffering.h"
 #include "broker/core/cohort.h"
 #include "broker/core/evaluations.h"
 #include "broker/core/jobs.h"
 #include "broker/core/kinds.h"
 #include "broker/core/requests.h"
+#include "broker/core/result_checks.h"
 #include "broker/core/rounds.h"
 #include "broker/core/selection.h"
 #include "broker/core/statistics.h"
@@ -43,7 +45,8 @@ TaskOrder order_of(const Job& job, const TaskRow& task) {
   order.key = key;
   // The initial model must not depend on which site makes it.
   const auto site = key.kind == TaskKind::initialize ? std::string() : key.site.str();
-  order.seed = task_seed(job_seed(job.spec(), job.row.spec_digest), key.round, site);
+  order.seed = repeated_seed(task_seed(job_seed(job.spec(), job.row.spec_digest), key.round, site),
+                             taken_before(job, key));
   if (const auto* round = model_round(job, key)) {
     order.model = round->model;
     order.model_bytes = round->model_bytes;
@@ -60,8 +63,11 @@ TaskOrder order_of(const Job& job, const TaskRow& task) {
   if (key.kind == TaskKind::statistics) {
     order.ranges = ranges_for(job, key.round);
   }
-  order.cohort =
-      shows_single_sites(job.spec().kind) ? 1 : static_cast<std::uint32_t>(updates_wanted(job));
+  // Sites, which the updates of a buffer may be fewer of.
+  order.cohort = shows_single_sites(job.spec().kind)
+                     ? 1
+                     : static_cast<std::uint32_t>(rules_of(job).is_buffered ? quorum(job)
+                                                                            : updates_wanted(job));
   return order;
 }
 
@@ -126,62 +132,6 @@ std::string describe(const Job& job, const TaskKey& key) {
       return "predicting";
   }
   return {};
-}
-
-// FedNova divides an update by its steps and multiplies all by what the steps come to: a number
-// that does not follow from the job's epochs would do with the others' updates as it likes.
-std::optional<Refusal> check_steps(const TrainSpec& train, const TaskResult& result) {
-  const auto steps_max = steps_of_epochs(train, result.examples);
-  if (result.steps >= 1 && result.steps <= std::max<std::uint64_t>(steps_max, 1)) {
-    return std::nullopt;
-  }
-  return Refusal{"steps_invalid",
-                 fmt::format("took {} steps; with {} examples the job's epochs come to {}",
-                             result.steps, result.examples, steps_max),
-                 "report the optimiser's steps in the result", Scope::task};
-}
-
-// What the job's strategy cannot do without.
-std::optional<Refusal> check_for_strategy(const JobSpec& spec, const TaskRow& task,
-                                          const TaskResult& result) {
-  const StrategySpec& strategy = spec.strategy;
-  if (needs_steps(strategy) && task.steps == 0) {
-    return check_steps(spec.train, result);
-  }
-  if (strategy.weights == Weighting::steps && result.steps == 0) {
-    return Refusal{"steps_invalid", "took no step, and the job weighs updates by their steps",
-                   "report the optimiser's steps in the result", Scope::task};
-  }
-  if (!needs_loss_before(strategy)) {
-    return std::nullopt;
-  }
-  const auto loss = result.metrics.find(std::string(kLossBefore));
-  if (loss == result.metrics.end() || !(loss->second >= 0)) {
-    return Refusal{"loss_missing",
-                   fmt::format("does not say what loss the model had before training ({}), which "
-                               "qfedavg needs",
-                               kLossBefore),
-                   "docs/trainer-contract.md says how a trainer reports it", Scope::task};
-  }
-  return std::nullopt;
-}
-
-std::optional<Refusal> check_evaluation(const TaskResult& result) {
-  if (result.metrics.empty()) {
-    return Refusal{"result_invalid", "an evaluation without a single metric", "", Scope::task};
-  }
-  if (result.sums.empty()) {
-    return std::nullopt;
-  }
-  const auto count = result.sums.find(std::string(sums::kCount));
-  if (count == result.sums.end() ||
-      count->second != std::vector<double>{static_cast<double>(result.examples)}) {
-    return Refusal{
-        "sums_invalid",
-        fmt::format("its sums are not over the {} examples that it claims", result.examples),
-        "docs/models.md says which sums there are", Scope::task};
-  }
-  return std::nullopt;
 }
 
 // An initial model is a model's file; only what training makes is encoded.
@@ -330,8 +280,11 @@ void tell_accepted(Step& step, Job& job, const Task& task) {
                              judged_text(*model_round(job, key), key.round), result.examples);
   } else {
     event.kind = JobEventKind::update_accepted;
+    event.round = task.row.accepted_seq != 0 ? task.row.merged_in : key.round;
     event.text = key.kind == TaskKind::initialize
                      ? fmt::format("{} made the initial model", key.site.str())
+                 : task.row.accepted_seq != 0
+                     ? acceptance_text(job, task.row)
                      : fmt::format("{} sent its {} for round {}: {} examples", key.site.str(),
                                    what_is_sent(key.kind), key.round, result.examples);
   }
@@ -351,6 +304,14 @@ void accept_result(Step& step, Job& job, Task& task, const TaskResult& result) {
     give_up_task(step, job, task);
     return;
   }
+  const bool is_of_round = key.kind == task_in(job, key.round);
+  if (is_of_round && rules_of(job).is_buffered) {
+    if (auto why = enter_buffer(job, task)) {
+      give_up_task(step, job, task, std::move(*why));
+      advance(step, job);
+      return;
+    }
+  }
   task.row.result = result;
   if (result.blob) {
     task.row.result.sums.clear();  // of no use: what counts is in the tensors
@@ -360,11 +321,10 @@ void accept_result(Step& step, Job& job, Task& task, const TaskResult& result) {
   part.row.reason.clear();
   part.row.bytes_out += result.blob_bytes;
   part.row.tensors_out += result.blob ? layout_of(job, key.kind)->tensors.size() : 0;
-  const bool is_of_round = key.kind == task_in(job, key.round);
   if (is_of_round) {
     part.accepted_key = key;
     part.accepted_update = result.blob;
-    part.row.last_round = key.round;
+    part.row.last_round = round_of(task.row);
     if (key.kind == TaskKind::train || !trains(job.spec().kind)) {
       part.row.updates_accepted += 1;
       part.row.examples = result.examples;
@@ -375,8 +335,9 @@ void accept_result(Step& step, Job& job, Task& task, const TaskResult& result) {
   }
   step.save(part);
   step.audit("broker", "update.accept", fmt::format("job/{}/{}", job.id().str(), key.round),
-             fmt::format("site/{} {} {} examples {}", key.site.str(), to_string(key.kind),
-                         result.examples, result.blob ? result.blob->hex() : ""));
+             fmt::format("site/{} {} {} examples {}{}", key.site.str(), to_string(key.kind),
+                         result.examples, result.blob ? result.blob->hex() : "",
+                         acceptance_detail(task.row)));
   step.send(key.site, msg::ResultVerdict{key, std::nullopt});
   tell_accepted(step, job, task);
   if (key.kind == TaskKind::initialize) {
@@ -462,11 +423,16 @@ void give_up_task(Step& step, Job& job, Task& task, std::string reason) {
 void lose_update(Step& step, Job& job, Task& task, std::string reason) {
   const auto key = task.row.key;
   const auto blob = std::exchange(task.row.result, {}).blob;
+  if (rules_of(job).is_buffered) {
+    task.row.merged_in = 0;  // its number stays: a later task's seed counts it
+  }
   end_task(step, job, task, TaskState::lost, std::move(reason));
   auto& part = job.parts.at(key.site);
   part.row.updates_accepted -= 1;
   part.row.last_round = 0;  // it had rested when it was asked for this one
-  part.accepted_key.reset();
+  if (part.accepted_key == key) {
+    part.accepted_key.reset();
+  }
   note_failure(step, job, key, JobEventKind::task_lost, task.row.reason);
   step.audit("broker", "update.lose", fmt::format("job/{}/{}", job.id().str(), key.round),
              fmt::format("site/{} {}", key.site.str(), blob->hex()));
@@ -539,8 +505,8 @@ void on_task_failed(Step& step, const SiteId& site, const msg::TaskFailed& faile
     return;
   }
   const auto key = failed.key;
-  const bool is_to_be_asked_anew =
-      failed.failure.reason.code == msg::kJobUnknown && key.attempt <= limits::kAttemptsMax;
+  const bool is_to_be_asked_anew = failed.failure.reason.code == msg::kJobUnknown &&
+                                   key.attempt - taken_before(*job, key) <= limits::kAttemptsMax;
   end_task(step, *job, *task, is_to_be_asked_anew ? TaskState::lost : TaskState::failed,
            failed.failure.reason.message);
   note_failure(step, *job, key, JobEventKind::task_failed, failed.failure.reason.message);
@@ -548,7 +514,11 @@ void on_task_failed(Step& step, const SiteId& site, const msg::TaskFailed& faile
     ask_anew(step, *job, site);
   } else if (failed.failure.transient && failures_of(*job, key) < limits::kAttemptsMax &&
              !step.state.sites.at(site).row.draining) {
-    open_task(step, *job, key.round, key.kind, site);
+    if (!rules_of(*job).is_buffered || key.kind != TaskKind::train) {
+      open_task(step, *job, key.round, key.kind, site);
+    } else if (job->rounds.rbegin()->second.state == RoundState::training) {
+      open_task(step, *job, job->rounds.rbegin()->first, key.kind, site);
+    }
   }
   advance(step, *job);
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <iterator>
 
+#include "broker/core/buffering.h"
 #include "broker/core/kinds.h"
 #include "broker/core/selection.h"
 #include "broker/core/statistics.h"
@@ -88,7 +89,10 @@ JobView view(const State& state, const Job& job) {
   auto newest = std::next(job.rounds.begin(), static_cast<std::ptrdiff_t>(skip));
   for (; newest != job.rounds.end(); ++newest) {
     const auto& [number, round] = *newest;
-    view.rounds.push_back({number, round.state, round.updates, round.train_metrics,
+    const bool fills_up = rules_of(job).is_buffered && round.state == RoundState::training;
+    const auto updates =
+        fills_up ? static_cast<std::uint32_t>(buffer_of(job, number).updates) : round.updates;
+    view.rounds.push_back({number, round.state, updates, round.train_metrics,
                            round.evaluate_metrics, round.model, round.model_removed,
                            round.evaluated_at, round.evaluation_examples, round.at_sites,
                            round.model_of});

@@ -62,7 +62,8 @@ Expected<void> check_updates(const std::vector<SpooledUpdate>& updates) {
   }
   for (std::size_t i = 0; i < updates.size(); ++i) {
     // The order of the sums, and with it the bits of the model, is the order of the sites.
-    ENTENTE_CHECK(i == 0 || updates[i - 1].site < updates[i].site);
+    ENTENTE_CHECK(i == 0 || updates[i - 1].site <= updates[i].site);
+    ENTENTE_CHECK(updates[i].factor > 0 && updates[i].factor <= 1);
     if (!(updates[i].weight > 0) || !std::isfinite(updates[i].weight)) {
       return refuse("weight_invalid",
                     fmt::format("the update of site {} has the weight {}, it has to be positive",
@@ -97,6 +98,7 @@ Expected<OpenCohort> open_cohort(const MergeRequest& request, Sweep& sweep) {
     }
     open.files.push_back(std::move(*file));
     open.cohort.weights.push_back(update.weight);
+    open.cohort.factors.push_back(update.factor);
     open.cohort.losses.push_back(update.loss);
     open.cohort.steps.push_back(update.steps);
   }

@@ -28,6 +28,7 @@ struct SpooledUpdate {
   SiteId site;
   std::filesystem::path file;
   double weight = 0;
+  double factor = 1;        // what is left of it, because it comes late: above 0, at most 1
   double loss = 0;          // of the global model there before training; for qfedavg
   std::uint64_t steps = 0;  // of its training; for fednova
 };
@@ -36,7 +37,7 @@ struct MergeRequest {
   StrategySpec strategy;                       // has passed check_strategy()
   std::optional<std::filesystem::path> model;  // none: zeros, of updates that are no changes
   std::optional<std::filesystem::path> state;  // of the server optimiser, after the last round
-  std::vector<SpooledUpdate> updates;          // strictly ascending by site
+  std::vector<SpooledUpdate> updates;          // by site; of one site in the order of its tasks
   // Of the sites' training; for qfedavg and fednova.
   double local_lr = 0;
   double local_momentum = 0;

@@ -54,7 +54,13 @@ PreparedRule mean_of_picks(const Cohort& cohort, const std::vector<std::size_t>&
 }
 
 Expected<PreparedRule> prepare_mean(const StrategySpec&, const Cohort& cohort, Sweep&) {
-  return combination(cohort.updates, cohort.weights, sum_of(cohort.weights));
+  auto weights = cohort.weights;
+  for (std::size_t i = 0; i < cohort.factors.size(); ++i) {
+    weights[i] *= cohort.factors[i];
+  }
+  // The mean is over the weights as they were: an update that counts for less takes a smaller step,
+  // and gives the others no larger one (Nguyen et al. 2022, Algorithm 1).
+  return combination(cohort.updates, std::move(weights), sum_of(cohort.weights));
 }
 
 Expected<PreparedRule> prepare_median(const StrategySpec&, const Cohort& cohort, Sweep&) {
@@ -160,6 +166,7 @@ const Rule& rule_of(const StrategySpec& spec) {
 
 Expected<PreparedRule> prepare_rule(const StrategySpec& spec, const Cohort& cohort, Sweep& sweep) {
   ENTENTE_CHECK(!cohort.updates.empty() && cohort.updates.size() == cohort.weights.size());
+  ENTENTE_CHECK(cohort.factors.empty() || cohort.factors.size() == cohort.weights.size());
   if (auto sentence = outside_guarantee(spec, cohort.updates.size())) {
     return outside(std::move(*sentence));
   }

@@ -19,10 +19,12 @@
 
 namespace entente::broker {
 
-// The updates of one round and what their sites said of them, all by site id.
+// The updates of one round and what their sites said of them, all by site id, and of a
+// site in the order of its tasks.
 struct Cohort {
   std::vector<const UpdateValues*> updates;
   std::vector<double> weights;
+  std::vector<double> factors{};     // that a mean takes the updates by; empty: whole
   std::vector<double> losses;        // of the global model before training; for qfedavg, else empty
   std::vector<std::uint64_t> steps;  // of the sites' training; for fednova
   double local_lr = 0;               // of it likewise; for qfedavg and fednova

@@ -72,7 +72,7 @@ std::optional<MergeFinished> MergeThread::find_damage(const StartMerge& start) {
                            start.server_state->short_hex()),
                "check the broker's disk with: entente-broker check", Scope::job)};
   }
-  std::vector<SiteId> damaged;
+  std::vector<BlobId> damaged;
   for (const auto& update : start.updates) {
     if (!blobs_.vouch_for(update.update)) {
       log::warning("update_damaged",
@@ -80,7 +80,7 @@ std::optional<MergeFinished> MergeThread::find_damage(const StartMerge& start) {
                                "site is asked again",
                                update.site.str(), start.round),
                    {{"job", start.job.str()}, {"blob", update.update.hex()}});
-      damaged.push_back(update.site);
+      damaged.push_back(update.update);
     }
   }
   if (damaged.empty()) {
@@ -109,8 +109,8 @@ MergeFinished MergeThread::carry_out(const StartMerge& start) {
     request.state = blobs_.path(*start.server_state);
   }
   for (const auto& update : start.updates) {
-    request.updates.push_back(
-        {update.site, blobs_.path(update.update), update.weight, update.loss, update.steps});
+    request.updates.push_back({update.site, blobs_.path(update.update), update.weight,
+                               update.factor, update.loss, update.steps});
   }
   request.layout = *start.layout;
   request.update_layout = *start.update_layout;

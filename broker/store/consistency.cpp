@@ -23,7 +23,9 @@ constexpr std::array kAudited{
          "  (SELECT object, detail FROM audit WHERE action = 'update.accept'),"
          " done AS (SELECT 'job/' || job || '/' || round AS object,"
          "   'site/' || site || ' ' || kind || ' ' AS begin, examples || ' examples ' AS middle,"
-         "   ifnull(lower(hex(blob)), '') AS end FROM tasks WHERE state = 'done')"
+         "   ifnull(lower(hex(blob)), '') ||"
+         "    iif(accepted_seq > 0, ' as ' || accepted_seq || ' for version ' || merged_in, '')"
+         "   AS end FROM tasks WHERE state = 'done')"
          " SELECT object || ' (' || begin || middle || end || ')' FROM done"
          " WHERE (object, begin || middle || end) NOT IN accepted"
          " AND (object, begin || end) NOT IN accepted",
@@ -79,8 +81,8 @@ constexpr std::array kOthers{
          "   WHERE kind IN ('train', 'predict') AND state = 'done')",
          "a contribution is not an accepted update"},
     Rule{"SELECT 'the update of ' || site || ' for round ' || round || ' of ' || job FROM"
-         " (SELECT job, round, site, examples, blob_bytes FROM tasks"
-         "   WHERE kind IN ('train', 'predict') AND state = 'done' EXCEPT"
+         " (SELECT job, iif(accepted_seq > 0, merged_in, round) AS round, site, examples,"
+         "   blob_bytes FROM tasks WHERE kind IN ('train', 'predict') AND state = 'done' EXCEPT"
          "  SELECT job, round, site, examples, bytes FROM events WHERE kind = 'update_accepted')",
          "its examples or its size are not what was announced when it was accepted"},
 };

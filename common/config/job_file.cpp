@@ -459,6 +459,20 @@ UpdateSpec read_update(TomlReader table) {
   return update;
 }
 
+std::optional<AsyncSpec> read_async(TomlReader& root) {
+  if (!root.has("async")) {
+    return std::nullopt;
+  }
+  auto table = root.table("async");
+  AsyncSpec async;
+  async.buffer = static_cast<std::uint32_t>(
+      table.integer("buffer", 1, static_cast<std::int64_t>(limits::kSitesPerJobMax)));
+  async.staleness_exponent = table.number("staleness_exponent", async.staleness_exponent);
+  async.staleness_max = count(table, "staleness_max", 0, limits::kRoundsMax, async.staleness_max);
+  async.concurrency = count(table, "concurrency", 0, limits::kSitesPerJobMax, async.concurrency);
+  return async;
+}
+
 JobSpec read_job(TomlReader root, FilePaths& files) {
   JobSpec spec;
   spec.name = root.string("name");
@@ -494,6 +508,7 @@ JobSpec read_job(TomlReader root, FilePaths& files) {
   read_predict(root, spec, files);
   spec.strategy = read_strategy(root.table("strategy"));
   spec.update = read_update(root.table("update"));
+  spec.async = read_async(root);
   if (spec.kind == JobKind::evaluate && root.has("evaluate")) {
     read_evaluation_alone(root, spec);
   } else {

@@ -250,6 +250,12 @@ void insert_work(const JobSpec& spec, toml::table& root) {
   if (parts.update != Need::absent) {
     root.insert("update", update_table(spec.update));
   }
+  if (spec.async) {
+    root.insert("async", toml::table{{"buffer", spec.async->buffer},
+                                     {"staleness_exponent", spec.async->staleness_exponent},
+                                     {"staleness_max", spec.async->staleness_max},
+                                     {"concurrency", spec.async->concurrency}});
+  }
   if (spec.evaluate) {
     root.insert("evaluate", evaluate_table(spec));
   }

@@ -10,6 +10,7 @@
 #include "common/base/nearest.h"
 #include "common/base/quote.h"
 #include "common/domain/algorithms.h"
+#include "common/domain/asynchrony.h"
 #include "common/domain/brought_files.h"
 #include "common/domain/cross_evaluation.h"
 #include "common/domain/freezing.h"
@@ -311,9 +312,13 @@ Problem check_predict(const JobSpec& spec) {
 }
 
 Problem check_merge(const JobSpec& spec) {
-  auto sound = check_strategy(spec.strategy, spec.sites.effective_quorum());
+  auto sound =
+      check_strategy(spec.strategy, spec.async ? cohort_of(spec) : spec.sites.effective_quorum());
   if (sound) {
     sound = check_update_spec(spec.update, spec.strategy);
+  }
+  if (sound) {
+    sound = check_asynchrony(spec);
   }
   return sound ? std::nullopt : Problem(sound.error());
 }
@@ -339,6 +344,9 @@ Expected<void> check_learning(const TrainSpec& train, const ResolvedModel& model
 }
 
 std::uint32_t cohort_of(const JobSpec& spec) {
+  if (spec.async) {
+    return std::max<std::uint32_t>(spec.sites.quorum, 1);
+  }
   const bool is_alone = shows_single_sites(spec.kind) || parts_of(spec.kind).quorum == Need::absent;
   return is_alone ? 1 : spec.sites.effective_quorum();
 }

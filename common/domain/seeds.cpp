@@ -53,6 +53,17 @@ std::uint64_t task_seed(std::uint64_t job_seed, Round round, std::string_view si
   return split_mix_finalise(mix.hash());
 }
 
+std::uint64_t repeated_seed(std::uint64_t task_seed, std::uint32_t taken_before) {
+  if (taken_before == 0) {
+    return task_seed;
+  }
+  Fnv1a mix;
+  mix.add(task_seed, 8);
+  mix.add("again");
+  mix.add(taken_before, 4);
+  return split_mix_finalise(mix.hash());
+}
+
 std::uint64_t draw_number(std::uint64_t job_seed, Round round, std::string_view site) {
   Fnv1a mix;
   mix.add(task_seed(job_seed, round, site), 8);

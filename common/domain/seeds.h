@@ -18,6 +18,10 @@ namespace entente {
 // SplitMix64 finaliser. Not a secret; only has to be well spread and stable.
 [[nodiscard]] std::uint64_t task_seed(std::uint64_t job_seed, Round round, std::string_view site);
 
+// Of a site that trains once more in a round which has taken so many of its updates already
+// (asynchronous jobs); the first time it is the task's seed itself.
+[[nodiscard]] std::uint64_t repeated_seed(std::uint64_t task_seed, std::uint32_t taken_before);
+
 // What decides about the site's turn in the draw of a round's sites (broker/core/draw.h): another
 // number than its training draws from.
 [[nodiscard]] std::uint64_t draw_number(std::uint64_t job_seed, Round round, std::string_view site);

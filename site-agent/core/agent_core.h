@@ -60,8 +60,9 @@ constexpr std::chrono::minutes kPrepareMax{10};
 constexpr std::size_t kSpareTrainersMax = 4;
 // Jobs under way at one site; a consortium has a handful.
 constexpr std::size_t kJobsMax = 256;
-// Tasks of one job at one time: an initialize, a train and a few late evaluations.
-constexpr std::size_t kTasksPerJobMax = 8;
+// Tasks of one job at one time: an initialize or a train, and as many late evaluations as a broker
+// leaves open, which are eight. A slow site of an asynchronous job has them all.
+constexpr std::size_t kTasksPerJobMax = 10;
 // Declined offers that are answered from memory.
 constexpr std::size_t kDeclinesKeptMax = 256;
 // A task is reported at most this often.

@@ -1,5 +1,6 @@
 #include "tests/simulation/broker_disk.h"
 
+#include <algorithm>
 #include <iterator>
 #include <limits>
 #include <variant>
@@ -126,14 +127,15 @@ std::vector<BlobId> BrokerDisk::models_at_hand() const {
 std::vector<const broker::TaskRow*> BrokerDisk::done(const JobId& job, Round round,
                                                      TaskKind kind) const {
   std::vector<const broker::TaskRow*> found;
-  for (auto it = tasks.lower_bound(TaskKey{job, round, kind, {}, 0});
-       it != tasks.end() && it->first.job == job && it->first.round == round &&
-       it->first.kind == kind;
-       ++it) {
-    if (it->second.state == TaskState::done) {
+  const bool is_buffered = kind == TaskKind::train && jobs.at(job).spec.async;
+  for (auto it = tasks.lower_bound(TaskKey{job, is_buffered ? 0 : round, kind, {}, 0});
+       it != tasks.end() && it->first.job == job && it->first.round <= round; ++it) {
+    if (it->first.kind == kind && it->second.state == TaskState::done &&
+        broker::round_of(it->second) == round) {
       found.push_back(&it->second);
     }
   }
+  std::ranges::stable_sort(found, {}, [](const broker::TaskRow* row) { return row->key.site; });
   return found;
 }
 
@@ -145,12 +147,21 @@ std::vector<const broker::TaskRow*> BrokerDisk::merged_into(const JobId& job, Ro
       found.push_back(&task);
     }
   }
+  std::ranges::stable_sort(found, {}, [](const broker::TaskRow* row) { return row->key.site; });
   return found;
 }
 
 bool BrokerDisk::is_merged(const broker::TaskRow& update) const {
   const auto round = rounds.find({update.key.job, broker::round_of(update)});
   return round != rounds.end() && round->second.state == RoundState::done;
+}
+
+std::uint32_t BrokerDisk::taken_before(const TaskKey& key) const {
+  return static_cast<std::uint32_t>(std::ranges::count_if(tasks, [&](const auto& entry) {
+    const auto& other = entry.first;
+    return other.job == key.job && other.round == key.round && other.kind == key.kind &&
+           other.site == key.site && other.attempt < key.attempt && entry.second.accepted_seq != 0;
+  }));
 }
 
 const ModelView* BrokerDisk::last_model(const JobId& job) const {

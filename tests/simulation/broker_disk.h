@@ -41,13 +41,16 @@ struct BrokerDisk {
   [[nodiscard]] std::vector<BlobId> updates_at_hand() const;
   [[nodiscard]] std::vector<BlobId> models_at_hand() const;
 
-  // The tasks of one kind in one round that are done, by site.
+  // The tasks of one kind that are done and count in one round, by site; those of one site in the
+  // order of their keys.
   [[nodiscard]] std::vector<const broker::TaskRow*> done(const JobId& job, Round round,
                                                          TaskKind kind) const;
   // The updates that go into that version, by site; and whether that has happened to one.
   [[nodiscard]] std::vector<const broker::TaskRow*> merged_into(const JobId& job,
                                                                 Round version) const;
   [[nodiscard]] bool is_merged(const broker::TaskRow& update) const;
+  // Updates of the site that were accepted, of tasks that began in this one's round before it.
+  [[nodiscard]] std::uint32_t taken_before(const TaskKey& key) const;
   // Null when it has none.
   [[nodiscard]] const ModelView* last_model(const JobId& job) const;
 };

@@ -334,7 +334,7 @@ void BrokerHost::carry_out(const broker::StartMerge& merge) {
     }
     std::vector<WeightedUpdate> updates;
     for (const auto& input : merge.updates) {
-      updates.push_back({input.site, input.update, input.weight});
+      updates.push_back({input.site, input.update, input.weight, input.factor});
     }
     broker::MergedModel merged;
     merged.blob = merged_model(merge.model, updates, merge.server_state);
@@ -359,7 +359,7 @@ std::optional<broker::MergeFinished> BrokerHost::find_damage(const broker::Start
   }
   for (const auto& input : merge.updates) {
     if (!vouch_for(input.update)) {
-      found.damaged.push_back(input.site);
+      found.damaged.push_back(input.update);
     }
   }
   return found.damaged.empty() ? std::nullopt : std::optional(found);

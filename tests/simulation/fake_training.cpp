@@ -76,7 +76,7 @@ BlobId residual_after(const BlobId& sparse_update) {
 
 BlobId sent_update(const JobSpec& spec, Round round, const SiteId& site, const BlobId& model,
                    const std::optional<BlobId>& server_state,
-                   const std::optional<BlobId>& sent_before) {
+                   const std::optional<BlobId>& sent_before, std::uint32_t taken_before) {
   TrainedFrom from{model};
   if (keeps_own(spec) && sent_before) {
     from.own = own_after(*sent_before);
@@ -84,7 +84,8 @@ BlobId sent_update(const JobSpec& spec, Round round, const SiteId& site, const B
   if (has_control(spec.strategy)) {
     from.control = server_state;
   }
-  const auto seed = task_seed(job_seed(spec, digest_of(spec)), round, site.str());
+  const auto seed =
+      repeated_seed(task_seed(job_seed(spec, digest_of(spec)), round, site.str()), taken_before);
   const auto trained = trained_update(from, seed, round, site);
   if (spec.update.encoding != "topk") {
     return trained;
@@ -97,8 +98,8 @@ BlobId merged_model(const BlobId& model, std::span<const WeightedUpdate> updates
                     const std::optional<BlobId>& server_state) {
   Sha256 hash;
   hash.update(bytes_of(model));
-  for (const auto& [site, update, weight] : updates) {
-    hash.update(fmt::format(" {} {} ", site.str(), weight));
+  for (const auto& [site, update, weight, factor, from] : updates) {
+    hash.update(fmt::format(" {} {} {} ", site.str(), weight, factor));
     hash.update(bytes_of(update));
   }
   if (server_state) {

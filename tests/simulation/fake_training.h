@@ -22,6 +22,8 @@ struct WeightedUpdate {
   SiteId site;
   BlobId update;
   double weight = 0;
+  double factor = 1;       // what is left of it, because it comes late
+  Round started_from = 0;  // the version that it was trained from
 };
 
 [[nodiscard]] Digest digest_of(const JobSpec& spec);
@@ -48,10 +50,11 @@ struct TrainedFrom {
 [[nodiscard]] BlobId sparse_update(const BlobId& update, const std::optional<BlobId>& residual);
 [[nodiscard]] BlobId residual_after(const BlobId& sparse_update);
 // What a site sends in a round when its last accepted update was `sent_before`, from which what it
-// has kept since follows.
+// has kept since follows; of those that it began in this round, so many have been taken before.
 [[nodiscard]] BlobId sent_update(const JobSpec& spec, Round round, const SiteId& site,
                                  const BlobId& model, const std::optional<BlobId>& server_state,
-                                 const std::optional<BlobId>& sent_before);
+                                 const std::optional<BlobId>& sent_before,
+                                 std::uint32_t taken_before = 0);
 // The order of the updates matters, as that of floating-point sums does; and what the server's
 // optimiser remembers, where the strategy has one.
 [[nodiscard]] BlobId merged_model(const BlobId& model, std::span<const WeightedUpdate> updates,

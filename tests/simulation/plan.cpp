@@ -106,6 +106,25 @@ JobKind plan_kind(Random& random, const Plan& plan, JobSpec& spec) {
   return JobKind::evaluate;
 }
 
+// Takes out of the spec what does not go with asynchronous training.
+void plan_asynchrony(Random& random, JobSpec& spec) {
+  AsyncSpec async;
+  async.buffer = static_cast<std::uint32_t>(random.between(1, 5));
+  async.staleness_max = static_cast<std::uint32_t>(random.between(0, 6));
+  async.concurrency = static_cast<std::uint32_t>(random.chance(300) ? random.between(1, 3) : 0);
+  spec.async = async;
+  spec.rounds *= 2;
+  spec.sites.quorum =
+      static_cast<std::uint32_t>(random.between(0, std::min(spec.sites.min, async.buffer)));
+  spec.sites.sample.reset();
+  spec.train.exclude.clear();
+  spec.train.balanced = false;
+  spec.update.encoding = "float32";
+  if (spec.strategy.kind == "scaffold") {
+    spec.strategy.kind = "fedavg";
+  }
+}
+
 JobPlan plan_job(Random& random, const Plan& plan, std::size_t number) {
   const auto willing = static_cast<std::uint32_t>(willing_sites(plan).size());
   JobPlan job;
@@ -148,6 +167,9 @@ JobPlan plan_job(Random& random, const Plan& plan, std::size_t number) {
     job.spec.stop = StopSpec{"loss", static_cast<std::uint32_t>(random.between(1, 2)), 0};
   }
   job.spec.kind = plan_kind(random, plan, job.spec);
+  if (job.spec.kind == JobKind::train && random.chance(250)) {
+    plan_asynchrony(random, job.spec);
+  }
   job.submitted_after = random.between(seconds(1), minutes(5));
   if (random.chance(60)) {
     job.aborted_after = job.submitted_after + random.between(seconds(1), minutes(10));

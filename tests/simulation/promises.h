@@ -60,15 +60,19 @@ class Promises {
  private:
   struct RowCheck;
   struct ActionCheck;
-  using Work = std::tuple<JobId, Round, TaskKind>;
-  static Work work_of(const TaskKey& key) { return {key.job, key.round, key.kind}; }
+  using Work = std::tuple<JobId, Round, TaskKind, std::uint32_t>;
+  // Where a site may train more than once in a round, each time is work of its own.
+  [[nodiscard]] Work work_of(const TaskKey& key) const {
+    return {key.job, key.round, key.kind, disk_.taken_before(key)};
+  }
 
   void check_model(const ModelView& model) const;
   void check_places(const JobId& job);
   void check_slots(const SiteId& site) const;
   void check_released(const JobId& job) const;
   [[nodiscard]] bool is_at_hand(const BlobId& blob) const;
-  [[nodiscard]] bool has_damaged_update(const JobId& job, Round version, const SiteId& site) const;
+  [[nodiscard]] bool has_damaged_update(const JobId& job, const SiteId& site,
+                                        const BlobId& update) const;
   [[nodiscard]] std::optional<BlobId> update_before(const ModelView& model,
                                                     const SiteId& site) const;
 

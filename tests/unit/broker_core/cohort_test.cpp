@@ -192,8 +192,7 @@ TEST(Cohort, AnUpdateThatIsDamagedAtItsMergeIsAskedForAgain) {
   WithAFourth it;
   it.finish_round_without_south();
   it.deliver(it.south, it.train("south"), blob(3));
-  const auto effects =
-      it.on(MergeFinished{it.id, 1, refuse("update_damaged", "no"), {SiteId::literal("north")}});
+  const auto effects = it.on(MergeFinished{it.id, 1, refuse("update_damaged", "no"), {blob(2)}});
   const auto again = it.train("north", 1, 2);
   ASSERT_EQ(sent<msg::TaskOffer>(effects, it.north).size(), 1U);
   EXPECT_EQ(sent<msg::TaskOffer>(effects, it.north)[0].order.key, again);
@@ -206,11 +205,23 @@ TEST(Cohort, AnUpdateThatIsDamagedAtItsMergeIsAskedForAgain) {
               ElementsAre("east", "north", "south"));
 }
 
+TEST(Cohort, AnUpdateThatIsDamagedWhileItsJobRestsIsAskedForAgainWhenTheJobGoesOn) {
+  RunningJob it;
+  it.deliver(it.east, it.train("east"), blob(1));
+  it.deliver(it.north, it.train("north"), blob(2));
+  it.deliver(it.south, it.train("south"), blob(3));
+  it.ask(it.alice, msg::PauseJob{it.id, ""});
+  it.on(MergeFinished{it.id, 1, refuse("update_damaged", "no"), {blob(2)}});
+  const auto effects = it.ask(it.alice, msg::ResumeJob{it.id});
+  EXPECT_TRUE(all<StartMerge>(effects).empty()) << "the quorum is two, and north is at work";
+  EXPECT_EQ(it.store.task(it.train("north", 1, 2))->state, TaskState::pending);
+}
+
 TEST(Cohort, AnUpdateThatIsDamagedIsNoLongerAcceptedWhenTheRoundWentOnWithoutIt) {
   WithoutReplacement it;
   it.finish_round_without_south();
   it.deliver(it.south, it.train("south"), blob(3));
-  it.on(MergeFinished{it.id, 1, refuse("update_damaged", "no"), {SiteId::literal("north")}});
+  it.on(MergeFinished{it.id, 1, refuse("update_damaged", "no"), {blob(2)}});
   const auto again = it.train("north", 1, 2);
   const auto effects = it.hear(it.north, msg::TaskFailed{again, {{"broken", "no", "", {}}, false}});
   EXPECT_THAT(sites_of(all<StartMerge>(effects)), ElementsAre("east", "south"));

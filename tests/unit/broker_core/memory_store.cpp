@@ -109,7 +109,7 @@ void MemoryStore::save(TaskRow row) {
   if (row.state == TaskState::running || row.state == TaskState::uploading) {
     row.state = TaskState::pending;  // states of the live process only
   }
-  if (row.state == TaskState::done) {
+  if (row.state == TaskState::done && row.accepted_seq == 0) {
     for (const auto& [key, other] : tasks_) {
       EXPECT_FALSE(other.state == TaskState::done && key != row.key && key.job == row.key.job &&
                    key.round == row.key.round && key.kind == row.key.kind &&

@@ -222,8 +222,7 @@ TEST(Sampling, AnUpdateThatIsFoundDamagedIsAskedForAgainAtTheSameSite) {
   const auto asked = it.asked(1);
   it.answer_round(asked[0], 1);
   it.answer_round(asked[1], 1);
-  it.on(MergeFinished{
-      it.id, 1, tl::unexpected(Refusal{"damaged", "", "", {}}), {SiteId::literal(asked[0])}});
+  it.on(MergeFinished{it.id, 1, tl::unexpected(Refusal{"damaged", "", "", {}}), {blob(1)}});
   EXPECT_EQ(it.store.task(key(it.id, 1, TaskKind::train, asked[0], 2))->state, TaskState::pending);
   EXPECT_EQ(it.asked(1).size(), 3U) << "two attempts of one, one of the other";
 }

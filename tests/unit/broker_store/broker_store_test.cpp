@@ -303,10 +303,12 @@ TEST_F(BrokerStoreTest, NamesAnUpdateUntilTheVersionThatItGoesIntoIsThere) {
   auto second = task_row(kSouth, TaskState::done, blob(2));
   first.merged_in = 1;
   second.merged_in = 2;
+  second.accepted_seq = 7;
   write(store,
         {round_row(1, RoundState::done, blob(101)), ModelRow{model(1, blob(101))}, first, second});
   reopen(store);
   EXPECT_EQ(store.load()->tasks.at(1).merged_in, 2U);
+  EXPECT_EQ(store.load()->tasks.at(1).accepted_seq, 7U);
   EXPECT_THAT(store.named_blobs(), UnorderedElementsAre(blob(101), blob(2)));
   EXPECT_EQ(store.described_blobs().size(), 2U);
   write(store, {round_row(2, RoundState::merging)});

@@ -25,6 +25,13 @@ TEST(Seeds, AreStable) {
   EXPECT_EQ(task_seed(0xffffffffffffffffu, 100'000, "st.mary-2"), 0xb29533a4a93f6b29u);
 }
 
+TEST(Seeds, OfARepetitionAreStableAndThoseOfTheFirstTimeAreTheTasks) {
+  const auto task = task_seed(2017, 1, "north");
+  EXPECT_EQ(repeated_seed(task, 0), task);
+  EXPECT_EQ(repeated_seed(task, 1), 0xd4630bb49e220befu);
+  EXPECT_EQ(repeated_seed(task, 7), 0xf417d437ee026539u);
+}
+
 TEST(Seeds, DifferForEveryJobRoundAndSite) {
   std::set<std::uint64_t> seeds;
   std::size_t drawn = 0;

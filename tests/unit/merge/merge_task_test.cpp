@@ -85,6 +85,30 @@ TEST_F(MergeTest, WritesTheNextModel) {
             (std::vector<float>{4, 14, 24, 34, 44, 48}));
 }
 
+// Nguyen et al. 2022, Algorithm 1: the mean is over the weights, not over what is left of them, so
+// that a late update takes a smaller step and gives the others no larger one.
+TEST_F(MergeTest, TakesALateUpdateByItsFactorAndDividesByTheWholeWeights) {
+  auto late = update("north", {8, 8, 8, 8, 8, 8}, 1);
+  late.factor = 0.5;
+  ASSERT_TRUE(merge(request({late, update("south", {4, 4, 4, 4, 4, 4}, 3)})));
+  const auto file = TensorFile::open(folder_ / "merged");
+  const auto values = file->flat(kLayout);
+  ASSERT_TRUE(values);
+  EXPECT_EQ(std::vector<float>(values->begin(), values->end()),
+            (std::vector<float>{4, 14, 24, 34, 44, 54}));
+}
+
+TEST_F(MergeTest, TakesSeveralUpdatesOfASite) {
+  auto second = update("north-2", {5, 5, 5, 5, 5, -3}, 3);
+  second.site = SiteId::literal("north");
+  ASSERT_TRUE(merge(request({update("north", {1, 1, 1, 1, 1, 1}, 1), second})));
+  const auto file = TensorFile::open(folder_ / "merged");
+  const auto values = file->flat(kLayout);
+  ASSERT_TRUE(values);
+  EXPECT_EQ(std::vector<float>(values->begin(), values->end()),
+            (std::vector<float>{4, 14, 24, 34, 44, 48}));
+}
+
 TEST_F(MergeTest, OverZerosIsTheWeightedMeanItself) {
   auto what = request(
       {update("north", {1, 1, 1, 1, 1, 0.25F}, 1), update("south", {5, 5, 5, 5, 5, 0.75F}, 3)});
