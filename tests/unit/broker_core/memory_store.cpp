@@ -139,7 +139,6 @@ void MemoryStore::save(const EventRow& row) {
 void MemoryStore::save(const AuditRow& row) { audit_.push_back(row); }
 
 void MemoryStore::save(const UsageRow& row) { usage_[row.coordinator] = row; }
-void MemoryStore::save(const FileRow& row) { files_[{row.job, row.blob}] = row; }
 
 void MemoryStore::save(const FileRow& row) {
   EXPECT_TRUE(jobs_.contains(row.job)) << "a file of no job";
