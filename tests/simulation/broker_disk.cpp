@@ -131,7 +131,7 @@ std::vector<const broker::TaskRow*> BrokerDisk::done(const JobId& job, Round rou
   for (auto it = tasks.lower_bound(TaskKey{job, is_buffered ? 0 : round, kind, {}, 0});
        it != tasks.end() && it->first.job == job && it->first.round <= round; ++it) {
     if (it->first.kind == kind && it->second.state == TaskState::done &&
-        broker::round_of(it->second) == round) {
+        (is_buffered ? broker::round_of(it->second) : it->first.round) == round) {
       found.push_back(&it->second);
     }
   }

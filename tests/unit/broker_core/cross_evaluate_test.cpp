@@ -328,7 +328,7 @@ TEST(CrossEvaluateJob, AsksForAnUpdateAgainThatIsDamagedInTheFirstRound) {
   it.deliver(it.north, it.train("north"), blob(2));
   it.deliver(it.south, it.train("south"), blob(3));
   it.deliver(it.east, it.train("east"), blob(1));
-  it.on(MergeFinished{it.id, 1, refuse("update_damaged", "no"), {SiteId::literal("east")}});
+  it.on(MergeFinished{it.id, 1, refuse("update_damaged", "no"), {blob(1)}});
   EXPECT_EQ(it.row(1).state, RoundState::training);
   it.deliver(it.east, it.train("east", 2), blob(1));
   it.merged(it.id, 1, blob(101));
@@ -340,8 +340,7 @@ TEST(CrossEvaluateJob, LeavesAModelOutWhoseUpdateIsDamagedWhenItsTurnComes) {
   CrossJob it;
   it.all_train();
   it.all_answer(2);
-  const auto effects =
-      it.on(MergeFinished{it.id, 2, refuse("update_damaged", "no"), {SiteId::literal("north")}});
+  const auto effects = it.on(MergeFinished{it.id, 2, refuse("update_damaged", "no"), {blob(2)}});
   const auto merges = all<StartMerge>(effects);
   ASSERT_EQ(merges.size(), 1U);
   EXPECT_EQ(merges[0].round, 2U);
@@ -364,7 +363,7 @@ TEST(CrossEvaluateJob, CompletesWhenTheLastUpdateIsTheDamagedOne) {
   it.all_answer(2);
   it.merged(it.id, 2, blob(102));
   it.all_answer(3);
-  it.on(MergeFinished{it.id, 3, refuse("update_damaged", "no"), {SiteId::literal("south")}});
+  it.on(MergeFinished{it.id, 3, refuse("update_damaged", "no"), {blob(3)}});
   EXPECT_EQ(it.state(it.id), JobState::completed);
   EXPECT_EQ(it.row(3).model_of, "");
   EXPECT_FALSE(it.row(3).model);
