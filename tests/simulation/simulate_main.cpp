@@ -46,6 +46,7 @@ struct Totals {
   std::uint64_t paused = 0;
   std::uint64_t queued_again = 0;
   std::uint64_t damaged = 0;
+  std::uint64_t buffered = 0;
   std::map<entente::JobKind, std::uint64_t> completed_of;
 };
 
@@ -120,6 +121,7 @@ std::optional<std::string> simulate(std::uint64_t seed, bool verbose, Totals& to
   totals.damaged += simulation.updates_lost_to_damage();
   for (const auto& [id, job] : simulation.disk.jobs) {
     totals.completed += job.state == entente::JobState::completed ? 1 : 0;
+    totals.buffered += job.state == entente::JobState::completed && job.spec.async ? 1 : 0;
     totals.completed_of[job.spec.kind] += job.state == entente::JobState::completed ? 1 : 0;
     totals.failed += job.state == entente::JobState::failed ? 1 : 0;
     totals.aborted += job.state == entente::JobState::aborted ? 1 : 0;
@@ -132,8 +134,8 @@ std::optional<std::string> never_tried(const Totals& totals) {
   using entente::JobKind;
   constexpr std::uint64_t kManySeeds = 300;
   constexpr std::array kPlanned{JobKind::train, JobKind::evaluate, JobKind::statistics,
-                                JobKind::cyclic};
-  const std::array<std::pair<std::uint64_t, std::string_view>, 8> tried{{
+                                JobKind::cyclic, JobKind::cross_evaluate};
+  const std::array<std::pair<std::uint64_t, std::string_view>, 9> tried{{
       {totals.completed, "a job that completes"},
       {totals.failed, "a job that fails"},
       {totals.aborted, "a job that is aborted"},
@@ -142,6 +144,7 @@ std::optional<std::string> never_tried(const Totals& totals) {
       {totals.paused, "a job that is paused"},
       {totals.queued_again, "a job that goes back to the queue"},
       {totals.damaged, "an update that is damaged"},
+      {totals.buffered, "a job that trains asynchronously and completes"},
   }};
   if (totals.seeds < kManySeeds) {
     return std::nullopt;
