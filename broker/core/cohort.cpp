@@ -289,7 +289,8 @@ void join_open_round(Step& step, Job& job) {
     answers += key.round == round.round && key.kind == task_in(job, key.round) && counts ? 1 : 0;
   }
   const auto asked = sites_asked(job);
-  if (answers >= asked) {
+  const bool has_all = round_answers(job, round.round).size() >= updates_wanted(job);
+  if (answers >= asked || has_all) {
     return;
   }
   for (const auto& site : in_turn(step.state, job, round.round)) {
