@@ -283,16 +283,16 @@ TEST(JobFile, AsynchronousTrainingHasItsOwnTableAndReadsBackAsTheSame) {
       "out_features = 2 }]\n[train]\ndataset = \"scans\"\n";
   const auto spec = parse_job_file(
       rest + "[async]\nbuffer = 4\nstaleness_exponent = 1\nstaleness_max = 3\nconcurrency = 8\n",
-      "job.toml");
+      "job.toml", {});
   ASSERT_TRUE(spec) << spec.error().message;
   EXPECT_EQ(spec->async, (AsyncSpec{4, 1, 3, 8}));
-  const auto again = parse_job_file(job_file_text(*spec), "again.toml");
+  const auto again = parse_job_file(job_file_text(*spec), "again.toml", {});
   ASSERT_TRUE(again) << again.error().message;
   EXPECT_EQ(*again, *spec);
-  const auto least = parse_job_file(rest + "[async]\nbuffer = 1\n", "job.toml");
+  const auto least = parse_job_file(rest + "[async]\nbuffer = 1\n", "job.toml", {});
   ASSERT_TRUE(least) << least.error().message;
   EXPECT_EQ(least->async, AsyncSpec());
-  const auto none = parse_job_file(rest + "[async]\n", "job.toml");
+  const auto none = parse_job_file(rest + "[async]\n", "job.toml", {});
   ASSERT_FALSE(none);
   EXPECT_THAT(none.error().message, testing::HasSubstr("\"buffer\""));
 }
