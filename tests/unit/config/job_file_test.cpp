@@ -488,9 +488,9 @@ INSTANTIATE_TEST_SUITE_P(
         Invalid{"AfterThatIsNoJob", "after = [\"Lung 1\"]\n" + kMinimal, "config_invalid",
                 "job.toml:1: \"Lung 1\" in after is no job id", kDocs},
         Invalid{"UnknownKeyFarFromAllOthers", "zzz = 3\n" + kMinimal, "config_invalid",
-                "job.toml:1: unknown key \"zzz\"; known are after, deadline, evaluate, init, keep, "
-                "kind, model, name, predict, preemptible, priority, resources, rounds, seed, "
-                "sites, stall_window, statistics, stop, strategy, train, update",
+                "job.toml:1: unknown key \"zzz\"; known are after, async, deadline, evaluate, "
+                "init, keep, kind, model, name, predict, preemptible, priority, resources, rounds, "
+                "seed, sites, stall_window, statistics, stop, strategy, train, update",
                 kDocs},
         Invalid{
             "LayerWithATable", replaced(kMinimal, "out_features = 3", "out_features = {}"),

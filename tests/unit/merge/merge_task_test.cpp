@@ -228,8 +228,8 @@ TEST_F(MergeTest, KeepsTheValuesOfWhatTheSitesDoNotSend) {
       start = end;
     }
     asked.model = write("small", shared_values, shared);
-    asked.updates = {{SiteId::literal("a"), write("a", values(shared, 0.01F), shared), 3, 0, 1},
-                     {SiteId::literal("b"), write("b", values(shared, 0.02F), shared), 7, 0, 1}};
+    asked.updates = {{SiteId::literal("a"), write("a", values(shared, 0.01F), shared), 3, 1, 0, 1},
+                     {SiteId::literal("b"), write("b", values(shared, 0.02F), shared), 7, 1, 0, 1}};
     ASSERT_TRUE(merge(asked));
     const auto expected_file = TensorFile::open(asked.output);
     const auto expected = *expected_file->flat(shared);
@@ -270,8 +270,8 @@ TEST_F(MergeTest, OfScaffoldMovesModelAndControlVariate) {
   asked.strategy.parameters = {{"server_lr", 2}};
   asked.places = 4;
   asked.update_layout = both;
-  asked.updates = {{SiteId::literal("a"), write("a", values(1, 1), both), 1, 0, 1},
-                   {SiteId::literal("b"), write("b", values(2, 5), both), 3, 0, 1}};
+  asked.updates = {{SiteId::literal("a"), write("a", values(1, 1), both), 1, 1, 0, 1},
+                   {SiteId::literal("b"), write("b", values(2, 5), both), 3, 1, 0, 1}};
   for (const float expected : {2.0F, 4.0F}) {
     const auto result = merge(asked);
     ASSERT_TRUE(result) << result.error().message;
@@ -315,13 +315,13 @@ TEST_F(MergeTest, GivesForEncodedUpdatesTheModelOfTheirDecodedValues) {
       encode.output = folder_ / (std::string(site) + "-encoded");
       encode.residual_after = folder_ / "residual";
       ASSERT_TRUE(encode_update(encode));
-      encoded.push_back({SiteId::literal(site), encode.output, 3, 0});
+      encoded.push_back({SiteId::literal(site), encode.output, 3});
       const auto file = UpdateFile::open(encode.output, large, encode.spec);
       ASSERT_TRUE(file) << file.error().message;
       std::vector<float> whole(file->size());
       const float* const read = file->read(0, whole);
       decoded.push_back(
-          {SiteId::literal(site), write(site, {read, read + whole.size()}, large), 3, 0});
+          {SiteId::literal(site), write(site, {read, read + whole.size()}, large), 3});
     }
     asked.update = {};
     asked.updates = decoded;
