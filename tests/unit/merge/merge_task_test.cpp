@@ -175,8 +175,8 @@ TEST_F(MergeTest, GivesTheSameStateAndModelForAnyNumberOfThreads) {
   auto asked = request({});
   asked.layout = asked.update_layout = large;
   asked.model = write("large", values(0.001F), large);
-  asked.updates = {{SiteId::literal("a"), write("a", values(0.01F), large), 3, 0},
-                   {SiteId::literal("b"), write("b", values(0.02F), large), 7, 0}};
+  asked.updates = {{SiteId::literal("a"), write("a", values(0.01F), large), 3},
+                   {SiteId::literal("b"), write("b", values(0.02F), large), 7}};
   asked.strategy.kind = "fedyogi";
   asked.strategy.parameters = {{"clip_norm", 100}};
   std::string model;
