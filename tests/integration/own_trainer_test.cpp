@@ -126,7 +126,7 @@ class TrainerTest : public OwnTrainer {
   std::size_t checks_ = 0;
 };
 
-constexpr std::size_t kChecks = 18;
+constexpr std::size_t kChecks = 19;
 
 TEST_F(TrainerTest, FindsTheBuiltInTrainerSound) {
   EXPECT_EQ(examine("entente-trainer"), 0);
