@@ -164,9 +164,9 @@ nlohmann::json to_json(const SiteView& site) {
   return json;
 }
 
-// Of a receipt of an earlier broker, which does not name the version, 0.
-static Round staleness(const ModelView& model, const Contribution& part) {
-  return model.version > part.started_from ? model.version - 1 - part.started_from : 0;
+Round staleness(const ModelView& model, const Contribution& part) {
+  const bool is_late = model.strategy != "single" && model.version > part.started_from;
+  return is_late ? model.version - 1 - part.started_from : 0;
 }
 
 nlohmann::json to_json(const ModelView& model) {

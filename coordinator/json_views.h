@@ -11,6 +11,10 @@
 
 namespace entente::cli {
 
+// By how many versions the update came late: what a merge goes on from is the version before, but
+// for a model of a single site (kind "cross_evaluate"), which nothing else is merged into.
+[[nodiscard]] Round staleness(const ModelView& model, const Contribution& part);
+
 [[nodiscard]] nlohmann::json to_json(const JobSummary& job);
 [[nodiscard]] nlohmann::json to_json(const JobView& job);
 [[nodiscard]] nlohmann::json to_json(const Explanation& explanation);

@@ -6,6 +6,7 @@
 #include <array>
 #include <cstdio>
 #include <fstream>
+#include <optional>
 #include <system_error>
 
 #include "common/base/figures.h"
@@ -198,31 +199,44 @@ Expected<void> LocalFiles::read(const JobSpec& submitted, const JobId& job, cons
     there.error().hint = "name the file that the job was submitted with";
     return there;
   }
-  Refusal unlike{"file_unknown", fmt::format("{} was submitted with no file", job.str()),
-                 "see what it waits for with: entente job explain " + job.str()};
+  if (const auto sound = validate(submitted); !sound || !has_its_files(submitted)) {
+    return refuse(
+        "job_invalid",
+        fmt::format("the broker tells of {} what this program does not understand", job.str()),
+        "see whether there is a newer version of it");
+  }
+  std::optional<Refusal> unlike;
   for (const auto& wanted : brought_files(submitted)) {
     auto file = take(wanted.use, submitted, path);
     if (file && *file == wanted) {
       ready_.push_back({*file, path});
       return {};
     }
-    unlike = file ? Refusal{"file_unknown",
-                            fmt::format("{} is not the file that {} was submitted with: its "
-                                        "tensors have the digest {}, {} names {}",
-                                        path.string(), job.str(), file->blob.short_hex(),
-                                        key_of(wanted.use), wanted.blob.short_hex()),
-                            "name that file, or submit the job again with this one"}
-                  : file.error();
+    if (file) {
+      unlike = Refusal{"file_unknown",
+                       fmt::format("{} is not the file that {} was submitted with: its tensors "
+                                   "have the digest {}, {} names {}",
+                                   path.string(), job.str(), file->blob.short_hex(),
+                                   key_of(wanted.use), wanted.blob.short_hex()),
+                       "name that file, or submit the job again with this one"};
+    } else if (!unlike) {
+      unlike = file.error();
+    }
   }
-  return tl::unexpected(std::move(unlike));
+  return tl::unexpected(unlike.value_or(
+      Refusal{"file_unknown", fmt::format("{} was submitted with no file", job.str()),
+              "see what it waits for with: entente job explain " + job.str()}));
 }
 
-Expected<void> LocalFiles::send(const Options& options, BrokerClient& client) const {
+Expected<void> LocalFiles::send(const Options& options, BrokerClient& client,
+                                NotAwaited not_awaited) const {
   for (const auto& ready : ready_) {
     const Display display(options, ready);
     auto sent = send_one(client, outbox_->blobs, ready.file.blob, display);
-    display.ended(sent ? "done" : "broken off");
-    if (!sent) {
+    const bool is_skipped =
+        !sent && sent.error().code == "not_granted" && not_awaited == NotAwaited::skip;
+    display.ended(sent ? "done" : is_skipped ? "the broker has it" : "broken off");
+    if (!sent && !is_skipped) {
       return sent;
     }
   }

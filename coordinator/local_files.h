@@ -37,10 +37,14 @@ class LocalFiles {
   };
   [[nodiscard]] const std::vector<Ready>& ready() const { return ready_; }
 
+  // What becomes of a file that the broker does not wait for, mostly since it has it already.
+  enum class NotAwaited { skip, refuse };
+
   // Sends all that was read, and says so as it goes, unless `options` ask for JSON. Resumes what an
   // earlier try has left at the broker. Refuses with the broker's refusal, with "transfer_cut", or
   // with "file_unreadable".
-  [[nodiscard]] Expected<void> send(const Options& options, BrokerClient& client) const;
+  [[nodiscard]] Expected<void> send(const Options& options, BrokerClient& client,
+                                    NotAwaited not_awaited) const;
 
  private:
   // The file as it will travel.

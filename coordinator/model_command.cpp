@@ -56,7 +56,7 @@ ExitCode list(const Options& options, const ModelArguments& arguments) {
 
 // What the update was trained from, and how late it came where that is not the version before.
 std::string version_text(const ModelView& model, const Contribution& part) {
-  const auto late = model.version - 1 - std::min(part.started_from, model.version - 1);
+  const auto late = staleness(model, part);
   return fmt::format("version {}{}", part.started_from,
                      late == 0 ? "" : fmt::format(" ({} late)", late));
 }

@@ -199,21 +199,23 @@ nlohmann::json statistics_json(const JobView& job) {
           {"columns", std::move(columns)}};
 }
 
-Expected<std::vector<Scale>> scales_from(const JobView& job, const std::string& dataset) {
+Expected<std::vector<Scale>> scales_from(const JobView& job, const JobSpec& named_by) {
   const auto id = job.summary.id.str();
+  const auto& dataset = named_by.train.dataset;
+  const std::string key = trains(named_by.kind) ? "train.normalise" : "evaluate.normalise";
   if (!job.spec.statistics) {
-    return invalid(fmt::format("train.normalise names {}, which is a job of the kind \"{}\"", id,
+    return invalid(fmt::format("{} names {}, which is a job of the kind \"{}\"", key, id,
                                to_string(job.summary.kind)),
                    "name a job of the kind \"statistics\": entente job list");
   }
   if (job.summary.state != JobState::completed) {
-    return invalid(
-        fmt::format("train.normalise names {}, which is {}", id, to_string(job.summary.state)),
-        is_terminal(job.summary.state)
-            ? fmt::format("submit it again with: entente job clone {}", id)
-            : fmt::format("submit when it has completed: entente job watch {}", id));
+    return invalid(fmt::format("{} names {}, which is {}", key, id, to_string(job.summary.state)),
+                   is_terminal(job.summary.state)
+                       ? fmt::format("submit it again with: entente job clone {}", id)
+                       : fmt::format("submit when it has completed: entente job watch {}", id));
   }
-  if (job.spec.train.dataset != dataset) {
+  // What only judges names another dataset than the model was trained on, and the same numbers.
+  if (trains(named_by.kind) && job.spec.train.dataset != dataset) {
     return invalid(fmt::format("train.normalise names {}, which counts the dataset {}, and the job "
                                "trains on {}",
                                id, quote(job.spec.train.dataset), quote(dataset)),
@@ -234,7 +236,7 @@ Expected<std::vector<Scale>> scales_from(const JobView& job, const std::string& 
   auto scales = scales_of(statistics);
   if (scales.empty()) {
     return invalid(fmt::format("{} has counted no number that models get", id),
-                   "take train.normalise out");
+                   fmt::format("take {} out", key));
   }
   return scales;
 }
@@ -248,7 +250,7 @@ Expected<void> resolve_normalisation(BrokerClient& client, JobSpec& spec) {
   if (!job) {
     return tl::unexpected(job.error());
   }
-  auto scales = scales_from(*job, spec.train.dataset);
+  auto scales = scales_from(*job, spec);
   if (!scales) {
     return tl::unexpected(scales.error());
   }

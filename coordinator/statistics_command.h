@@ -20,12 +20,11 @@ void print_statistics(const JobView& job);
 // {"columns": {"age": {"role": "number", "count": ..., "quantiles": [...], ...}}}
 [[nodiscard]] nlohmann::json statistics_json(const JobView& job);
 
-// Looks up the numbers of `train.normalise = "stats:JOB"`. Refuses with "normalise_invalid" a job
+// Looks up the numbers of `normalise = "stats:JOB"`. Refuses with "normalise_invalid" a job
 // that is none of statistics, has not completed, counts another dataset, or has no number.
 [[nodiscard]] Expected<void> resolve_normalisation(BrokerClient& client, JobSpec& spec);
 
 // The part of it that knows no broker.
-[[nodiscard]] Expected<std::vector<Scale>> scales_from(const JobView& job,
-                                                       const std::string& dataset);
+[[nodiscard]] Expected<std::vector<Scale>> scales_from(const JobView& job, const JobSpec& named_by);
 
 }  // namespace entente::cli

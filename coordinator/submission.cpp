@@ -69,9 +69,15 @@ ExitCode submit(const Options& options, BrokerClient& client, JobSpec spec, cons
   if (!options.json && !how.watch) {
     fmt::print("submitted {}\n", job->id.str());
   }
-  // Of a job that was submitted before with the same token the broker may have it already.
-  if (const auto sent = files.send(options, client); !sent && sent.error().code != "not_granted") {
+  // Of a job that was submitted before with the same token the broker may have one already.
+  if (const auto sent = files.send(options, client, LocalFiles::NotAwaited::skip); !sent) {
     return print_refusal(options, not_brought(job->id, sent.error()));
+  }
+  if (!options.json && brought_files(spec).size() > files.ready().size()) {
+    fmt::print(
+        "it waits for the file of the job that it was made from; bring it with: "
+        "entente job upload {} FILE\n",
+        job->id.str());
   }
   if (how.watch) {
     return follow(options, client, job->id);
@@ -84,12 +90,6 @@ ExitCode submit(const Options& options, BrokerClient& client, JobSpec spec, cons
     }
     print_json(json);
   } else {
-    if (brought_files(spec).size() > files.ready().size()) {
-      fmt::print(
-          "it waits for the file of the job that it was made from; bring it with: "
-          "entente job upload {} FILE\n",
-          job->id.str());
-    }
     fmt::print("follow it with: entente job watch {}\n", job->id.str());
   }
   return ExitCode::done;
@@ -119,7 +119,7 @@ ExitCode upload(const Options& options, BrokerClient& client, const JobId& id,
   if (auto read = files.read(job->spec, id, path); !read) {
     return print_refusal(options, read.error());
   }
-  if (auto sent = files.send(options, client); !sent) {
+  if (auto sent = files.send(options, client, LocalFiles::NotAwaited::refuse); !sent) {
     auto reason = sent.error();
     if (reason.code == "not_granted") {
       reason.message = fmt::format("{} does not wait for this file, or not for yours: it is {}{}{}",
@@ -199,6 +199,13 @@ ExitCode submit_again(const Options& options, BrokerClient& client, const JobId&
   const auto job = client.ask<JobView>(msg::ShowJob{id});
   if (!job) {
     return print_refusal(options, job.error());
+  }
+  if (const auto sound = validate(job->spec); !sound || !has_its_files(job->spec)) {
+    return print_refusal(
+        options,
+        {"job_invalid",
+         fmt::format("the broker tells of {} what this program does not understand", id.str()),
+         "see whether there is a newer version of it"});
   }
   FilePaths paths;
   auto spec = parse_job_file(job_file_text(job->spec), id.str(), how.overrides, &paths);

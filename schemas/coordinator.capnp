@@ -343,7 +343,8 @@ struct ModelView {
   specDigest @5 :Data;
 
   strategy @6 :Text;
-  # That merged it, at most 255 bytes.
+  # That merged it, at most 255 bytes: one of docs/strategies.md, "initialize" for a version 0, "single"
+  # for the model of one site, into which nothing else is merged.
 
   parent @7 :Data;
   # The model that the updates started from. Null for a version 0 that a site has made.

@@ -68,7 +68,9 @@ void close(Step& step, Job& job, RoundRow& round) {
   for (const auto& answer : answers) {
     add(total, answer);
   }
+  const auto columns = total.columns.size();
   fit_message(total, job.spec().statistics->bins);
+  const auto left_out = columns - total.columns.size();
   round.sums = to_sums(total);
   round.state = RoundState::done;
   step.save(round);
@@ -78,6 +80,12 @@ void close(Step& step, Job& job, RoundRow& round) {
   event.examples = examples;
   event.text = fmt::format("round {} counted {} at {}", round.round, counted(examples, "example"),
                            counted(round.updates, "site"));
+  if (left_out > 0) {
+    event.text += fmt::format(
+        "\n  {} that the fewest sites have are left out: name those that you want in "
+        "statistics.columns, or ask for fewer bins",
+        counted(left_out, "column"));
+  }
   step.tell(job, std::move(event));
   if (round.round == kFirst && ranges_of(total).empty()) {
     stop_early(step, job, "no column has numbers that a histogram could be made of");

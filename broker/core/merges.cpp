@@ -56,7 +56,9 @@ ModelView receipt(const Job& job, const RoundRow& round, Now now) {
   model.bytes = round.model_bytes;
   model.published_unix_ms = now.unix_ms;
   model.spec_digest = job.row.spec_digest;
-  model.strategy = round.round == 0 ? "initialize" : job.spec().strategy.kind;
+  model.strategy = round.round == 0          ? "initialize"
+                   : !round.model_of.empty() ? "single"
+                                             : job.spec().strategy.kind;
   if (round.round > 0) {
     model.parent = base_of(job, round.round).model;
   }

@@ -245,7 +245,7 @@ AugmentSpec read_augment(TomlReader table) {
 }
 
 // "stats:JOB", whose numbers are looked up when the job is submitted; or a table with the numbers.
-std::optional<Normalisation> read_normalisation(TomlReader& train) {
+std::optional<Normalisation> read_normalisation(TomlReader& train, std::string_view path) {
   if (!train.has("normalise")) {
     return std::nullopt;
   }
@@ -273,7 +273,7 @@ std::optional<Normalisation> read_normalisation(TomlReader& train) {
     normalise.columns.push_back({name, mean, column.number("deviation")});
   }
   if (!normalise.is_resolved() && !normalise.from) {
-    train.problem("normalise", "train.normalise names no column and no job");
+    train.problem("normalise", fmt::format("{}.normalise names no column and no job", path));
   }
   return normalise;
 }
@@ -306,7 +306,7 @@ TrainSpec read_train(TomlReader table, std::uint32_t rounds) {
   }
   train.optimizer = read_optimizer(table.table("optimizer"));
   train.balanced = read_balanced(table);
-  train.normalise = read_normalisation(table);
+  train.normalise = read_normalisation(table, "train");
   train.schedule = read_schedule(table.table("schedule"), rounds);
   train.augment = read_augment(table.table("augment"));
   train.trainer = table.string("trainer", {});
@@ -338,7 +338,7 @@ void read_evaluation_alone(TomlReader& root, JobSpec& spec) {
   spec.train.dataset = spec.evaluate->dataset;
   spec.train.loss = read_loss(table, "evaluate");
   spec.train.class_weights = table.numbers("class_weights");
-  spec.train.normalise = read_normalisation(table);
+  spec.train.normalise = read_normalisation(table, "evaluate");
   spec.train.trainer = table.string("trainer", {});
 }
 

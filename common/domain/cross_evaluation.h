@@ -19,7 +19,7 @@ namespace entente {
 // A cell takes up to 700 bytes of a control message, mostly 300: 1024 of them leave room for the
 // rest of the job.
 constexpr std::uint32_t kCrossSitesMax = 32;
-constexpr std::size_t kCellMetricsMax = 6;  // as many as the built-in trainer has for a loss
+constexpr std::size_t kCellMetricsMax = 6;  // one more than the built-in trainer has for a loss
 constexpr std::size_t kCellMetricNameBytesMax = 63;  // longer ones are of no cell
 
 // Whether a job of the kind shows others a single site's model, whoever else takes part.

@@ -115,7 +115,7 @@ bool has_task(JobKind job, TaskKind task) {
     case TaskKind::train:
       return trains(job);
     case TaskKind::evaluate:
-      return has_model(job);
+      return has_model(job) && job != JobKind::predict;
     case TaskKind::statistics:
       return job == JobKind::statistics;
     case TaskKind::predict:

@@ -215,6 +215,12 @@ Problem check_train(const JobSpec& spec) {
   if (auto wrong = check_dataset(dataset_key(spec.kind), train.dataset)) {
     return wrong;
   }
+  if (!train.trainer.empty() && !is_name(train.trainer)) {
+    return invalid(
+        fmt::format("{}.trainer is {}, which is not a legal name",
+                    trains(spec.kind) ? "train" : to_string(spec.kind), quote(train.trainer)),
+        kNameHint);
+  }
   if (!trains(spec.kind)) {
     return std::nullopt;
   }
@@ -232,11 +238,6 @@ Problem check_train(const JobSpec& spec) {
       return invalid(fmt::format("{} is {}, must be a number from 0", key, limit),
                      "0 turns it off");
     }
-  }
-  if (!train.trainer.empty() && !is_name(train.trainer)) {
-    return invalid(
-        fmt::format("train.trainer is {}, which is not a legal name", quote(train.trainer)),
-        kNameHint);
   }
   if (auto wrong =
           check_count("train.private_epochs", train.private_epochs, 0, limits::kLocalEpochsMax)) {
@@ -303,6 +304,12 @@ Problem check_predict(const JobSpec& spec) {
                                "mean, \"{}\"",
                                quote(spec.strategy.kind), StrategySpec().kind),
                    "take strategy.kind out, and choose strategy.weights");
+  }
+  for (const auto& [name, value] : spec.strategy.parameters) {
+    if (name != kWeightCap) {
+      return invalid(fmt::format("strategy.{} is about updates of a model, and none is sent", name),
+                     "take it out; predictions have strategy.weights and strategy.weight_cap");
+    }
   }
   if (spec.strategy.weights == Weighting::steps) {
     return invalid("strategy.weights is \"steps\", and nothing is trained",

@@ -72,8 +72,10 @@ def measure_own(demo):
     for number, (title, keys) in enumerate(OWN_MODELS.items(), 1):
         job = run_job(demo, f"own-{number}", {**OWN_DIGITS, **keys})
         accuracies = curve(job)
-        worst = min(site["evaluate_metrics"]["accuracy"] for site in job["sites"]
-                    if site.get("evaluate_metrics"))
+        last = job["rounds_done"][-1]
+        if last["evaluated_at"] != SITES:
+            sys.exit(f"error: {last['evaluated_at']} of {SITES} sites have judged {title}")
+        worst = min(site["evaluate_metrics"]["accuracy"] for site in job["sites"])
         rows.append((title, accuracies[5], accuracies[ROUNDS], worst))
         print(f"  {title:36} {accuracies[5]:.4f}, at the end {accuracies[ROUNDS]:.4f}, "
               f"worst {worst:.4f}", flush=True)

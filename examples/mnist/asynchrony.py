@@ -21,7 +21,8 @@ PAGE = HERE.parents[1] / "docs/algorithms.md"
 SITES = ["fast", "slow-1", "slow-2", "slow-3"]
 SLOWNESS = 10
 TARGET = 0.5
-# Rounds of an asynchronous job take fewer updates, and are as many more.
+# The asynchronous jobs have more updates to spend, since many are late; what counts is when the
+# target is reached.
 JOBS = {
     "FedAvg: a round waits for its four sites": {"rounds": "15"},
     "FedBuff, `buffer = 4`": {"rounds": "36", "async.buffer": "4"},

@@ -20,7 +20,8 @@ from torch import nn
 
 PROGRESS_SECONDS = 0.2
 EVALUATION_BATCH = 256
-CONFUSION_CLASSES_MAX = 32  # a matrix is kept of so many classes
+CONFUSION_CLASSES_MAX = 32  # a matrix is kept of so many classes,
+COUNTED_CLASSES_MAX = 2048  # and counts by class of so many
 SCORE_BINS = 2048
 
 
@@ -172,8 +173,13 @@ class Tally:
 
     def add_classes(self, outputs, answers):
         classes, said = outputs.shape[1], outputs.argmax(1)
-        if classes > CONFUSION_CLASSES_MAX:
+        if classes > COUNTED_CLASSES_MAX:
             self.put("correct", (said == answers).sum())
+            return
+        if classes > CONFUSION_CLASSES_MAX:
+            self.put("hits", torch.bincount(answers[said == answers], minlength=classes))
+            self.put("said", torch.bincount(said, minlength=classes))
+            self.put("true", torch.bincount(answers, minlength=classes))
             return
         self.put("confusion", torch.bincount(answers * classes + said, minlength=classes**2))
         if classes == 2:
@@ -189,8 +195,9 @@ class Tally:
             classes = math.isqrt(len(self.sums["confusion"]))
             right = self.sums["confusion"].reshape(classes, classes).trace()
             found["accuracy"] = float(right) / count
-        if "correct" in self.sums:
-            found["accuracy"] = float(self.sums["correct"]) / count
+        for right in ("correct", "hits"):
+            if right in self.sums:
+                found["accuracy"] = float(self.sums[right].sum()) / count
         if "absolute_error" in self.sums:
             found["mae"] = float(self.sums["absolute_error"].mean()) / count
             found["mse"] = float(self.sums["squared_error"].mean()) / count

@@ -107,9 +107,7 @@ Expected<void> check_columns(const DatasetConfig& config, const std::vector<Coun
                     "name some of them in statistics.columns");
   }
   std::set<std::string_view> seen;
-  std::size_t numbers = 0;
   for (const auto& column : columns) {
-    numbers += is_number(column.role) ? 1 : 0;
     if (!can_be_told(column.name)) {
       return violated(config,
                       fmt::format("has a column {}, whose name is too long or no plain text",
@@ -121,9 +119,9 @@ Expected<void> check_columns(const DatasetConfig& config, const std::vector<Coun
                       "name others in statistics.columns");
     }
   }
-  if (numbers > columns_max(bins)) {
+  if (columns.size() > columns_max(bins)) {
     return violated(
-        config, fmt::format("has {} columns of numbers, too many for {} bins each", numbers, bins),
+        config, fmt::format("has {} columns, too many for {} bins each", columns.size(), bins),
         fmt::format("ask for fewer bins, or for {} columns at most", columns_max(bins)));
   }
   return {};

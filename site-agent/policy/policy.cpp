@@ -89,8 +89,9 @@ constexpr std::array kRules{
            return unless_at_most(policy.update_bytes_max, facts.update_bytes,
                                  "bytes to leave the site in a round");
          },
-         [](const OfferFacts&, std::string_view) {
-           return std::string("choose a smaller model for this site");
+         [](const OfferFacts& facts, std::string_view) {
+           return std::string(facts.kind == "predict" ? "predict fewer rows at once"
+                                                      : "choose a smaller model for this site");
          }},
     Rule{
         "cohort_min",

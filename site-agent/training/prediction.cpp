@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "common/base/limits.h"
 #include "common/domain/brought_files.h"
 #include "common/tensors/safetensors.h"
 #include "site-agent/training/tensor_files.h"
@@ -66,6 +67,11 @@ Expected<std::int64_t> check_inputs(const TensorFile& file, const ResolvedModel&
       !std::equal(wanted.begin(), wanted.end(), shape.begin() + 1)) {
     return invalid(fmt::format("the inputs have the shape {}, the model takes rows of {}",
                                to_string(shape), to_string(wanted)));
+  }
+  const auto rows = static_cast<std::uint64_t>(shape.front());
+  const auto outputs = static_cast<std::uint64_t>(model.output.front());
+  if (rows > limits::kPredictionRowsMax || rows > limits::kModelParametersMax / outputs) {
+    return invalid(fmt::format("the inputs have {} rows, more than may be asked for", rows));
   }
   return shape.front();
 }

@@ -94,6 +94,9 @@ TEST_F(CrossEvaluation, ShowsWhichSiteHasOtherLabels) {
   EXPECT_EQ(north["parent"], initial["blob"]);
   ASSERT_EQ(north["contributions"].size(), 1U);
   EXPECT_EQ(north["contributions"][0]["site"], "north");
+  EXPECT_EQ(north["strategy"], "single");
+  EXPECT_EQ(north["contributions"][0]["started_from"], 0);
+  EXPECT_EQ(north["contributions"][0]["staleness"], 0) << "nothing came before it";
   EXPECT_EQ(north["evaluate_metrics"], found["models"][1]["evaluate_metrics"]);
 
   const auto table = consortium_.entente({"job", "matrix", id, "--metric", "loss"}).out;

@@ -64,15 +64,8 @@ class Kinds : public testing::Test {
     write_text(path, "name = \"judge\"\nkind = \"evaluate\"\ninit = \"model:" + model + R"("
 [sites]
 min = 3
-[model]
-input = [1, 8, 8]
-layers = [
-  { type = "flatten" },
-  { type = "linear", name = "hidden", out_features = 16 },
-  { type = "relu" },
-  { type = "linear", name = "classes", out_features = 3 },
-]
-[evaluate]
+)" + JobFile().model_table() +
+                         R"([evaluate]
 dataset = "stripes-test"
 )");
     return consortium_.ask({"job", "submit", path.string()})["job"];

@@ -98,22 +98,15 @@ class Predict : public testing::Test {
     writer.close();
   }
 
-  // Submits a job that predicts; `top` at the top of its file, `more` in [predict] and after it.
+  // Submits a job that predicts, starting from `init`; `more` is in [predict] and after it.
   std::string predict(const std::string& init, const std::string& more) {
     const auto file = path("predict.toml");
     write_text(file, "name = \"ask\"\nkind = \"predict\"\ninit = \"" + init + R"("
 [sites]
 min = 2
 quorum = 2
-[model]
-input = [1, 8, 8]
-layers = [
-  { type = "flatten" },
-  { type = "linear", name = "hidden", out_features = 16 },
-  { type = "relu" },
-  { type = "linear", name = "classes", out_features = 3 },
-]
-[predict]
+)" + JobFile().model_table() +
+                         R"([predict]
 inputs = "file:cases.safetensors"
 dataset = "stripes"
 )" + more);
@@ -211,6 +204,26 @@ TEST_F(Predict, UsesThePersonalModelsOfDittoAndModelFilesOfTheCoordinators) {
   const auto shared = predict("file:shared.safetensors", "");
   ASSERT_EQ(consortium_.wait_for_end(shared)["state"], "completed");
   expect_mean({{1.0, tensors_of(path("shared.safetensors"))}}, take(shared));
+}
+
+// The same words again are the same job: what it still waits for is sent, and no more.
+TEST_F(Predict, ARepeatedSubmissionSendsTheFilesThatTheFirstOneLeftOut) {
+  add_site("north");
+  add_site("south");
+  consortium_.wait_for_sites(2);
+  write_inputs();
+  (void)train("");
+  const auto first = predict("file:shared.safetensors", "");
+  ASSERT_EQ(consortium_.wait_for_end(first)["state"], "completed");
+  const std::string again = consortium_.ask({"job", "clone", first, "--token", "once"})["job"];
+  (void)consortium_.ask({"job", "upload", again, path("shared.safetensors").string()});
+  EXPECT_THAT(consortium_.entente({"job", "explain", again}).out,
+              HasSubstr("waits for its coordinator's file"));
+  const auto repeated =
+      consortium_.ask({"job", "submit", path("predict.toml").string(), "--token", "once"});
+  EXPECT_EQ(repeated["job"], again);
+  ASSERT_EQ(consortium_.wait_for_end(again)["state"], "completed");
+  EXPECT_EQ(take(again), take(first));
 }
 
 TEST_F(Predict, ASiteWithNothingOfItsOwnOrWithoutTheKindDeclines) {

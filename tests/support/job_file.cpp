@@ -11,15 +11,7 @@ rounds = {}
 [sites]
 min = {}
 {}
-[model]
-input = {}
-layers = [
-  {{ type = "flatten" }},
-  {{ type = "linear", name = "hidden", out_features = {} }},
-  {{ type = "relu" }},
-  {{ type = "linear", name = "classes", out_features = {} }},
-]
-
+{}
 [train]
 dataset = "{}"
 local_epochs = 2
@@ -27,12 +19,25 @@ batch_size = 16
 optimizer = {{ type = "sgd", lr = {}, momentum = {} }}
 {}
 )",
-                          name, rounds, extra, sites_min, sites_extra, input, hidden, classes,
-                          dataset, lr, momentum, train_extra);
+                          name, rounds, extra, sites_min, sites_extra, model_table(), dataset, lr,
+                          momentum, train_extra);
   if (evaluates) {
     text += "\n[evaluate]\ndataset = \"stripes-test\"\nevery = 1\n" + evaluate_extra;
   }
   return text;
+}
+
+std::string JobFile::model_table() const {
+  return fmt::format(R"([model]
+input = {}
+layers = [
+  {{ type = "flatten" }},
+  {{ type = "linear", name = "hidden", out_features = {} }},
+  {{ type = "relu" }},
+  {{ type = "linear", name = "classes", out_features = {} }},
+]
+)",
+                     input, hidden, classes);
 }
 
 }  // namespace entente::integration

@@ -22,6 +22,7 @@ struct JobFile {
   std::string extra;  // further lines at the top
 
   [[nodiscard]] std::string toml() const;
+  [[nodiscard]] std::string model_table() const;  // a part of it
 };
 
 }  // namespace entente::integration

@@ -25,6 +25,13 @@ JobSpec job_of(JobKind kind) {
     spec.evaluate = EvaluateSpec{"nodules", 1};
     spec.init = InitialModel{JobId::literal("lung-1"), InitialModel::Which::last, 0};
   }
+  if (kind == JobKind::predict) {
+    spec.init = InitialModel{JobId::literal("lung-1"), InitialModel::Which::last, 0};
+    spec.predict.emplace();
+    spec.predict->inputs.bytes.fill(7);
+    spec.predict->inputs_bytes = 3 * 16 + 100;
+    spec.predict->examples = 3;
+  }
   if (kind == JobKind::cross_evaluate) {
     spec.evaluate = EvaluateSpec{"nodules-test", 1};
     spec.sites.max = kCrossSitesMax;
@@ -39,8 +46,8 @@ void expect_refused(const JobSpec& spec, const std::string& message) {
 }
 
 TEST(JobKind, JobsWithThePartsOfTheirKindAreLegal) {
-  for (const auto kind :
-       {JobKind::train, JobKind::evaluate, JobKind::cyclic, JobKind::cross_evaluate}) {
+  for (const auto kind : {JobKind::train, JobKind::evaluate, JobKind::cyclic,
+                          JobKind::cross_evaluate, JobKind::predict}) {
     const auto model = validate(job_of(kind));
     EXPECT_TRUE(model) << to_string(kind) << ": " << model.error().message;
   }
@@ -84,6 +91,28 @@ TEST(JobKind, AJobThatEvaluatesNamesOneDatasetAndALossThatFitsIt) {
   EXPECT_FALSE(validate(spec)) << "mse knows no classes";
 }
 
+TEST(JobKind, PredictionsArePutTogetherByWeightAlone) {
+  auto spec = job_of(JobKind::predict);
+  spec.strategy.parameters["weight_cap"] = 0.5;
+  EXPECT_TRUE(validate(spec));
+  spec.strategy.parameters["clip_norm"] = 1;
+  expect_refused(spec, "strategy.clip_norm is about updates of a model");
+  spec = job_of(JobKind::predict);
+  spec.strategy.kind = "median";
+  expect_refused(spec, "strategy.kind is \"median\"");
+  spec = job_of(JobKind::predict);
+  spec.strategy.weights = Weighting::steps;
+  expect_refused(spec, "nothing is trained");
+}
+
+TEST(JobKind, ATrainerHasALegalNameWhateverTheKind) {
+  for (const auto kind : {JobKind::train, JobKind::evaluate, JobKind::predict}) {
+    auto spec = job_of(kind);
+    spec.train.trainer = "My Trainer";
+    expect_refused(spec, std::string(to_string(kind)) + ".trainer is \"My Trainer\"");
+  }
+}
+
 TEST(JobKind, ASiteTakesOnlyTasksOfTheKindThatItsPolicyHasAllowed) {
   EXPECT_TRUE(has_task(JobKind::train, TaskKind::train));
   EXPECT_TRUE(has_task(JobKind::train, TaskKind::evaluate));
@@ -92,6 +121,8 @@ TEST(JobKind, ASiteTakesOnlyTasksOfTheKindThatItsPolicyHasAllowed) {
   EXPECT_FALSE(has_task(JobKind::evaluate, TaskKind::train));
   EXPECT_FALSE(has_task(JobKind::evaluate, TaskKind::initialize));
   EXPECT_FALSE(has_task(JobKind::train, TaskKind::statistics));
+  EXPECT_TRUE(has_task(JobKind::predict, TaskKind::predict));
+  EXPECT_FALSE(has_task(JobKind::predict, TaskKind::evaluate));
 }
 
 TEST(JobKind, OneSiteIsTheCohortOfACyclicJob) {
