@@ -127,29 +127,31 @@ Expected<BroughtFile> LocalFiles::take(FileUse use, const JobSpec& spec, const f
   if (!outbox_) {
     outbox_ = std::make_unique<Outbox>();
   }
-  BlobStore& blobs = outbox_->blobs;
   const auto layout = file_layout(use, spec);
   auto checked = check_tensors(path, layout, limits::kUpdateNormMax);
   if (checked) {
-    const auto blob = digest_of(path);
-    fs::create_directories(blobs.path(blob).parent_path());
-    std::error_code exists;
-    fs::create_symlink(fs::absolute(path), blobs.path(blob), exists);
-    return BroughtFile{use, blob, fs::file_size(path)};
+    return outbox_->link(use, fs::absolute(path));
   }
   if (checked.error().code != "layout_mismatch") {
     return tl::unexpected(about(use, path, checked.error()));
   }
-  const auto fresh = blobs.scratch_path(std::to_string(ready_.size()));
-  if (auto rewritten = rewrite(layout, path, fresh); !rewritten) {
+  const auto& fresh = *outbox_->rewritten.emplace_back(std::make_unique<NamelessFile>());
+  if (auto rewritten = rewrite(layout, path, fresh.path()); !rewritten) {
     return tl::unexpected(about(use, path, rewritten.error()));
   }
-  checked = check_tensors(fresh, layout, limits::kUpdateNormMax);
+  checked = check_tensors(fresh.path(), layout, limits::kUpdateNormMax);
   if (!checked) {
     return tl::unexpected(about(use, path, checked.error()));
   }
-  const auto bytes = fs::file_size(fresh);
-  return BroughtFile{use, blobs.adopt(fresh), bytes};
+  return outbox_->link(use, fresh.path());
+}
+
+BroughtFile LocalFiles::Outbox::link(FileUse use, const fs::path& path) const {
+  const auto blob = digest_of(path);
+  fs::create_directories(blobs.path(blob).parent_path());
+  std::error_code exists;
+  fs::create_symlink(path, blobs.path(blob), exists);
+  return BroughtFile{use, blob, fs::file_size(path)};
 }
 
 Expected<void> LocalFiles::read(JobSpec& spec, const FilePaths& paths) {

@@ -14,6 +14,7 @@
 #include "common/blob/blob_store.h"
 #include "common/config/job_file.h"
 #include "common/domain/brought_files.h"
+#include "common/runtime/nameless_file.h"
 #include "common/runtime/scratch_folder.h"
 #include "coordinator/broker_client.h"
 
@@ -54,10 +55,14 @@ class LocalFiles {
                                        const std::filesystem::path& path,
                                        const std::filesystem::path& to) const;
 
-  // What is sent, by its digest: as links to the files, or written anew. Made with the first one.
+  // What is sent, by its digest: links to the files, or to what was written anew. Made with the
+  // first one.
   struct Outbox {
     ScratchFolder folder{"entente-upload"};
     BlobStore blobs{folder.path() / "blobs"};
+    std::vector<std::unique_ptr<NamelessFile>> rewritten;
+
+    [[nodiscard]] BroughtFile link(FileUse use, const std::filesystem::path& path) const;
   };
   std::unique_ptr<Outbox> outbox_;
   std::vector<Ready> ready_;

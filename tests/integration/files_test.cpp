@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 
 #include <algorithm>
+#include <fstream>
 
 #include "common/config/job_file.h"
 #include "common/domain/layers.h"
@@ -54,6 +55,20 @@ class BroughtFiles : public testing::Test {
     writer.close();
   }
 
+  static void flip_first_bit(const fs::path& file) {
+    std::fstream bytes(file, std::ios::binary | std::ios::in | std::ios::out);
+    const auto first = bytes.get();
+    bytes.seekp(0);
+    bytes.put(static_cast<char>(first ^ 1));
+  }
+
+  // Whether an upload has left anything at the broker.
+  bool has_partial() const {
+    std::error_code missing;
+    return fs::directory_iterator(consortium_.folder() / "broker/data/blobs/partial", missing) !=
+           fs::directory_iterator();
+  }
+
   json only_job() {
     const auto jobs = consortium_.ask({"job", "list"});
     EXPECT_EQ(jobs.size(), 1U);
@@ -80,6 +95,7 @@ class BroughtFiles : public testing::Test {
     const auto check = consortium_.run("entente-broker",
                                        {"check", (consortium_.folder() / "broker/data").string()});
     EXPECT_EQ(check.code, 0) << check.out;
+    EXPECT_THAT(check.out, Not(HasSubstr("note:")));
   }
 
   Consortium consortium_;
@@ -133,6 +149,8 @@ TEST_F(BroughtFiles, ADryRunSubmitsAndSendsNothing) {
   EXPECT_THAT(consortium_.entente({"job", "submit", file, "--dry-run"}).out,
               HasSubstr("waits for its coordinator's file"));
   EXPECT_EQ(consortium_.ask({"job", "list"}).size(), 0U);
+  EXPECT_FALSE(has_partial());
+  EXPECT_THAT(consortium_.entente({"audit", "show"}).out, Not(HasSubstr("file.accept")));
 }
 
 #ifdef ENTENTE_FAILPOINTS
@@ -151,11 +169,18 @@ TEST_F(BroughtFiles, AnUploadThatTheBrokersDeathHasBrokenOffGoesOn) {
   ASSERT_FALSE(fs::is_empty(partial));
   const auto arrived = fs::file_size(fs::directory_iterator(partial)->path());
   EXPECT_GT(arrived, 0U);
+  // What is there is not sent again: a bit that flips in it shows at the end, and all is fetched
+  // once more by the next try.
+  flip_first_bit(fs::directory_iterator(partial)->path());
   start_broker_again();
   EXPECT_EQ(only_job()["state"], "queued");
   EXPECT_THAT(std::string(only_job()["reason"]), HasSubstr("waits for its coordinator's file"));
   const auto wrong = consortium_.entente({"job", "upload", "stripes-1", file});
   EXPECT_NE(wrong.code, 0) << "the job file is not the file";
+  const auto spoilt =
+      consortium_.entente({"job", "upload", "stripes-1", path("first.safetensors").string()});
+  EXPECT_EQ(spoilt.code, 1) << "it has begun anew";
+  EXPECT_THAT(spoilt.err, HasSubstr("digest"));
   const auto sent =
       consortium_.entente({"job", "upload", "stripes-1", path("first.safetensors").string()});
   EXPECT_EQ(sent.code, 0) << sent.err;
@@ -196,6 +221,9 @@ TEST_F(BroughtFiles, AnAbortedJobTakesNoFileAndLeavesNothing) {
       consortium_.entente({"job", "upload", waiting, path("first.safetensors").string()});
   EXPECT_EQ(late.code, 1);
   EXPECT_THAT(late.err, HasSubstr("aborted"));
+  EXPECT_FALSE(has_partial());
+  EXPECT_EQ(consortium_.wait_for_end("stripes-2")["state"], "completed");
+  expect_sound();
 }
 
 }  // namespace

@@ -41,6 +41,15 @@ std::optional<std::string> fault_of_entry(const BrokerDisk& disk, const broker::
     return fmt::format("P3 {} goes into round {}, and round {} is the newest", name_of(row),
                        row.merged_in, newest.round);
   }
+  const auto taken = disk.done(row.key.job, newest.round, row.key.kind);
+  const bool is_among =
+      std::ranges::any_of(taken, [&](const auto* task) { return task->key.site == row.key.site; });
+  const auto quorum = std::max<std::size_t>(disk.jobs.at(row.key.job).spec.sites.quorum, 1);
+  const bool has_room = taken.size() < async.buffer || (sites_of(taken) < quorum && !is_among);
+  if (collects && has_room != (row.merged_in == newest.round)) {
+    return fmt::format("P3 {} goes into round {}, and round {} has {} of {} updates", name_of(row),
+                       row.merged_in, newest.round, taken.size(), async.buffer);
+  }
   if (row.merged_in < row.key.round || row.merged_in - row.key.round > async.staleness_max) {
     return fmt::format("P3 {} goes into round {}, and may be {} versions late", name_of(row),
                        row.merged_in, async.staleness_max);
@@ -83,9 +92,9 @@ std::optional<std::string> fault_of_acceptance(const BrokerDisk& disk, const bro
 WeightedUpdate as_merged(const JobSpec& spec, Round version, const broker::TaskRow& task,
                          const BlobId& update) {
   WeightedUpdate taken{task.key.site, update, static_cast<double>(task.result.examples)};
+  taken.started_from = task.key.round - 1;
   if (spec.async) {  // Nguyen et al. (2022): 1 / (1 + staleness)^exponent
     taken.factor = std::pow(1.0 + version - task.key.round, -spec.async->staleness_exponent);
-    taken.started_from = task.key.round - 1;
   }
   return taken;
 }
@@ -94,11 +103,20 @@ std::optional<std::string> fault_of_order(const BrokerDisk& disk, const broker::
   if (!is_buffered(disk, row.key)) {
     return std::nullopt;
   }
+  std::size_t others = 0;
   for (const auto& [key, task] : disk.tasks) {
-    if (key.job == row.key.job && key.kind == row.key.kind && key.site == row.key.site &&
-        task.state == TaskState::pending) {
+    if (key.job != row.key.job || key.kind != row.key.kind || task.state != TaskState::pending) {
+      continue;
+    }
+    if (key.site == row.key.site) {
       return fmt::format("P2 {} is made while its site has one", name_of(row));
     }
+    others += disk.parts.at({key.job, key.site}).silent ? 0 : 1;
+  }
+  const auto limit = disk.jobs.at(row.key.job).spec.async->concurrency;
+  if (limit != 0 && others >= limit && !disk.parts.at({row.key.job, row.key.site}).silent) {
+    return fmt::format("P2 {} is made while {} others train, and {} may at once", name_of(row),
+                       others, limit);
   }
   if (const auto& newest = newest_round(disk, row.key.job); row.key.round != newest.round) {
     return fmt::format("P2 {} is made while round {} is the newest", name_of(row), newest.round);

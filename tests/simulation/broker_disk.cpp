@@ -102,7 +102,7 @@ std::set<BlobId> BrokerDisk::server_states() const {
 std::vector<BlobId> BrokerDisk::updates_at_hand() const {
   std::vector<BlobId> updates;
   for (const auto& [key, task] : tasks) {
-    if (key.kind == TaskKind::train && task.state == TaskState::done &&
+    if (broker::is_merged(key.kind) && task.state == TaskState::done &&
         blobs.contains(*task.result.blob) && !is_merged(task) &&
         !is_terminal(jobs.at(key.job).state)) {
       updates.push_back(*task.result.blob);
@@ -142,7 +142,7 @@ std::vector<const broker::TaskRow*> BrokerDisk::done(const JobId& job, Round rou
 std::vector<const broker::TaskRow*> BrokerDisk::merged_into(const JobId& job, Round version) const {
   std::vector<const broker::TaskRow*> found;
   for (const auto& [key, task] : tasks) {
-    if (key.job == job && key.kind == TaskKind::train && task.state == TaskState::done &&
+    if (key.job == job && broker::is_merged(key.kind) && task.state == TaskState::done &&
         broker::round_of(task) == version) {
       found.push_back(&task);
     }

@@ -56,7 +56,11 @@ void BrokerHost::record_files(broker::Snapshot& snapshot) {
         continue;
       }
       snapshot.files.push_back({job.job, file.blob, file.bytes});
-      write({snapshot.files.back()}, Millis(0));
+      const std::vector<broker::Row> rows{
+          snapshot.files.back(), broker::AuditRow{world_.now().unix_ms, "broker", "file.accept",
+                                                  "job/" + job.job.str(), file.blob.hex()}};
+      write(rows, Millis(0));
+      promises_.after_commit(rows);
     }
   }
 }
@@ -337,7 +341,8 @@ void BrokerHost::carry_out(const broker::StartMerge& merge) {
       updates.push_back({input.site, input.update, input.weight, input.factor});
     }
     broker::MergedModel merged;
-    merged.blob = merged_model(merge.model, updates, merge.server_state);
+    merged.blob = merge.from_zeros ? merged_outputs(updates)
+                                   : merged_model(merge.model, updates, merge.server_state);
     merged.bytes = kBlobBytes;
     merged.server_state = next_server_state(merge.strategy, merge.spec_digest, merged.blob);
     world_.say("broker", "merged {} round {}", merge.job.str(), merge.round);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "common/domain/brought_files.h"
 #include "tests/simulation/trace_text.h"
 
 namespace entente::simulation {
@@ -168,27 +169,31 @@ void Coordinator::acknowledged(Errand& errand, const JobSummary& summary) {
 }
 
 void Coordinator::bring(std::size_t number) {
+  for (const auto& file : brought_files(errands_[number].plan->spec)) {
+    bring(number, file.blob);
+  }
+}
+
+void Coordinator::bring(std::size_t number, const BlobId& file) {
   auto& errand = errands_[number];
-  const auto& init = errand.plan->spec.init;
-  if (!init || !init->file || errand.is_bringing || errand.has_brought || errand.has_ended) {
+  if (errand.has_ended || errand.brought.contains(file) || !errand.bringing.insert(file).second) {
     return;
   }
-  errand.is_bringing = true;
   auto transfer = std::make_shared<Transfer>();
   transfer->peer = identity_.path();
-  transfer->blob = *init->file;
+  transfer->blob = file;
   transfer->is_upload = true;
   transfer->is_wanted = [] { return true; };
   transfer->is_reachable = [this] { return network_.reaches(*this); };
   transfer->has_blob = [] { return true; };
   transfer->on_moved = [](std::uint64_t, std::uint64_t) {};
-  transfer->on_ended = [this, number](const std::optional<Refusal>& refusal) {
-    auto& ended = errands_[number];
-    ended.is_bringing = false;
-    ended.has_brought = !refusal;
-    if (refusal) {
+  transfer->on_ended = [this, number, file](const std::optional<Refusal>& refusal) {
+    errands_[number].bringing.erase(file);
+    if (!refusal) {
+      errands_[number].brought.insert(file);
+    } else {
       const auto pause = world_.random.between(Millis(500), Millis(20'000));
-      world_.timeline.after(pause, [this, number] { bring(number); });
+      world_.timeline.after(pause, [this, number, file] { bring(number, file); });
     }
   };
   transfers_.start(std::move(transfer));

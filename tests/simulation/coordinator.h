@@ -4,6 +4,7 @@
 
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 
 #include "tests/simulation/network.h"
@@ -40,8 +41,8 @@ class Coordinator final : public Peer {
     bool has_ended = false;
     bool is_to_rest = false;  // as long as that is not answered, it is asked again
     bool is_to_go_on = false;
-    bool is_bringing = false;  // its file
-    bool has_brought = false;  // and the broker has said so: it will not be sent again
+    std::set<BlobId> bringing;  // files
+    std::set<BlobId> brought;   // and the broker has said so: they will not be sent again
   };
 
   void redial();
@@ -52,8 +53,9 @@ class Coordinator final : public Peer {
   void acknowledged(Errand& errand, const JobSummary& summary);
   // Sends what the job's coordinator wants done and the broker has not confirmed.
   void insist(std::size_t number);
-  // Sends the file that the job starts from, until the broker has it.
+  // Sends the files that the job needs, until the broker has them.
   void bring(std::size_t number);
+  void bring(std::size_t number, const BlobId& file);
   std::uint64_t ask(msg::RequestBody body);
 
   World& world_;

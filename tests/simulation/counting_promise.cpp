@@ -2,7 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
+#include <limits>
+#include <map>
 
 #include "common/domain/statistics.h"
 #include "tests/simulation/fake_training.h"
@@ -17,14 +20,19 @@ std::optional<std::string> fault_of_columns(const std::vector<const broker::Task
                                             const Statistics& said) {
   double count = 0;
   double sum = 0;
+  double low = std::numeric_limits<double>::infinity();
+  double high = -low;
   for (const auto* task : done) {
     const auto rows = static_cast<double>(examples_at(task->key.site));
     count += rows;
     sum += rows * age_at(task->key.site);
+    low = std::min(low, age_at(task->key.site) / 2);
+    high = std::max(high, age_at(task->key.site) * 2);
   }
   const auto age = said.columns.find("age");
   if (age == said.columns.end() || static_cast<double>(age->second.count) != count ||
-      age->second.sites != done.size() || !is_near(age->second.mean, sum / count)) {
+      age->second.sites != done.size() || !is_near(age->second.mean, sum / count) ||
+      age->second.low != low || age->second.high != high) {
     return fmt::format("counts another table than its {} sites have", done.size());
   }
   return std::nullopt;
@@ -39,6 +47,9 @@ std::optional<std::string> fault_of_bins(const std::vector<const broker::TaskRow
     wanted[bin_of(age_at(site), ranges.at("age"), kCountedBins)] += examples_at(site);
   }
   const auto& bins = said.histograms.at("age").bins;
+  if (bins.size() != kCountedBins) {
+    return fmt::format("has {} bins of {}", bins.size(), kCountedBins);
+  }
   for (std::size_t i = 0; i < bins.size(); ++i) {
     if (bins[i] != wanted[i]) {
       return fmt::format("has {} rows in bin {}, and its sites have {}", bins[i], i, wanted[i]);

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <set>
 
 #include "common/domain/measures.h"
@@ -9,14 +10,43 @@
 
 namespace entente::simulation {
 
+namespace {
+
+bool has_same_evaluation(const broker::RoundRow& a, const broker::RoundRow& b) {
+  return a.evaluate_metrics == b.evaluate_metrics && a.evaluated_at == b.evaluated_at &&
+         a.evaluation_examples == b.evaluation_examples && a.at_sites == b.at_sites &&
+         a.model_of == b.model_of;
+}
+
+// Of those that hold places, who may still answer: nobody asks one again that has failed at it.
+bool has_failed_everywhere(const BrokerDisk& disk, const broker::RoundRow& row) {
+  const auto has_failed = [&](const SiteId& site) {
+    return std::ranges::any_of(disk.tasks, [&](const auto& entry) {
+      const auto& [key, task] = entry;
+      return key.job == row.job && key.round == row.round && key.site == site &&
+             task.state == TaskState::failed;
+    });
+  };
+  return std::ranges::all_of(disk.parts, [&](const auto& entry) {
+    const auto& [job, site] = entry.first;
+    return job != row.job || !entry.second.has_place ||
+           entry.second.enrolment == Enrolment::declined || has_failed(site);
+  });
+}
+
+}  // namespace
+
 std::optional<std::string> fault_of_evaluation(const BrokerDisk& disk,
                                                const broker::RoundRow& row) {
   if (!row.evaluated) {
-    return std::nullopt;
+    return row.at_sites.empty()
+               ? std::nullopt
+               : std::optional(fmt::format("P3 {} round {} has cells before it is evaluated",
+                                           row.job.str(), row.round));
   }
   const auto before = disk.rounds.find({row.job, row.round});
   if (before != disk.rounds.end() && before->second.evaluated) {
-    return before->second.evaluate_metrics == row.evaluate_metrics
+    return has_same_evaluation(before->second, row)
                ? std::nullopt
                : std::optional(
                      fmt::format("P3 {} round {} is evaluated twice", row.job.str(), row.round));
@@ -49,14 +79,18 @@ std::optional<std::string> fault_of_evaluation(const BrokerDisk& disk,
                      row.round, row.evaluated_at, done.size());
 }
 
-std::size_t answers_needed(const JobSpec& spec, const broker::RoundRow& row,
+std::size_t answers_needed(const BrokerDisk& disk, const broker::RoundRow& row,
                            const broker::RoundRow* before) {
+  const auto& spec = disk.jobs.at(row.job).spec;
   if (spec.kind != JobKind::cross_evaluate) {
     return cohort_of(spec);
   }
-  // A matrix has its rows also when it has lost one since, and a row also without a cell.
+  // A matrix has its rows also when it has lost one since.
   const bool was_closed = before != nullptr && before->state > RoundState::training;
-  return row.round > 1 ? 0 : was_closed ? 1 : spec.sites.effective_quorum();
+  if (row.round == 1) {
+    return was_closed ? 1 : spec.sites.effective_quorum();
+  }
+  return was_closed || has_failed_everywhere(disk, row) ? 0 : 1;
 }
 
 std::optional<std::string> fault_of_matrix(

@@ -16,7 +16,7 @@ namespace entente::simulation {
                                                              const broker::RoundRow& row);
 
 // Answers without which that row may not say that its round is closed.
-[[nodiscard]] std::size_t answers_needed(const JobSpec& spec, const broker::RoundRow& row,
+[[nodiscard]] std::size_t answers_needed(const BrokerDisk& disk, const broker::RoundRow& row,
                                          const broker::RoundRow* before);
 
 // The same of the matrix of a job that has completed although nothing lasting went wrong at these

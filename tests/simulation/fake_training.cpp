@@ -29,6 +29,8 @@ Digest digest_of(const JobSpec& spec) {
 
 BlobId brought_model(const std::string& job_name) { return sha256("brought for " + job_name); }
 
+BlobId brought_inputs(const std::string& name) { return sha256("inputs of " + name); }
+
 BlobId initial_model(std::uint64_t task_seed) { return sha256(fmt::format("model {}", task_seed)); }
 
 BlobId trained_update(const TrainedFrom& from, std::uint64_t task_seed, Round round,
@@ -106,6 +108,22 @@ BlobId merged_model(const BlobId& model, std::span<const WeightedUpdate> updates
     hash.update(bytes_of(*server_state));
   }
   return hash.finish();
+}
+
+BlobId predicted_outputs(const BlobId& model, const BlobId& inputs,
+                         const std::optional<BlobId>& own, const SiteId& site) {
+  Sha256 hash;
+  hash.update("outputs of " + site.str());
+  hash.update(bytes_of(model));
+  hash.update(bytes_of(inputs));
+  if (own) {
+    hash.update(bytes_of(*own));
+  }
+  return hash.finish();
+}
+
+BlobId merged_outputs(std::span<const WeightedUpdate> outputs) {
+  return merged_model(sha256("zeros"), outputs, std::nullopt);
 }
 
 std::optional<BlobId> next_server_state(const StrategySpec& strategy, const Digest& spec_digest,

@@ -17,6 +17,7 @@
 namespace entente::simulation {
 
 constexpr std::uint64_t kBlobBytes = 64;
+constexpr std::uint64_t kPredictedRows = 3;  // a file of them has as many bytes as any blob here
 
 struct WeightedUpdate {
   SiteId site;
@@ -28,8 +29,9 @@ struct WeightedUpdate {
 
 [[nodiscard]] Digest digest_of(const JobSpec& spec);
 [[nodiscard]] BlobId initial_model(std::uint64_t task_seed);
-// The model file that the coordinator of the job brings.
+// Files that coordinators bring: the model that a job starts from, inputs to predict on.
 [[nodiscard]] BlobId brought_model(const std::string& job_name);
+[[nodiscard]] BlobId brought_inputs(const std::string& name);
 // What training reads: the global model, what the site keeps for itself, the server's control.
 struct TrainedFrom {
   BlobId model;
@@ -44,6 +46,8 @@ struct TrainedFrom {
 [[nodiscard]] inline bool keeps_state(const JobSpec& spec) {
   return keeps_own(spec) || spec.update.encoding == "topk";
 }
+// Whether it outlives the job at its sites, for their own people: a control variate does not.
+[[nodiscard]] inline bool hands_out(const JobSpec& spec) { return !spec.train.exclude.empty(); }
 [[nodiscard]] BlobId own_after(const BlobId& sent_update);
 // What topk makes of an update, starting from what it has left out before, and what it leaves out
 // then.
@@ -64,6 +68,12 @@ struct TrainedFrom {
                                                       const Digest& spec_digest,
                                                       const BlobId& model);
 [[nodiscard]] std::uint64_t examples_at(const SiteId& site);
+
+// What a site says of the inputs by the model that all share, and by what it has of its own.
+[[nodiscard]] BlobId predicted_outputs(const BlobId& model, const BlobId& inputs,
+                                       const std::optional<BlobId>& own, const SiteId& site);
+// Over zeros: the model that the sites predict with is no part of it.
+[[nodiscard]] BlobId merged_outputs(std::span<const WeightedUpdate> outputs);
 
 // What an evaluation of the round's model comes to at the site: so many of its examples are right.
 Sums evaluation_sums(const SiteId& site, Round round);

@@ -53,6 +53,42 @@ std::optional<SampleSpec> plan_sample(Random& random, const JobSpec& spec, bool 
   return sample;
 }
 
+// Of a job that judges or uses one model, in one round.
+void cut_training(JobSpec& spec) {
+  spec.rounds = 1;
+  spec.train = TrainSpec();
+  spec.train.dataset = "scans";
+  spec.evaluate.reset();
+  spec.update = UpdateSpec();
+  spec.stop.reset();
+  spec.keep = Keep::all;
+  spec.sites.quorum = std::min(spec.sites.quorum, spec.sites.min);
+}
+
+// The job whose last model the next one can start from.
+const JobSpec* origin_in(const Plan& plan) {
+  if (plan.jobs.empty() || plan.jobs.back().aborted_after) {
+    return nullptr;
+  }
+  const auto& spec = plan.jobs.back().spec;
+  return has_model(spec.kind) && spec.kind != JobKind::predict ? &spec : nullptr;
+}
+
+// Each site by what that job has left there, where every site that completes it has something.
+PredictSpec plan_predictions(Random& random, const JobSpec& spec, const JobSpec& origin) {
+  PredictSpec predict;
+  // Equal inputs in different jobs are one blob.
+  predict.inputs = brought_inputs(random.chance(500) ? "all" : spec.name);
+  predict.inputs_bytes = kBlobBytes;
+  predict.examples = kPredictedRows;
+  const bool all_have_own =
+      origin.kind == JobKind::train && hands_out(origin) && !origin.sites.sample && !origin.async;
+  if (all_have_own && random.chance(800)) {
+    predict.own = JobId::literal(origin.name + "-1");
+  }
+  return predict;
+}
+
 // Takes out of the spec what a job of the kind does not have.
 JobKind plan_kind(Random& random, const Plan& plan, JobSpec& spec) {
   const auto cut = [&spec] {
@@ -78,31 +114,23 @@ JobKind plan_kind(Random& random, const Plan& plan, JobSpec& spec) {
   }
   if (random.chance(120)) {
     cut();
+    cut_training(spec);
     spec.rounds = 2;
     spec.model = ModelSpec();
-    spec.train = TrainSpec();
-    spec.train.dataset = "scans";
-    spec.evaluate.reset();
-    spec.update = UpdateSpec();
-    spec.stop.reset();
-    spec.keep = Keep::all;
-    spec.sites.quorum = std::min(spec.sites.quorum, spec.sites.min);
     spec.statistics = StatisticsSpec{{}, kCountedBins, {0.5}};
     return JobKind::statistics;
   }
-  if (plan.jobs.empty() || plan.jobs.back().aborted_after ||
-      !has_model(plan.jobs.back().spec.kind) || !random.chance(150)) {
+  const auto* origin = origin_in(plan);
+  if (origin == nullptr || !random.chance(300)) {
     return JobKind::train;
   }
   cut();
-  spec.rounds = 1;
-  spec.train = TrainSpec();
-  spec.train.dataset = "scans";
+  cut_training(spec);
+  if (random.chance(500)) {
+    spec.predict = plan_predictions(random, spec, *origin);
+    return JobKind::predict;
+  }
   spec.evaluate = EvaluateSpec{"scans", 1};
-  spec.update = UpdateSpec();
-  spec.stop.reset();
-  spec.keep = Keep::all;
-  spec.sites.quorum = std::min(spec.sites.quorum, spec.sites.min);
   return JobKind::evaluate;
 }
 
@@ -176,11 +204,11 @@ JobPlan plan_job(Random& random, const Plan& plan, std::size_t number) {
   }
   job.spec.priority = random.chance(300) ? -1 : 0;
   job.spec.preemptible = random.chance(500);
-  if (number > 1 && !plan.jobs.back().aborted_after &&
-      (random.chance(150) || job.spec.kind == JobKind::evaluate)) {
+  const bool needs_origin = job.spec.kind == JobKind::evaluate || job.spec.kind == JobKind::predict;
+  if (number > 1 && !plan.jobs.back().aborted_after && (random.chance(150) || needs_origin)) {
     job.spec.after = {JobId::literal(plan.jobs.back().spec.name + "-1")};
   }
-  if (job.spec.kind == JobKind::evaluate) {
+  if (needs_origin) {
     job.spec.init = InitialModel{job.spec.after.front(), InitialModel::Which::last, 0};
   }
   if (trains(job.spec.kind) && random.chance(150)) {

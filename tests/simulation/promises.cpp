@@ -18,11 +18,6 @@
 namespace entente::simulation {
 namespace {
 
-template <class... Args>
-[[noreturn]] void broken(fmt::format_string<Args...> text, Args&&... args) {
-  throw Violation(fmt::format(text, std::forward<Args>(args)...));
-}
-
 void expect_none(const std::optional<std::string>& fault) {
   if (fault) {
     broken("{}", *fault);
@@ -68,7 +63,13 @@ struct Promises::RowCheck {
   void operator()(const broker::SiteRow&) const {}
   void operator()(const broker::AuditRow&) const {}
   void operator()(const broker::UsageRow&) const {}
-  void operator()(const broker::FileRow&) const {}
+
+  void operator()(const broker::FileRow& row) const {
+    if (!disk.blobs.contains(row.blob) ||
+        !self.validated_.contains({"coordinator/" + disk.jobs.at(row.job).coordinator, row.blob})) {
+      broken("P6 a file of {} is recorded that is not stored, or was not validated", row.job.str());
+    }
+  }
 
   void operator()(const broker::PartRow& row) const {
     const auto* before = find(disk.parts, std::pair(row.job, row.site));
@@ -103,7 +104,7 @@ struct Promises::RowCheck {
     }
     const bool is_closed = row.state == RoundState::merging || row.state == RoundState::done;
     const auto& spec = disk.jobs.at(row.job).spec;
-    const auto quorum = answers_needed(spec, row, before);
+    const auto quorum = answers_needed(disk, row, before);
     if (row.round > 0 && is_closed) {
       const auto answers = disk.done(row.job, row.round, task_of(spec, row.round));
       const auto done = answers.size();
@@ -235,6 +236,10 @@ void Promises::after_commit(std::span<const broker::Row> rows) {
       } else if (accepted_.insert(task->key).second && !has_audit(rows, "update.accept")) {
         broken("P7 {} is accepted without an audit row", name_of(task->key));
       }
+    } else if (const auto* file = std::get_if<broker::FileRow>(&row)) {
+      if (!has_audit(rows, "file.accept")) {
+        broken("P7 a file of {} is accepted without an audit row", file->job.str());
+      }
     } else if (const auto* part = std::get_if<broker::PartRow>(&row)) {
       check_places(part->job);
       check_slots(part->site);
@@ -286,94 +291,6 @@ void Promises::check_slots(const SiteId& site) const {
   }
 }
 
-bool Promises::is_at_hand(const BlobId& blob) const {
-  return disk_.blobs.contains(blob) || quarantined_.contains(blob);
-}
-
-bool Promises::has_damaged_update(const JobId& job, const SiteId& site,
-                                  const BlobId& update) const {
-  return std::any_of(damaged_.begin(), damaged_.end(), [&](const TaskKey& key) {
-    return key.job == job && key.site == site && disk_.tasks.at(key).result.blob == update;
-  });
-}
-
-// The site's last accepted update before that model: what it keeps follows from it.
-std::optional<BlobId> Promises::update_before(const ModelView& model, const SiteId& site) const {
-  for (Round version = model.version; version-- > 1;) {
-    const auto& before = disk_.models.at({model.job, version}).contributions;
-    const auto found = std::ranges::find(before, site, &Contribution::site);
-    if (found != before.end()) {
-      return found->update;
-    }
-  }
-  return std::nullopt;
-}
-
-void Promises::check_model(const ModelView& model) const {
-  const auto name = fmt::format("{}@{}", model.job.str(), model.version);
-  if (!is_at_hand(model.blob)) {
-    broken("P1 {} is published and its blob is not stored", name);
-  }
-  const auto& job = disk_.jobs.at(model.job);
-  if (model.version == 0 && job.spec.init) {
-    const auto& file = job.spec.init->file;
-    const auto* origin = file ? nullptr : disk_.last_model(job.spec.init->job);
-    if (file ? model.blob != *file : origin == nullptr || origin->blob != model.blob) {
-      broken("P3 {} is not the model that its job starts from", name);
-    }
-    return;
-  }
-  if (model.version == 0) {
-    const auto seed = job_seed(job.spec, job.spec_digest);
-    if (model.blob != initial_model(task_seed(seed, 0, ""))) {
-      broken("P3 {} is not the initial model of its spec", name);
-    }
-    return;
-  }
-  const auto base = broker::rules_of(job.spec).base(model.version);
-  const auto* parent = find(disk_.models, std::pair(model.job, base));
-  if (parent == nullptr || model.parent != parent->blob) {
-    broken("P3 {} does not follow the model before it", name);
-  }
-  std::vector<WeightedUpdate> updates;
-  for (const auto* task : disk_.merged_into(model.job, model.version)) {
-    const auto& site = task->key.site;
-    const auto& from = disk_.models.at({model.job, task->key.round - 1});
-    const auto update_after = [&](const std::optional<BlobId>& sent) {
-      return sent_update(job.spec, task->key.round, site, from.blob, from.server_state, sent,
-                         disk_.taken_before(task->key));
-    };
-    auto expected = update_after(update_before(model, site));
-    // Who lost its disk, or went on from an update that the broker lost, has kept something else.
-    const bool may_differ =
-        uncounted_.contains({model.job, site}) ||
-        (disks_lost_.contains(site) && task->result.blob == update_after(std::nullopt));
-    if (keeps_state(job.spec) && may_differ) {
-      expected = task->result.blob.value_or(expected);
-    }
-    if (task->result.blob != expected || task->result.examples != examples_at(site)) {
-      broken("P3 {} holds an update of {} that was computed from something else", name, site.str());
-    }
-    updates.push_back(as_merged(job.spec, model.version, *task, expected));
-  }
-  const bool is_receipt_right = std::equal(
-      updates.begin(), updates.end(), model.contributions.begin(), model.contributions.end(),
-      [](const WeightedUpdate& update, const Contribution& part) {
-        return update.site == part.site && update.update == part.update &&
-               update.weight == static_cast<double>(part.examples) &&
-               (update.started_from == 0 || update.started_from == part.started_from);
-      });
-  if (!is_receipt_right) {
-    broken("P3 the receipt of {} names other updates than were accepted", name);
-  }
-  if (model.server_state != next_server_state(job.spec.strategy, job.spec_digest, model.blob)) {
-    broken("P3 the receipt of {} names another state of the server's optimiser", name);
-  }
-  if (merged_model(parent->blob, updates, parent->server_state) != model.blob) {
-    broken("P3 {} is not the merge of its recorded updates", name);
-  }
-}
-
 struct Promises::ActionCheck {
   const Promises& self;
   const BrokerDisk& disk = self.disk_;
@@ -395,8 +312,10 @@ struct Promises::ActionCheck {
       if (const auto* task = find(disk.tasks, order.key); task->steps != order.steps) {
         broken("P1 {} is offered with other steps than its row has", name_of(order.key));
       }
-      if (order.model && !self.is_at_hand(*order.model)) {
-        broken("P1 {} is offered and its model is not stored", name_of(order.key));
+      for (const auto& blob : {order.model, order.control, order.inputs}) {
+        if (blob && !self.is_at_hand(*blob)) {
+          broken("P1 {} is offered and what it reads is not stored", name_of(order.key));
+        }
       }
     } else if (const auto* reply = std::get_if<msg::Reply>(&send.message)) {
       const auto* summary = std::get_if<JobSummary>(&reply->body);
@@ -569,8 +488,9 @@ void Promises::at_end(const Plan& plan) const {
       broken("P7 the beginning or the end of {} is not in the audit log", id.str());
     }
     const auto* final_model = find(disk_.models, std::pair(id, job.spec.rounds));
-    const bool is_stopped = (job.spec.stop && !job.reason.empty()) || !trains(job.spec.kind);
-    if (job.state == JobState::completed && final_model == nullptr && !is_stopped) {
+    const bool is_stopped = job.spec.stop && !job.reason.empty();
+    const bool merges = trains(job.spec.kind) || job.spec.kind == JobKind::predict;
+    if (merges && job.state == JobState::completed && final_model == nullptr && !is_stopped) {
       broken("P3 {} is completed without its last model", id.str());
     }
     if (!plan.gentle || job.state == JobState::aborted) {
@@ -583,6 +503,12 @@ void Promises::at_end(const Plan& plan) const {
     if (job.spec.kind == JobKind::cross_evaluate) {
       const auto is_lost = [&](const SiteId& site) { return uncounted_.contains({id, site}); };
       expect_none(fault_of_matrix(disk_, id, willing_sites(plan), is_lost));
+    } else if (job.spec.kind == JobKind::predict) {
+      if (const auto sites = final_model->contributions.size();
+          sites != willing_sites(plan).size()) {
+        broken("P3 nothing lasting went wrong, and {} has predictions of {} sites", id.str(),
+               sites);
+      }
     } else if (trains(job.spec.kind) && !job.spec.async &&  // whose order hangs on the moment
                final_model->blob != undisturbed_model(job.spec, willing_sites(plan))) {
       broken("P3 nothing lasting went wrong, and the final model of {} is another one", id.str());

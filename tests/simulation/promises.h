@@ -1,7 +1,8 @@
 // The promises P1 to P7, held against every committed row and every action of both cores. A broken
 // one throws Violation.
 //
-//  P1 What was acknowledged is remembered.   P2 One contribution per job, round and site.
+//  P1 What was acknowledged is remembered.   P2 One contribution per job, round and site; where
+//     rounds are buffered, per task.
 //  P3 A model is the exact function of its recorded updates.   P4 No round below its quorum.
 //  P5 Every job comes to an end.   P6 Nothing unvalidated is merged.   P7 The records are complete.
 //
@@ -67,14 +68,19 @@ class Promises {
   }
 
   void check_model(const ModelView& model) const;
+  void check_origin(const ModelView& model) const;
+  void check_merge(const ModelView& model) const;
+  [[nodiscard]] BlobId expected_update(const ModelView& model, const broker::TaskRow& task) const;
+  [[nodiscard]] BlobId expected_outputs(const ModelView& model, const broker::TaskRow& task) const;
   void check_places(const JobId& job);
   void check_slots(const SiteId& site) const;
   void check_released(const JobId& job) const;
   [[nodiscard]] bool is_at_hand(const BlobId& blob) const;
   [[nodiscard]] bool has_damaged_update(const JobId& job, const SiteId& site,
                                         const BlobId& update) const;
-  [[nodiscard]] std::optional<BlobId> update_before(const ModelView& model,
+  [[nodiscard]] std::optional<BlobId> update_before(const JobId& job, Round version,
                                                     const SiteId& site) const;
+  [[nodiscard]] bool may_have_kept_another(const JobId& job, const SiteId& site) const;
 
   const BrokerDisk& disk_;
   std::set<std::pair<std::string, BlobId>> validated_;

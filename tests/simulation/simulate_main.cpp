@@ -47,6 +47,8 @@ struct Totals {
   std::uint64_t queued_again = 0;
   std::uint64_t damaged = 0;
   std::uint64_t buffered = 0;
+  std::uint64_t predicted_by_own = 0;
+  std::uint64_t from_files = 0;
   std::map<entente::JobKind, std::uint64_t> completed_of;
 };
 
@@ -120,9 +122,12 @@ std::optional<std::string> simulate(std::uint64_t seed, bool verbose, Totals& to
   totals.queued_again += simulation.events(entente::JobEventKind::queued);
   totals.damaged += simulation.updates_lost_to_damage();
   for (const auto& [id, job] : simulation.disk.jobs) {
-    totals.completed += job.state == entente::JobState::completed ? 1 : 0;
-    totals.buffered += job.state == entente::JobState::completed && job.spec.async ? 1 : 0;
-    totals.completed_of[job.spec.kind] += job.state == entente::JobState::completed ? 1 : 0;
+    const auto completed = job.state == entente::JobState::completed ? 1U : 0U;
+    totals.completed += completed;
+    totals.buffered += job.spec.async ? completed : 0;
+    totals.predicted_by_own += job.spec.predict && job.spec.predict->own ? completed : 0;
+    totals.from_files += job.spec.init && job.spec.init->file ? completed : 0;
+    totals.completed_of[job.spec.kind] += completed;
     totals.failed += job.state == entente::JobState::failed ? 1 : 0;
     totals.aborted += job.state == entente::JobState::aborted ? 1 : 0;
   }
@@ -133,9 +138,9 @@ std::optional<std::string> simulate(std::uint64_t seed, bool verbose, Totals& to
 std::optional<std::string> never_tried(const Totals& totals) {
   using entente::JobKind;
   constexpr std::uint64_t kManySeeds = 300;
-  constexpr std::array kPlanned{JobKind::train, JobKind::evaluate, JobKind::statistics,
-                                JobKind::cyclic, JobKind::cross_evaluate};
-  const std::array<std::pair<std::uint64_t, std::string_view>, 9> tried{{
+  constexpr std::array kPlanned{JobKind::train,  JobKind::evaluate,       JobKind::statistics,
+                                JobKind::cyclic, JobKind::cross_evaluate, JobKind::predict};
+  const std::array<std::pair<std::uint64_t, std::string_view>, 11> tried{{
       {totals.completed, "a job that completes"},
       {totals.failed, "a job that fails"},
       {totals.aborted, "a job that is aborted"},
@@ -145,6 +150,8 @@ std::optional<std::string> never_tried(const Totals& totals) {
       {totals.queued_again, "a job that goes back to the queue"},
       {totals.damaged, "an update that is damaged"},
       {totals.buffered, "a job that trains asynchronously and completes"},
+      {totals.from_files, "a job that completes from a file of its coordinator's"},
+      {totals.predicted_by_own, "a job that predicts by what another has left at its sites"},
   }};
   if (totals.seeds < kManySeeds) {
     return std::nullopt;

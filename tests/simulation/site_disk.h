@@ -14,6 +14,7 @@ struct SiteDisk {
   std::map<TaskKey, agent::OutboxEntry> outbox;
   std::map<std::pair<JobId, Round>, agent::SiteState> states;
   std::set<BlobId> blobs;
+  std::map<JobId, BlobId> handed_out;  // what jobs have left for the site's own people
 
   // Writes the journal effects among those of one step, as one transaction.
   void commit(const agent::Effects& effects) {

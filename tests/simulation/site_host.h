@@ -78,6 +78,7 @@ class SiteHost final : public Peer {
   void carry_out(const agent::effect::RunTask& effect);
   void carry_out(const agent::effect::StopTrainer& effect);
   void carry_out(const agent::effect::StoreOutput& effect);
+  void carry_out(const agent::effect::HandOut& effect);
   void carry_out(const agent::effect::RemoveWorkFolder& effect);
   void carry_out(const agent::effect::Download& effect);
   void carry_out(const agent::effect::StopDownload& effect);
@@ -85,6 +86,7 @@ class SiteHost final : public Peer {
   void carry_out(const agent::effect::StopUpload& effect);
   void carry_out(const agent::effect::RemoveBlob& effect);
   [[nodiscard]] std::shared_ptr<Transfer> transfer_of(const BlobId& blob);
+  [[nodiscard]] std::optional<BlobId> handed_out(const JobId& job) const;
 
   World& world_;
   Network& network_;

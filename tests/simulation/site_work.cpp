@@ -11,8 +11,8 @@ namespace {
 
 constexpr std::uint32_t kSteps = 4;
 
-TaskFailure failure_of(const std::string& code) {
-  return {{code, "the trainer: " + code, "", Scope::site}, true};
+TaskFailure failure_of(const std::string& code, bool transient) {
+  return {{code, "the trainer: " + code, "", Scope::site}, transient};
 }
 
 }  // namespace
@@ -46,24 +46,26 @@ void SiteHost::carry_out(const agent::effect::RunTask& effect) {
   promises_.on_run(plan_.id, order);
   ++runs_[{order.key.kind, order.key.round}];
   found->second.order = order;
-  found->second.own = effect.own;
+  found->second.own = effect.own_of ? handed_out(*effect.own_of) : effect.own;
   found->second.hangs = always_hangs_ || world_.random.chance(plan_.hangs);
   if (found->second.hangs) {
     return;
   }
   const auto id = effect.trainer;
   const auto whole = world_.random.between(Millis(200), plan_.training_max);
-  if (order.key.attempt == 1 && world_.random.chance(plan_.fails)) {
-    of_trainer(id, whole / 2, [this, id](Trainer& trainer) {
+  const bool has_no_own = effect.own_of && !found->second.own;
+  if (has_no_own || (order.key.attempt == 1 && world_.random.chance(plan_.fails))) {
+    auto failure = has_no_own ? failure_of("own_missing", false) : failure_of("device_busy", true);
+    of_trainer(id, whole / 2, [this, id, failure = std::move(failure)](Trainer& trainer) {
       trainer.order.reset();
-      decide(agent::event::TrainerRefused{id, failure_of("device_busy")});
+      decide(agent::event::TrainerRefused{id, failure});
     });
     return;
   }
   if (world_.random.chance(plan_.dies)) {
     of_trainer(id, whole / 2, [this, id](Trainer&) {
       trainers_.erase(id);
-      decide(agent::event::TrainerGone{id, failure_of("trainer_died")});
+      decide(agent::event::TrainerGone{id, failure_of("trainer_died", true)});
     });
     return;
   }
@@ -94,6 +96,8 @@ void SiteHost::deliver(agent::TrainerId id, const TaskOrder& order,
   } else if (key.kind == TaskKind::train) {
     outputs_[key] =
         trained_update({*order.model, own, order.control}, order.seed, key.round, plan_.id);
+  } else if (key.kind == TaskKind::predict) {
+    outputs_[key] = predicted_outputs(*order.model, *order.inputs, own, plan_.id);
   }
   const auto steps = order.steps != 0 ? order.steps : 10;
   agent::event::TrainerFinished finished{id, examples_at(plan_.id), steps, {{"loss", 0.5}}};
@@ -103,6 +107,8 @@ void SiteHost::deliver(agent::TrainerId id, const TaskOrder& order,
   }
   if (key.kind == TaskKind::statistics) {
     finished.sums = counted(plan_.id, order.ranges);
+  }
+  if (key.kind == TaskKind::statistics || key.kind == TaskKind::predict) {
     finished.metrics.clear();
   }
   decide(finished);
@@ -139,6 +145,15 @@ void SiteHost::carry_out(const agent::effect::StoreOutput& effect) {
     disk_.blobs.insert(stored.blob);
     later(Millis(2), stored);
   });
+}
+
+std::optional<BlobId> SiteHost::handed_out(const JobId& job) const {
+  const auto found = disk_.handed_out.find(job);
+  return found == disk_.handed_out.end() ? std::nullopt : std::optional(found->second);
+}
+
+void SiteHost::carry_out(const agent::effect::HandOut& effect) {
+  disk_.handed_out[effect.job] = effect.own;
 }
 
 void SiteHost::carry_out(const agent::effect::RemoveWorkFolder& effect) {

@@ -6,6 +6,7 @@
 #include <deque>
 #include <stdexcept>
 #include <string>
+#include <utility>
 
 #include "tests/simulation/random.h"
 #include "tests/simulation/timeline.h"
@@ -16,6 +17,11 @@ namespace entente::simulation {
 struct Violation : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
+
+template <class... Args>
+[[noreturn]] void broken(fmt::format_string<Args...> text, Args&&... args) {
+  throw Violation(fmt::format(text, std::forward<Args>(args)...));
+}
 
 // The last lines of what happened. Off by default: text costs more than the cores do.
 class Trace {

@@ -100,6 +100,22 @@ TEST(Predict, MergesOverZerosWithTheWeightsAndCompletes) {
       << "each site's own outputs, and the inputs";
 }
 
+TEST(Predict, AnswerThatIsDamagedOnTheBrokersDiskIsAskedForAgain) {
+  Predicting it;
+  const auto id = it.start(Predicting::predict_spec());
+  it.deliver(it.east, it.task(id, "east"), blob(20));
+  it.deliver(it.north, it.task(id, "north"), blob(21));
+  const auto effects =
+      it.on(MergeFinished{id, 1, refuse("blob_damaged", "its digest is another"), {blob(20)}});
+  const auto offers = sent<msg::TaskOffer>(effects, it.east);
+  ASSERT_EQ(offers.size(), 1U);
+  EXPECT_EQ(offers[0].order.key, key(id, 1, TaskKind::predict, "east", 2));
+  EXPECT_EQ(offers[0].order.inputs, blob(8));
+  const auto merges = all<StartMerge>(it.deliver(it.east, offers[0].order.key, blob(20)));
+  ASSERT_EQ(merges.size(), 1U);
+  EXPECT_EQ(merges[0].updates.size(), 2U);
+}
+
 TEST(Predict, ClosesAtItsQuorumWhenTheRestStall) {
   Predicting it;
   auto spec = Predicting::predict_spec();
