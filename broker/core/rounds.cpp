@@ -316,7 +316,7 @@ void on_merge_finished(Step& step, const MergeFinished& merge) {
     return;
   }
   if (!merge.damaged.empty()) {
-    if (task_in(job, round.round) == TaskKind::train) {
+    if (is_merged(task_in(job, round.round))) {
       reopen(step, job, round, merge.damaged);
     } else {
       leave_out_update(step, job, round);

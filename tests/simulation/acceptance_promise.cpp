@@ -103,25 +103,41 @@ std::optional<std::string> fault_of_order(const BrokerDisk& disk, const broker::
   if (!is_buffered(disk, row.key)) {
     return std::nullopt;
   }
-  std::size_t others = 0;
   for (const auto& [key, task] : disk.tasks) {
-    if (key.job != row.key.job || key.kind != row.key.kind || task.state != TaskState::pending) {
-      continue;
-    }
-    if (key.site == row.key.site) {
+    if (key.job == row.key.job && key.kind == row.key.kind && key.site == row.key.site &&
+        task.state == TaskState::pending) {
       return fmt::format("P2 {} is made while its site has one", name_of(row));
     }
-    others += disk.parts.at({key.job, key.site}).silent ? 0 : 1;
-  }
-  const auto limit = disk.jobs.at(row.key.job).spec.async->concurrency;
-  if (limit != 0 && others >= limit && !disk.parts.at({row.key.job, row.key.site}).silent) {
-    return fmt::format("P2 {} is made while {} others train, and {} may at once", name_of(row),
-                       others, limit);
   }
   if (const auto& newest = newest_round(disk, row.key.job); row.key.round != newest.round) {
     return fmt::format("P2 {} is made while round {} is the newest", name_of(row), newest.round);
   }
   return std::nullopt;
+}
+
+std::optional<std::string> fault_of_crowding(const BrokerDisk& disk, const broker::TaskRow& row) {
+  const auto& async = disk.jobs.at(row.key.job).spec.async;
+  if (!is_buffered(disk, row.key) || async->concurrency == 0) {
+    return std::nullopt;
+  }
+  const auto others = std::ranges::count_if(disk.tasks, [&](const auto& entry) {
+    const auto& [key, task] = entry;
+    return key.job == row.key.job && key.kind == row.key.kind && task.state == TaskState::pending;
+  });
+  return others < async->concurrency
+             ? std::nullopt
+             : std::optional(fmt::format("P2 {} is made while {} others train, and {} may at once",
+                                         name_of(row), others, async->concurrency));
+}
+
+std::optional<std::string> fault_of_closing(const BrokerDisk& disk, const broker::RoundRow& row) {
+  const auto& async = disk.jobs.at(row.job).spec.async;
+  const bool is_closed = row.state == RoundState::merging || row.state == RoundState::done;
+  if (!async || row.round == 0 || !is_closed || row.updates >= async->buffer) {
+    return std::nullopt;
+  }
+  return fmt::format("P4 {} round {} closes with {} of {} updates, and all may still come",
+                     row.job.str(), row.round, row.updates, async->buffer);
 }
 
 }  // namespace entente::simulation

@@ -32,4 +32,11 @@ namespace entente::simulation {
 [[nodiscard]] std::optional<std::string> fault_of_order(const BrokerDisk& disk,
                                                         const broker::TaskRow& row);
 
+// Of sites none of which stalls: what is wrong with a task that is about to be made beside those of
+// others, and with a buffer that is closed.
+[[nodiscard]] std::optional<std::string> fault_of_crowding(const BrokerDisk& disk,
+                                                           const broker::TaskRow& row);
+[[nodiscard]] std::optional<std::string> fault_of_closing(const BrokerDisk& disk,
+                                                          const broker::RoundRow& row);
+
 }  // namespace entente::simulation

@@ -120,6 +120,7 @@ struct Promises::RowCheck {
     }
     expect_none(fault_of_evaluation(disk, row));
     expect_none(fault_of_counting(disk, row));
+    expect_none(self.gentle_ ? fault_of_closing(disk, row) : std::nullopt);
     if (row.model_removed && (before == nullptr || !before->model_removed)) {
       check_removal(row);
     }
@@ -168,6 +169,7 @@ struct Promises::RowCheck {
     if (before == nullptr) {
       check_rest(key);
       expect_none(fault_of_order(disk, row));
+      expect_none(self.gentle_ ? fault_of_crowding(disk, row) : std::nullopt);
     } else if (before->steps != row.steps) {
       broken("P1 {} is asked for other steps than before", name_of(key));
     }

@@ -31,7 +31,8 @@ namespace entente::simulation {
 
 class Promises {
  public:
-  explicit Promises(const BrokerDisk& disk) : disk_(disk) {}
+  // `gentle`: nothing lasting goes wrong (plan.h), and more is promised.
+  Promises(const BrokerDisk& disk, bool gentle) : disk_(disk), gentle_(gentle) {}
 
   // Before each row of a transaction is written, in order; then after the transaction. The broker
   // had been `awake` for so long when it decided.
@@ -83,6 +84,7 @@ class Promises {
   [[nodiscard]] bool may_have_kept_another(const JobId& job, const SiteId& site) const;
 
   const BrokerDisk& disk_;
+  const bool gentle_;
   std::set<std::pair<std::string, BlobId>> validated_;
   std::set<JobId> acknowledged_;
   std::map<SiteId, std::set<Work>> finished_;

@@ -50,7 +50,7 @@ class Simulation {
   const Plan plan;
   World world;
   BrokerDisk disk;
-  Promises promises{disk};
+  Promises promises{disk, plan.gentle};
   Network network;
   BrokerHost broker;
   Transfers transfers;
