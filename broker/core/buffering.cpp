@@ -64,6 +64,16 @@ bool is_under_way(const Step& step, const Job& job, const Buffer& buffer) {
          });
 }
 
+// Where an update of the site goes. While the job rests no round closes, also when it has what it
+// takes.
+Round round_for(const Job& job, const SiteId& site) {
+  const auto& round = newest_round(job);
+  const auto buffer = buffer_of(job, round.round);
+  const bool has_room = round.state == RoundState::training && !is_complete(job, buffer) &&
+                        !lacks_others(job, buffer, site);
+  return has_room ? round.round : round.round + 1;
+}
+
 bool has_open_sibling(const Job& job, const TaskKey& key) {
   for (auto it = job.tasks.upper_bound(key);
        it != job.tasks.end() && it->first.round == key.round && it->first.kind == key.kind &&
@@ -136,16 +146,16 @@ std::uint32_t taken_before(const Job& job, const TaskKey& key) {
   return taken;
 }
 
-std::optional<std::string> enter_buffer(Job& job, Task& task) {
-  const auto& round = newest_round(job);
+std::optional<std::string> why_useless(const Job& job, const Task& task) {
   const auto& key = task.row.key;
-  // While the job rests no round closes, also when it has what it takes.
-  const auto buffer = buffer_of(job, round.round);
-  const bool has_room = round.state == RoundState::training && !is_complete(job, buffer) &&
-                        !lacks_others(job, buffer, key.site);
-  const Round into = has_room ? round.round : round.round + 1;
+  if (!rules_of(job).is_buffered || !is_training(key)) {
+    return std::nullopt;
+  }
+  const auto into = round_for(job, key.site);
   if (into > job.spec().rounds) {
-    return "not needed, the job has the updates that it takes";
+    return newest_round(job).state == RoundState::training
+               ? "not needed, the last round has enough of this site and waits for others"
+               : "not needed, the job has the updates that it takes";
   }
   const auto staleness = into - key.round;
   const auto staleness_max = job.spec().async->staleness_max;
@@ -153,17 +163,23 @@ std::optional<std::string> enter_buffer(Job& job, Task& task) {
     return fmt::format("too late, the model is {} versions further and async.staleness_max is {}",
                        staleness, staleness_max);
   }
-  task.row.merged_in = into;
-  task.row.accepted_seq = ++job.accepted;
   return std::nullopt;
+}
+
+void enter_buffer(Job& job, Task& task) {
+  task.row.merged_in = round_for(job, task.row.key.site);
+  task.row.accepted_seq = ++job.accepted;
 }
 
 std::string acceptance_text(const Job& job, const TaskRow& task) {
   const auto staleness = task.merged_in - task.key.round;
   const auto late = fmt::format(", {} version{} late", staleness, staleness == 1 ? "" : "s");
-  return fmt::format("{} sent update {} of {} for round {}{}: {} examples", task.key.site.str(),
-                     buffer_of(job, task.merged_in).updates, updates_wanted(job), task.merged_in,
-                     staleness == 0 ? "" : late, task.result.examples);
+  const auto number = buffer_of(job, task.merged_in).updates;
+  const auto wanted = updates_wanted(job);
+  return fmt::format("{} sent update {} for round {}{}: {} examples", task.key.site.str(),
+                     number <= wanted ? fmt::format("{} of {}", number, wanted)
+                                      : fmt::format("{}, where {} suffice,", number, wanted),
+                     task.merged_in, staleness == 0 ? "" : late, task.result.examples);
 }
 
 std::string acceptance_detail(const TaskRow& task) {
@@ -192,7 +208,7 @@ void open_buffer(Step& step, Job& job) {
                    fmt::format("given up, the model is {} versions further and "
                                "async.staleness_max is {}",
                                round - key.round, staleness_max));
-    } else if (is_stalled(step, job, task) && step.state.sites.at(key.site).session) {
+    } else if (is_stalled(step, job, task) && step.state.sites.at(key.site).advertised) {
       lose_task(step, job, task, stalled_for(job));
     }
   }
@@ -241,8 +257,11 @@ std::optional<std::string> reason_to_wait(const Job& job, const SiteId& site) {
     return std::nullopt;
   }
   const auto& round = newest_round(job);
-  if (round.state != RoundState::training) {
+  if (round.state == RoundState::merging) {
     return fmt::format("it waits for version {}, which is being merged", round.round);
+  }
+  if (round.state != RoundState::training) {
+    return std::nullopt;
   }
   const auto buffer = buffer_of(job, round.round);
   if (lacks_others(job, buffer, site)) {

@@ -6,9 +6,9 @@
 //    merges them on top of version r - 1, each lessened by its staleness.
 //  - The key of a task names the round that was open when it began: it trains from the version
 //    before that one. Its update goes into the buffer of the newest round, or of the next one while
-//    that merges or has all that it takes. Acceptances are numbered; number and round are in the
-//    task's row, committed with the acceptance, and never change. So the model is a function of
-//    rows, whatever crashes in between.
+//    that merges or has all that it takes: a round may open with more than async.buffer.
+//    Acceptances are numbered; number and round are in the task's row, committed with the
+//    acceptance, and never change. So the model is a function of rows, whatever crashes in between.
 //  - A site that has answered gets its next task at once, from the newest version, also in the same
 //    round, and then under the next attempt and with another seed. While a round merges it waits:
 //    the version that is about to come is worth the moment.
@@ -18,9 +18,9 @@
 //    opens that makes it so, and its site begins anew. An update that comes later is stale.
 //  - With fewer updates than the buffer takes, a round closes when its quorum is there and no site
 //    is at work that makes progress.
-//  - A task that stalls at a site that is away stays open all the same, until it lags too far: its
-//    update counts when it comes. One at a site that is connected hangs; it is lost when the next
-//    round opens, and the next order ends it.
+//  - A task that stalls at a site that is away, or paused by its people, stays open all the same,
+//    until it lags too far: its update counts when it comes. One at a site that is there hangs; it
+//    is lost when the next round opens, and the next order ends it.
 //  - An update that is found damaged leaves its buffer, and the round is open again. Its site is at
 //    work on another task already, or gets one.
 //
@@ -53,9 +53,13 @@ struct Buffer {
 // taken: what sets the task's seed apart. Follows from acceptances alone.
 [[nodiscard]] std::uint32_t taken_before(const Job& job, const TaskKey& key);
 
-// Notes in the row of a task that is being accepted where its update goes, and its number. With a
-// reason it goes nowhere, and the task is to be given up.
-[[nodiscard]] std::optional<std::string> enter_buffer(Job& job, Task& task);
+// Why no version could take what the task sends, now or later. Nothing also for a task of another
+// kind of round.
+[[nodiscard]] std::optional<std::string> why_useless(const Job& job, const Task& task);
+
+// Notes in the row of a task that is being accepted, and is not useless, where its update goes, and
+// its number.
+void enter_buffer(Job& job, Task& task);
 
 // Of a task that has entered a buffer, for its job's events and for the audit log; in the latter
 // nothing of any other task.

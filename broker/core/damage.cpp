@@ -70,9 +70,8 @@ void reopen(JobRow& job, RoundRow& round, TaskRow& task, Snapshot& snapshot, Uni
       rows.emplace_back(part);
     }
   }
-  const auto text = fmt::format(
-      "{}: its update for round {} was damaged on the broker's disk; it is asked to train again",
-      site, task.key.round);
+  const auto text = fmt::format("{}: its update for round {} was damaged on the broker's disk{}",
+                                site, task.key.round, is_over ? "" : "; it is asked for it again");
   result.damages.push_back({"update_damaged", text, job.job, blob});
   tell(job, task.key, text, now, result);
   rows.emplace_back(AuditRow{now, "broker", "update.lose",

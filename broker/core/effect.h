@@ -36,6 +36,7 @@ struct GrantPut {
   std::shared_ptr<const TensorLayout> layout;
   double l2_norm_max = 0;
   UpdateSpec update{};
+  bool is_brought = false;  // the peer must show that it has the bytes (data_plane/file_inbox.h)
 };
 
 struct GrantGet {

@@ -65,11 +65,7 @@ void close(Step& step, Job& job, RoundRow& round) {
   std::vector<const Task*> answers;
   for (auto* task : tasks) {
     if (is_open(*task)) {
-      if (is_stalled(step, job, *task)) {
-        lose_task(step, job, *task, stalled_for(job));
-      } else {
-        give_up_task(step, job, *task, "not needed, later rounds are evaluated");
-      }
+      end_without(step, job, *task, "not needed, later rounds are evaluated");
     } else if (has_answered(task)) {
       answers.push_back(task);
     }

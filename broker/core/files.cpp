@@ -36,6 +36,20 @@ bool is_owner(const std::string& peer, const Job& job) {
                      [&](Role role) { return peer == peer_of(role, job.row.coordinator); });
 }
 
+// Whether a job of the coordinator's has had it from there.
+bool has_brought(const State& state, const std::string& coordinator, const BlobId& blob) {
+  return std::any_of(state.jobs.begin(), state.jobs.end(), [&](const auto& entry) {
+    const Job& job = entry.second;
+    return job.row.coordinator == coordinator && job.files.contains(blob);
+  });
+}
+
+void revoke_file(Step& step, const std::string& coordinator, const BlobId& blob) {
+  for (const Role role : kSubmitters) {
+    step.act(Revoke{peer_of(role, coordinator), blob});
+  }
+}
+
 void take_file(Step& step, Job& job, const UpdateArrived& arrived) {
   if (!arrived.l2_norm) {
     // The sender's own bytes are at fault, and it has been told: the right ones may follow.
@@ -112,9 +126,11 @@ void grant_files(Step& step, const Identity& coordinator, const Job& job) {
     return;
   }
   for (const auto& file : missing_files(job)) {
-    step.act(GrantPut{coordinator.path(), file.blob, file.bytes,
-                      std::make_shared<const TensorLayout>(file_layout(file.use, job.spec())),
-                      limits::kUpdateNormMax});
+    GrantPut grant{coordinator.path(), file.blob, file.bytes,
+                   std::make_shared<const TensorLayout>(file_layout(file.use, job.spec())),
+                   limits::kUpdateNormMax};
+    grant.is_brought = !has_brought(step.state, job.row.coordinator, file.blob);
+    step.act(std::move(grant));
   }
 }
 
@@ -125,40 +141,42 @@ void grant_files(Step& step, const Identity& coordinator) {
 }
 
 bool on_file_arrived(Step& step, const UpdateArrived& arrived) {
-  bool is_brought = false;
+  std::string coordinator;
   for (auto& [id, job] : step.state.jobs) {
     if (!job.ended() && is_owner(arrived.peer, job) && awaits(job, arrived.blob)) {
-      is_brought = true;
+      coordinator = job.row.coordinator;
       take_file(step, job, arrived);
     }
   }
-  if (is_brought && arrived.l2_norm) {
-    step.act(Revoke{arrived.peer, arrived.blob});
+  if (!coordinator.empty() && arrived.l2_norm) {
+    revoke_file(step, coordinator, arrived.blob);
   }
-  return is_brought;
+  return !coordinator.empty();
 }
 
-bool is_brought(const State& state, const BlobId& blob) {
-  return std::any_of(state.jobs.begin(), state.jobs.end(), [&blob](const auto& entry) {
-    const Job& job = entry.second;
-    const auto files = brought_files(job.spec());
-    return !job.ended() && std::any_of(files.begin(), files.end(),
-                                       [&blob](const auto& file) { return file.blob == blob; });
-  });
+bool is_brought(const Job& job, const BlobId& blob) {
+  if (job.ended()) {
+    return false;
+  }
+  const auto files = brought_files(job.spec());
+  return std::any_of(files.begin(), files.end(),
+                     [&blob](const auto& file) { return file.blob == blob; });
 }
 
 void drop_files(Step& step, const Job& job) {
   for (const auto& file : brought_files(job.spec())) {
-    if (is_brought(step.state, file.blob)) {
+    if (job.files.contains(file.blob)) {
+      drop_unnamed(step, {file.blob});
       continue;
     }
-    if (!job.files.contains(file.blob)) {
-      for (const Role role : kSubmitters) {
-        step.act(Revoke{peer_of(role, job.row.coordinator), file.blob});
-      }
-    }
-    if (!is_kept(step.state, file.blob)) {
-      step.act(DropBlob{file.blob});
+    const bool is_awaited =
+        std::any_of(step.state.jobs.begin(), step.state.jobs.end(), [&](const auto& entry) {
+          const Job& other = entry.second;
+          return other.row.coordinator == job.row.coordinator && !other.ended() &&
+                 awaits(other, file.blob);
+        });
+    if (!is_awaited) {
+      revoke_file(step, job.row.coordinator, file.blob);
     }
   }
 }

@@ -8,6 +8,8 @@
 //    process has ended in between, is recorded at the next start (service/recovery.h).
 //  - A file of the right digest that is not what the job needs ends the job: no other bytes have
 //    that digest. Other bytes than were announced end nothing, the right ones may follow.
+//  - Its coordinator must bring all bytes, also when the broker has them from somebody else
+//    (data_plane/file_inbox.h), unless an earlier job shows that it has brought them before.
 //  - What no job needs any more is dropped, with what has arrived of it and its grant.
 #pragma once
 
@@ -33,8 +35,8 @@ void grant_files(Step& step, const Identity& coordinator);
 // Whether the arrival was one that a job awaits.
 bool on_file_arrived(Step& step, const UpdateArrived& arrived);
 
-// Whether a job that has not ended names it as such a file, arrived or not.
-[[nodiscard]] bool is_brought(const State& state, const BlobId& blob);
+// Whether the job has not ended and names it as such a file, arrived or not.
+[[nodiscard]] bool is_brought(const Job& job, const BlobId& blob);
 
 // Of a job that has ended.
 void drop_files(Step& step, const Job& job);

@@ -60,6 +60,7 @@ void close_for_site(Step& step, Job& job, Part& part) {
 }
 
 void end(Step& step, Job& job, JobTrigger trigger, JobEventKind kind, const std::string& reason) {
+  const auto updates = updates_at_hand(job);
   step.move(job, trigger, reason);
   for (auto& [key, task] : job.tasks) {
     if (is_open(task)) {
@@ -79,6 +80,7 @@ void end(Step& step, Job& job, JobTrigger trigger, JobEventKind kind, const std:
   job.gives_way_to.reset();
   step.state.queue.is_stale = true;
   job.tasks.clear();
+  drop_unnamed(step, updates);
   drop_last_server_state(step, job);
   drop_models(step, job);
   drop_files(step, job);

@@ -205,8 +205,9 @@ void make_version(Step& step, Job& job, RoundRow& round) {
     if (part.enrolment != Enrolment::declined) {
       break;
     }
-    drop_updates(step, job, round.round);
+    const auto update = *next->row.result.blob;
     leave_out(step, job, *next, "it takes part no longer: " + part.reason);
+    drop_unnamed(step, {update});
     next = update_for(job, round.round);
   }
   if (next == nullptr) {

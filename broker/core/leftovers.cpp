@@ -1,6 +1,7 @@
 #include "broker/core/leftovers.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "broker/core/early_stop.h"
 #include "broker/core/evaluations.h"
@@ -19,11 +20,19 @@ bool has_twin(const State& state, const Job& of) {
   });
 }
 
-// Its update is a part of a version already: kept for its row alone (buffering.h).
+// What it has sent is a version, or a part of one, already: kept for its row alone.
 bool is_in_a_version(const Job& job, const Task& task) {
   const auto round = job.rounds.find(round_of(task.row));
-  return task.row.state == TaskState::done && task.row.merged_in != 0 &&
-         round != job.rounds.end() && round->second.state == RoundState::done;
+  return task.row.state == TaskState::done && round != job.rounds.end() &&
+         round->second.state == RoundState::done;
+}
+
+// What the task has sent or is sending, as far as that is still to be used.
+std::optional<BlobId> upload_of(const Job& job, const Task& task) {
+  if (task.announced) {
+    return task.announced->blob;
+  }
+  return is_in_a_version(job, task) ? std::nullopt : task.row.result.blob;
 }
 
 // Whether an open task trains from that version.
@@ -37,38 +46,49 @@ bool is_trained_from(const Job& job, Round version) {
 
 }  // namespace
 
-bool is_kept(const State& state, const BlobId& model) {
-  return std::any_of(state.jobs.begin(), state.jobs.end(), [&model](const auto& entry) {
-    const auto& rounds = entry.second.rounds;
-    return std::any_of(rounds.begin(), rounds.end(), [&model](const auto& round) {
-      return round.second.model == model && !round.second.model_removed;
-    });
-  });
+void drop_unnamed(Step& step, std::set<BlobId> blobs) {
+  const auto spare = [&blobs](const std::optional<BlobId>& named) {
+    if (named) {
+      blobs.erase(*named);
+    }
+  };
+  for (const auto& [id, job] : step.state.jobs) {
+    if (blobs.empty()) {
+      return;
+    }
+    for (const auto& [number, round] : job.rounds) {
+      spare(round.model_removed ? std::nullopt : round.model);
+      spare(job.ended() ? std::nullopt : round.server_state);
+    }
+    for (const auto& [key, task] : job.tasks) {
+      spare(upload_of(job, task));
+    }
+    std::erase_if(blobs, [&job](const BlobId& blob) { return is_brought(job, blob); });
+  }
+  for (const auto& blob : blobs) {
+    step.act(DropBlob{blob});
+  }
 }
 
 void drop_updates(Step& step, const Job& merged, Round round) {
+  std::set<BlobId> updates;
   for (const auto& [key, task] : merged.tasks) {
-    if (!is_merged(key.kind) || !task.row.result.blob || task.row.state != TaskState::done ||
-        round_of(task.row) != round) {
-      continue;
-    }
-    const auto& blob = *task.row.result.blob;
-    const bool named_elsewhere =
-        std::any_of(step.state.jobs.begin(), step.state.jobs.end(), [&](const auto& entry) {
-          const Job& job = entry.second;
-          const bool is_model = std::any_of(job.rounds.begin(), job.rounds.end(),
-                                            [&](const auto& r) { return r.second.model == blob; });
-          return is_model ||
-                 std::any_of(job.tasks.begin(), job.tasks.end(), [&](const auto& other) {
-                   return &other.second != &task && !is_in_a_version(job, other.second) &&
-                          (other.second.row.result.blob == blob ||
-                           (other.second.announced && other.second.announced->blob == blob));
-                 });
-        });
-    if (!named_elsewhere && !is_brought(step.state, blob)) {
-      step.act(DropBlob{blob});
+    if (is_merged(key.kind) && task.row.result.blob && task.row.state == TaskState::done &&
+        round_of(task.row) == round) {
+      updates.insert(*task.row.result.blob);
     }
   }
+  drop_unnamed(step, std::move(updates));
+}
+
+std::set<BlobId> updates_at_hand(const Job& job) {
+  std::set<BlobId> blobs;
+  for (const auto& [key, task] : job.tasks) {
+    if (const auto blob = upload_of(job, task)) {
+      blobs.insert(*blob);
+    }
+  }
+  return blobs;
 }
 
 void drop_server_state(Step& step, const Job& job, const RoundRow& round) {
@@ -102,9 +122,8 @@ void drop_models(Step& step, Job& job) {
     }
     round.model_removed = true;
     step.save(round);
-    if (!is_kept(step.state, *round.model) && !is_brought(step.state, *round.model) &&
-        !has_twin(step.state, job)) {
-      step.act(DropBlob{*round.model});
+    if (!has_twin(step.state, job)) {
+      drop_unnamed(step, {*round.model});
     }
   }
 }

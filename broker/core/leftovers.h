@@ -1,6 +1,8 @@
 // Blobs of a job that are of no more use: named by no row that still matters, they are dropped.
 //
-//  - An update, once its round is merged.
+//  - An update, once its round is merged; one that nobody waits for any more, or the part of it
+//  that
+//    has arrived; and what a job has not merged when it ends.
 //  - The state of the server's optimiser, once a later one has taken its place or the job has
 //    ended.
 //  - Of a job that keeps its best and its last model only, each other version: as soon as no round
@@ -12,15 +14,20 @@
 // A blob that is forgotten here, because the process has ended in between, goes at the next start.
 #pragma once
 
+#include <set>
+
 #include "broker/core/step.h"
 
 namespace entente::broker {
 
-// Whether some job keeps these bytes as a model.
-[[nodiscard]] bool is_kept(const State& state, const BlobId& model);
+// Those of the blobs that nothing names any more: no model, no update that is still to be merged or
+// under way, no state of an optimiser, no file of a coordinator's.
+void drop_unnamed(Step& step, std::set<BlobId> blobs);
 
 // Of a round that was merged.
 void drop_updates(Step& step, const Job& merged, Round round);
+// What a job that ends has not merged, and what is under way for it.
+[[nodiscard]] std::set<BlobId> updates_at_hand(const Job& job);
 
 // The one that `round` has left, once a later round has left its own.
 void drop_server_state(Step& step, const Job& job, const RoundRow& round);

@@ -1,19 +1,23 @@
-// What must be right about the numbers of a result for the job to go on from it.
+// What must be right about a result for the job to go on from it: its numbers, before any byte of
+// its blob is accepted, and what that blob must be, which the data plane holds it against.
 //
 // Pure.
 #pragma once
 
+#include <memory>
 #include <optional>
 
-#include "broker/core/rows.h"
+#include "broker/core/state.h"
 
 namespace entente::broker {
 
-// What the job's strategy cannot do without.
-[[nodiscard]] std::optional<Refusal> check_for_strategy(const JobSpec& spec, const TaskRow& task,
-                                                        const TaskResult& result);
+[[nodiscard]] std::optional<Refusal> check_result(const Job& job, const TaskRow& task,
+                                                  const TaskResult& result);
 
-// Of an evaluation: its metrics, and that its sums are over the examples that it claims.
-[[nodiscard]] std::optional<Refusal> check_evaluation(const TaskResult& result);
+// Of the blob that a task of the kind sends: its tensors, how they are written down, and how large
+// they may be together (L2).
+[[nodiscard]] const std::shared_ptr<const TensorLayout>& layout_of(const Job& job, TaskKind kind);
+[[nodiscard]] UpdateSpec update_spec(const JobSpec& spec, TaskKind kind);
+[[nodiscard]] double norm_max(const JobSpec& spec, TaskKind kind);
 
 }  // namespace entente::broker

@@ -203,11 +203,7 @@ void try_close_round(Step& step, Job& job, RoundRow& round) {
     return;
   }
   for (auto* task : open) {
-    if (is_stalled(step, job, *task)) {
-      lose_task(step, job, *task, stalled_for(job));
-    } else {
-      give_up_task(step, job, *task);
-    }
+    end_without(step, job, *task);
   }
   round.updates = static_cast<std::uint32_t>(done);
   rules_of(job).close(step, job, round);

@@ -11,19 +11,17 @@
 #include "broker/core/evaluations.h"
 #include "broker/core/jobs.h"
 #include "broker/core/kinds.h"
+#include "broker/core/leftovers.h"
 #include "broker/core/requests.h"
 #include "broker/core/result_checks.h"
 #include "broker/core/rounds.h"
 #include "broker/core/selection.h"
 #include "broker/core/statistics.h"
 #include "common/base/limits.h"
-#include "common/domain/algorithms.h"
 #include "common/domain/cross_evaluation.h"
 #include "common/domain/lost_promise.h"
-#include "common/domain/measures.h"
 #include "common/domain/seeds.h"
 #include "common/domain/strategy_kinds.h"
-#include "common/domain/update_encodings.h"
 
 namespace entente::broker {
 namespace {
@@ -134,70 +132,6 @@ std::string describe(const Job& job, const TaskKey& key) {
   return {};
 }
 
-// An initial model is a model's file; only what training makes is encoded.
-UpdateSpec update_spec(const JobSpec& spec, TaskKind kind) {
-  return kind == TaskKind::train ? spec.update : UpdateSpec();
-}
-
-const std::shared_ptr<const TensorLayout>& layout_of(const Job& job, TaskKind kind) {
-  return is_merged(kind) ? job.update_layout : job.layout;
-}
-
-// What is wrong with the numbers of a result, before any byte of its blob is accepted.
-std::optional<Refusal> check_result(const Job& job, const TaskRow& task, const TaskResult& result) {
-  const auto& key = task.key;
-  if (result.examples == 0 || result.examples > limits::kExamplesMax) {
-    if (key.kind != TaskKind::initialize) {
-      return Refusal{"examples_invalid",
-                     fmt::format("claims {} examples; 1 to {} are possible", result.examples,
-                                 limits::kExamplesMax),
-                     "", Scope::task};
-    }
-  }
-  if (task.steps != 0 && result.steps != task.steps) {
-    return Refusal{"steps_invalid",
-                   fmt::format("took {} steps and was asked for {}", result.steps, task.steps),
-                   "docs/trainer-contract.md says how a trainer is asked for steps", Scope::task};
-  }
-  if (key.kind == TaskKind::train) {
-    if (auto refusal = check_for_strategy(job.spec(), task, result)) {
-      return refusal;
-    }
-  }
-  if (key.kind == TaskKind::statistics) {
-    if (auto refusal = check_statistics(job, key.round, result)) {
-      return refusal;
-    }
-  }
-  const bool needs_blob = key.kind == TaskKind::initialize || is_merged(key.kind);
-  if (needs_blob != result.blob.has_value()) {
-    return Refusal{"result_invalid",
-                   needs_blob ? "the result has no tensors"
-                              : fmt::format("a task \"{}\" has no tensors", to_string(key.kind)),
-                   "", Scope::task};
-  }
-  if (key.kind == TaskKind::evaluate) {
-    if (auto refusal = check_evaluation(result)) {
-      return refusal;
-    }
-  }
-  const auto bytes_max =
-      encoded_layout(*layout_of(job, key.kind), update_spec(job.spec(), key.kind)).bytes() +
-      limits::kTensorHeaderBytesMax;
-  if (result.blob_bytes > bytes_max) {
-    return Refusal{"result_too_large",
-                   fmt::format("{} bytes are more than this model's tensors can need ({})",
-                               result.blob_bytes, bytes_max),
-                   "", Scope::task};
-  }
-  return std::nullopt;
-}
-
-double norm_max(const JobSpec& spec, TaskKind kind) {
-  const double asked = strategy_parameter(spec.strategy, kNormMax);
-  return kind == TaskKind::train && asked > 0 ? asked : limits::kUpdateNormMax;
-}
-
 // How often the site has failed at this, under whatever attempt.
 std::size_t failures_of(const Job& job, const TaskKey& key) {
   return static_cast<std::size_t>(
@@ -227,6 +161,11 @@ void withdraw_announcement(Step& step, Task& task) {
   if (!is_needed) {
     step.act(Revoke{peer_of(site), *announced->blob});
   }
+}
+
+std::set<BlobId> upload_under_way(const Task& task) {
+  return task.announced && task.announced->blob ? std::set{*task.announced->blob}
+                                                : std::set<BlobId>();
 }
 
 void end_task(Step& step, Job& job, Task& task, TaskState state, std::string reason) {
@@ -305,12 +244,13 @@ void accept_result(Step& step, Job& job, Task& task, const TaskResult& result) {
     return;
   }
   const bool is_of_round = key.kind == task_in(job, key.round);
+  if (auto why = why_useless(job, task)) {
+    give_up_task(step, job, task, std::move(*why));
+    advance(step, job);
+    return;
+  }
   if (is_of_round && rules_of(job).is_buffered) {
-    if (auto why = enter_buffer(job, task)) {
-      give_up_task(step, job, task, std::move(*why));
-      advance(step, job);
-      return;
-    }
+    enter_buffer(job, task);
   }
   task.row.result = result;
   if (result.blob) {
@@ -416,8 +356,20 @@ void fail_tasks_of(Step& step, Job& job, const SiteId& site, const std::string& 
 
 void give_up_task(Step& step, Job& job, Task& task, std::string reason) {
   const auto key = task.row.key;
+  const auto upload = upload_under_way(task);
   lose_task(step, job, task, std::move(reason));
   step.send(key.site, msg::ResultVerdict{key, stale(task.row.reason)});
+  drop_unnamed(step, upload);
+}
+
+void end_without(Step& step, Job& job, Task& task, std::string reason) {
+  if (!is_stalled(step, job, task)) {
+    give_up_task(step, job, task, std::move(reason));
+    return;
+  }
+  const auto upload = upload_under_way(task);
+  lose_task(step, job, task, stalled_for(job));
+  drop_unnamed(step, upload);
 }
 
 void lose_update(Step& step, Job& job, Task& task, std::string reason) {
@@ -473,6 +425,11 @@ void on_result_announce(Step& step, const SiteId& site, const msg::ResultAnnounc
                                            "", Scope::task})});
     return;
   }
+  if (auto why = why_useless(*job, *task)) {
+    give_up_task(step, *job, *task, std::move(*why));
+    advance(step, *job);
+    return;
+  }
   touch(step, *task);
   measure(*task, announce.result.steps, step.now.monotonic);
   if (auto refusal = check_result(*job, task->row, announce.result)) {
@@ -524,6 +481,7 @@ void on_task_failed(Step& step, const SiteId& site, const msg::TaskFailed& faile
 }
 
 void on_update_arrived(Step& step, const UpdateArrived& arrived) {
+  bool is_awaited = false;
   for (auto& [id, job] : step.state.jobs) {
     // Accepting a result may open and close tasks of the job: collect the keys first.
     std::vector<TaskKey> keys;
@@ -538,6 +496,7 @@ void on_update_arrived(Step& step, const UpdateArrived& arrived) {
       if (task == nullptr || !task->announced) {
         continue;
       }
+      is_awaited = true;
       if (arrived.l2_norm) {
         const auto result = *task->announced;
         accept_result(step, job, *task, result);
@@ -546,6 +505,9 @@ void on_update_arrived(Step& step, const UpdateArrived& arrived) {
         advance(step, job);
       }
     }
+  }
+  if (!is_awaited && arrived.l2_norm) {
+    drop_unnamed(step, {arrived.blob});
   }
 }
 
@@ -557,9 +519,10 @@ void on_transfer_moved(Step& step, const TransferMoved& moved) {
       }
       const bool is_upload = task.announced && task.announced->blob == moved.blob;
       const auto* round = model_round(job, key);
+      const auto& predict = job.spec().predict;
       const bool is_download = !task.announced && round != nullptr &&
                                (round->model == moved.blob || round->server_state == moved.blob ||
-                                order_of(job, task.row).inputs == moved.blob);
+                                (predict && predict->inputs == moved.blob));
       if (is_upload || is_download) {
         heard_from(step, job, key.site);
         touch(step, task);

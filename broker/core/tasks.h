@@ -40,6 +40,11 @@ void fail_tasks_of(Step& step, Job& job, const SiteId& site, const std::string& 
 void give_up_task(Step& step, Job& job, Task& task,
                   std::string reason = "not needed, the round has the updates that it takes");
 
+// Ends an open task of what goes on without it: lost if it has stalled, given up if not. In both
+// cases what has arrived of its result is dropped.
+void end_without(Step& step, Job& job, Task& task,
+                 std::string reason = "not needed, the round has the updates that it takes");
+
 constexpr const char* kDamagedUpdate = "its update was damaged on the broker's disk";
 
 // Takes an accepted update back, mostly because its bytes are damaged; the site may be asked again.

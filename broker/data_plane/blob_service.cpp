@@ -40,9 +40,13 @@ Refusal too_many_transfers() {
 
 }  // namespace
 
-BlobService::BlobService(BlobStore& store, const GrantBook& grants, msg::Welcome welcome,
-                         Outputs outputs)
-    : store_(store), grants_(grants), welcome_(std::move(welcome)), outputs_(std::move(outputs)) {}
+BlobService::BlobService(BlobStore& store, FileInbox& inbox, const GrantBook& grants,
+                         msg::Welcome welcome, Outputs outputs)
+    : store_(store),
+      inbox_(inbox),
+      grants_(grants),
+      welcome_(std::move(welcome)),
+      outputs_(std::move(outputs)) {}
 
 BlobService::~BlobService() = default;
 
@@ -128,6 +132,18 @@ void BlobService::dispatch(SessionId id, Session& session, const msg::Data& mess
   }
 }
 
+void BlobService::forget(const std::string& peer, const BlobId& blob) {
+  if (grants_.put(peer, blob)) {
+    return;
+  }
+  take_over(peer, blob);
+  inbox_.forget(peer, blob);
+}
+
+BlobStore& BlobService::store_of(const PutGrant& grant) {
+  return grant.is_brought ? inbox_.of(grant.peer) : store_;
+}
+
 void BlobService::start_put(SessionId id, Session& session, const msg::BlobPut& message) {
   session.puts.erase(message.blob);  // asked for again: the earlier try is over
   const std::optional<PutGrant> grant = grants_.put(session.peer, message.blob);
@@ -139,7 +155,7 @@ void BlobService::start_put(SessionId id, Session& session, const msg::BlobPut& 
                         fmt::format("blob {} was announced with {} bytes and is offered with {}",
                                     message.blob.short_hex(), grant->bytes, message.bytes),
                         "announce it again", Scope::task});
-  } else if (store_.vouch_for(message.blob)) {
+  } else if (store_of(*grant).vouch_for(message.blob)) {
     if (send(id, msg::BlobReady{message.blob, grant->bytes, put_window()})) {
       settle(id, *grant, false);
     }
@@ -165,7 +181,8 @@ void BlobService::take_over(const std::string& peer, const BlobId& blob) {
 }
 
 void BlobService::begin_writing(SessionId id, Session& session, const PutGrant& grant) {
-  Expected<std::unique_ptr<BlobWriter>> writer = store_.open_writer(grant.blob, grant.bytes);
+  Expected<std::unique_ptr<BlobWriter>> writer =
+      store_of(grant).open_writer(grant.blob, grant.bytes);
   if (!writer) {
     refuse_blob(id, grant.blob, std::move(writer.error()));
     return;
@@ -223,7 +240,7 @@ void BlobService::take_chunk(SessionId id, Session& session, const msg::BlobChun
 void BlobService::finish_put(SessionId id, Session& session, const PutGrant& grant) {
   const auto put = session.puts.extract(grant.blob);
   // A merge may have made the same bytes meanwhile; then they are not this put's to remove.
-  const bool brought = !store_.has(grant.blob);
+  const bool brought = !store_of(grant).has(grant.blob);
   const Expected<void> finished = put.mapped().writer->finish();
   if (finished) {
     settle(id, grant, brought);
@@ -240,14 +257,18 @@ void BlobService::finish_put(SessionId id, Session& session, const PutGrant& gra
 }
 
 void BlobService::settle(SessionId id, const PutGrant& grant, bool brought) {
+  BlobStore& store = store_of(grant);
   Expected<TensorCheck> check = TensorCheck{};
-  if (const std::optional<std::uint64_t> bytes = store_.size(grant.blob); bytes != grant.bytes) {
+  if (const std::optional<std::uint64_t> bytes = store.size(grant.blob); bytes != grant.bytes) {
     check = refuse("size_mismatch",
                    fmt::format("blob {} has {} bytes, {} were announced", grant.blob.short_hex(),
                                bytes.value_or(0), grant.bytes),
                    "announce it again", Scope::task);
   } else if (grant.layout) {
-    check = check_update(store_.path(grant.blob), *grant.layout, grant.update, grant.l2_norm_max);
+    check = check_update(store.path(grant.blob), *grant.layout, grant.update, grant.l2_norm_max);
+  }
+  if (check && grant.is_brought) {
+    store_.link(grant.blob, store.path(grant.blob));
   }
   if (check) {
     ENTENTE_FAILPOINT("broker.update.checked");
@@ -255,7 +276,7 @@ void BlobService::settle(SessionId id, const PutGrant& grant, bool brought) {
     ENTENTE_FAILPOINT("broker.update.stored");
   } else {
     if (brought) {
-      store_.remove(grant.blob);
+      store.remove(grant.blob);
     }
     refuse_blob(id, grant.blob, check.error());
   }

@@ -6,6 +6,7 @@
 //    else can't come from a correct peer, so the session is closed rather than argued with.
 //  - A put that is cut keeps its bytes: the next one resumes. When the resumed bytes turn out to be
 //    damaged (a power cut), the put starts over by itself with a second BlobReady.
+//  - What a coordinator brings comes from it alone (file_inbox.h), whatever is stored already.
 //  - The same peer's newer put takes an unfinished blob over from its older session: after a broken
 //    connection the broker often learns of the new one first.
 //  - A stored blob is read again before it counts as an update, and while it is sent: one that is
@@ -24,6 +25,7 @@
 #include <string>
 #include <zmq.hpp>
 
+#include "broker/data_plane/file_inbox.h"
 #include "broker/data_plane/grant_book.h"
 #include "common/base/ids.h"
 #include "common/base/limits.h"
@@ -51,7 +53,8 @@ class BlobService {
     std::function<void(BlobMoved)> on_moved;
   };
 
-  BlobService(BlobStore& store, const GrantBook& grants, msg::Welcome welcome, Outputs outputs);
+  BlobService(BlobStore& store, FileInbox& inbox, const GrantBook& grants, msg::Welcome welcome,
+              Outputs outputs);
   ~BlobService();
 
   // `peer` is the identity's path.
@@ -62,6 +65,10 @@ class BlobService {
   // A message that was decoded; those of sessions that are not open are ignored.
   void receive(SessionId session, const msg::Data& message, std::optional<zmq::message_t> payload,
                Monotonic now);
+  // A file that the peer has brought, or has begun to, need not be kept apart any more; a transfer
+  // of it that is still under way ends. Unless it is granted anew.
+  void forget(const std::string& peer, const BlobId& blob);
+
   // The session sent what is no message at all.
   void receive_garbage(SessionId session, const std::string& why);
 
@@ -105,6 +112,8 @@ class BlobService {
   void dispatch(SessionId id, Session& session, const msg::Data& message,
                 const std::optional<zmq::message_t>& payload, Monotonic now);
 
+  // Where a put is written: with the blobs, or with what its peer has brought.
+  [[nodiscard]] BlobStore& store_of(const PutGrant& grant);
   void start_put(SessionId id, Session& session, const msg::BlobPut& message);
   void take_over(const std::string& peer, const BlobId& blob);
   void begin_writing(SessionId id, Session& session, const PutGrant& grant);
@@ -130,6 +139,7 @@ class BlobService {
               std::optional<Monotonic>& reported, Monotonic now) const;
 
   BlobStore& store_;
+  FileInbox& inbox_;
   const GrantBook& grants_;
   const msg::Welcome welcome_;
   const Outputs outputs_;

@@ -23,7 +23,12 @@ namespace {
 struct Down {
   SessionId session = 0;
 };
-using Post = std::variant<net::SessionUp, Down>;
+// A file that a peer has brought need no longer be kept apart.
+struct Forget {
+  std::string peer;
+  BlobId blob;
+};
+using Post = std::variant<net::SessionUp, Down, Forget>;
 
 // Sessions come and go one by one; this many at once only when a whole consortium reconnects.
 constexpr std::size_t kPostsMax = 16'384;
@@ -39,10 +44,10 @@ Monotonic steady_now() {
 
 class DataPlane::Impl {
  public:
-  Impl(BlobStore& store, msg::Welcome welcome, DataPlaneHandlers handlers)
+  Impl(BlobStore& store, FileInbox& inbox, msg::Welcome welcome, DataPlaneHandlers handlers)
       : handlers_(std::move(handlers)),
         port_(context_),
-        service_(store, grants_, std::move(welcome), outputs()),
+        service_(store, inbox, grants_, std::move(welcome), outputs()),
         thread_([this] { run(); }) {}
 
   ~Impl() {
@@ -52,6 +57,13 @@ class DataPlane::Impl {
   }
 
   void post(Post post) { posts_.push(std::move(post)); }
+  void revoke(const std::string& peer, const BlobId& blob) {
+    const auto ended = grants_.revoke(peer, blob);
+    if (ended && ended->is_brought) {
+      // The loop waits for nobody: what finds no room here goes at the next start.
+      (void)posts_.try_push(Forget{peer, blob});
+    }
+  }
   [[nodiscard]] GrantBook& grants() { return grants_; }
 
  private:
@@ -103,10 +115,12 @@ class DataPlane::Impl {
       if (auto* up = std::get_if<net::SessionUp>(&post)) {
         service_.open(up->session, up->identity.path());
         port_.attach(*up);
+      } else if (const auto* down = std::get_if<Down>(&post)) {
+        service_.close(down->session);
+        port_.detach(down->session);
       } else {
-        const SessionId session = std::get<Down>(post).session;
-        service_.close(session);
-        port_.detach(session);
+        const auto& forget = std::get<Forget>(post);
+        service_.forget(forget.peer, forget.blob);
       }
     }
   }
@@ -140,8 +154,9 @@ class DataPlane::Impl {
   std::thread thread_;  // last: starts when everything above is there
 };
 
-DataPlane::DataPlane(BlobStore& store, msg::Welcome welcome, DataPlaneHandlers handlers)
-    : impl_(std::make_unique<Impl>(store, std::move(welcome), std::move(handlers))) {}
+DataPlane::DataPlane(BlobStore& store, FileInbox& inbox, msg::Welcome welcome,
+                     DataPlaneHandlers handlers)
+    : impl_(std::make_unique<Impl>(store, inbox, std::move(welcome), std::move(handlers))) {}
 
 DataPlane::~DataPlane() = default;
 
@@ -150,8 +165,6 @@ void DataPlane::session_down(SessionId session) { impl_->post(Down{session}); }
 
 void DataPlane::grant(PutGrant grant) { impl_->grants().add(std::move(grant)); }
 void DataPlane::grant(GetGrant grant) { impl_->grants().add(std::move(grant)); }
-void DataPlane::revoke(const std::string& peer, const BlobId& blob) {
-  impl_->grants().revoke(peer, blob);
-}
+void DataPlane::revoke(const std::string& peer, const BlobId& blob) { impl_->revoke(peer, blob); }
 
 }  // namespace entente::broker

@@ -15,6 +15,7 @@
 #include <memory>
 #include <string>
 
+#include "broker/data_plane/file_inbox.h"
 #include "broker/data_plane/grants.h"
 #include "common/base/blob_id.h"
 #include "common/blob/blob_store.h"
@@ -33,7 +34,7 @@ struct DataPlaneHandlers {
 class DataPlane {
  public:
   // `welcome` is what every session gets in answer to its Hello (its session number filled in).
-  DataPlane(BlobStore& store, msg::Welcome welcome, DataPlaneHandlers handlers);
+  DataPlane(BlobStore& store, FileInbox& inbox, msg::Welcome welcome, DataPlaneHandlers handlers);
   ~DataPlane();  // joins the thread; uploads under way keep their resume points
   DataPlane(const DataPlane&) = delete;
   DataPlane& operator=(const DataPlane&) = delete;
@@ -43,7 +44,8 @@ class DataPlane {
 
   void grant(PutGrant grant);
   void grant(GetGrant grant);
-  // Ends a grant; a transfer under it is refused at its next message.
+  // Ends a grant; a transfer under it is refused at its next message, and a file that was brought
+  // under it leaves the inbox.
   void revoke(const std::string& peer, const BlobId& blob);
 
  private:

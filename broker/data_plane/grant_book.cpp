@@ -13,11 +13,12 @@ void GrantBook::add(GetGrant grant) {
   gets_.emplace(std::move(grant.peer), grant.blob);
 }
 
-void GrantBook::revoke(const std::string& peer, const BlobId& blob) {
+std::optional<PutGrant> GrantBook::revoke(const std::string& peer, const BlobId& blob) {
   const Key key{peer, blob};
   const std::lock_guard lock(mutex_);
-  puts_.erase(key);
   gets_.erase(key);
+  auto put = puts_.extract(key);
+  return put.empty() ? std::nullopt : std::optional(std::move(put.mapped()));
 }
 
 std::optional<PutGrant> GrantBook::put(const std::string& peer, const BlobId& blob) const {

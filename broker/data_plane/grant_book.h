@@ -20,8 +20,8 @@ class GrantBook {
  public:
   void add(PutGrant grant);
   void add(GetGrant grant);
-  // Ends both the put and the get grant.
-  void revoke(const std::string& peer, const BlobId& blob);
+  // Ends both the put and the get grant. Returns the put grant, if there was one.
+  std::optional<PutGrant> revoke(const std::string& peer, const BlobId& blob);
 
   [[nodiscard]] std::optional<PutGrant> put(const std::string& peer, const BlobId& blob) const;
   [[nodiscard]] bool may_get(const std::string& peer, const BlobId& blob) const;

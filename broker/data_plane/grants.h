@@ -20,6 +20,8 @@ struct PutGrant {
   std::shared_ptr<const TensorLayout> layout;  // none: only the digest is checked
   double l2_norm_max = 0;
   UpdateSpec update{};  // how the values are written down; a model's are float32
+  // The peer must bring all bytes itself, also those that the broker has (file_inbox.h).
+  bool is_brought = false;
 };
 
 struct GetGrant {

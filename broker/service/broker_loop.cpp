@@ -235,8 +235,8 @@ void BrokerLoop::carry_out(Send& send) {
 }
 
 void BrokerLoop::carry_out(const GrantPut& grant) {
-  parts_.data_plane.grant(
-      PutGrant{grant.peer, grant.blob, grant.bytes, grant.layout, grant.l2_norm_max, grant.update});
+  parts_.data_plane.grant(PutGrant{grant.peer, grant.blob, grant.bytes, grant.layout,
+                                   grant.l2_norm_max, grant.update, grant.is_brought});
 }
 
 void BrokerLoop::carry_out(const DropBlob& drop) {

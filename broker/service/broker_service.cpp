@@ -2,8 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <exception>
 #include <set>
+#include <vector>
 
 #include "broker/expressions/sqlite_evaluator.h"
 #include "broker/service/broker_loop.h"
@@ -12,6 +14,7 @@
 #include "common/base/version.h"
 #include "common/blob/file.h"
 #include "common/crypto/kit.h"
+#include "common/domain/brought_files.h"
 #include "common/net/context.h"
 #include "common/runtime/log.h"
 #include "common/runtime/system_clock.h"
@@ -22,8 +25,31 @@ namespace {
 // Messages between threads; a full inbox makes the other threads wait, never the loop.
 constexpr std::size_t kInboxMessages = 4096;
 
+// Whether a job of the sender's waits for the file.
+bool is_awaited(const Snapshot& snapshot, const FileInbox::Left& left) {
+  const auto is_recorded = [&](const JobRow& job) {
+    return std::any_of(snapshot.files.begin(), snapshot.files.end(), [&](const FileRow& row) {
+      return row.job == job.job && row.blob == left.blob;
+    });
+  };
+  return std::any_of(snapshot.jobs.begin(), snapshot.jobs.end(), [&](const JobRow& job) {
+    const auto files =
+        is_terminal(job.state) ? std::vector<BroughtFile>() : brought_files(job.spec);
+    return left.sender.ends_with("/" + job.coordinator) && !is_recorded(job) &&
+           std::any_of(files.begin(), files.end(),
+                       [&](const BroughtFile& file) { return file.blob == left.blob; });
+  });
+}
+
 // Blobs that no row names: leftovers of jobs that have ended and of a crash between file and row.
-void collect_orphans(BrokerStore& store, BlobStore& blobs) {
+// And what coordinators have brought that no job awaits.
+void collect_orphans(BrokerStore& store, BlobStore& blobs, FileInbox& inbox,
+                     const Snapshot& snapshot) {
+  for (const auto& left : inbox.list()) {
+    if (!is_awaited(snapshot, left)) {
+      inbox.forget(left.sender, left.blob);
+    }
+  }
   const auto named = store.named_blobs();
   const std::set<BlobId> keep(named.begin(), named.end());
   for (const auto& blob : blobs.list()) {
@@ -88,14 +114,16 @@ void publish_endpoint(const BrokerConfig& config, std::uint16_t port) {
 Expected<void> run(const BrokerConfig& config, const Kit& kit, TlsContext tls, BrokerStore store,
                    StopSignal& stop, HangupSignal& hangup) {
   BlobStore blobs(config.data_dir / "blobs");
+  FileInbox brought(config.data_dir / "brought");
   auto snapshot = store.load();
   if (!snapshot) {
     return tl::unexpected(snapshot.error());
   }
-  if (auto recovered = recover(store, blobs, *snapshot, system_now().unix_ms); !recovered) {
+  if (auto recovered = recover(store, blobs, brought, *snapshot, system_now().unix_ms);
+      !recovered) {
     return recovered;
   }
-  collect_orphans(store, blobs);
+  collect_orphans(store, blobs, brought, *snapshot);
   const SqliteEvaluator evaluator;
   BrokerCore core({kit.identity.name, kVersion, config.queue, &evaluator}, *std::move(snapshot),
                   system_now());
@@ -111,7 +139,7 @@ Expected<void> run(const BrokerConfig& config, const Kit& kit, TlsContext tls, B
   // that what was decided is still written.
   StoreThread store_thread(std::move(store), store_handlers(inbox));
   MergeThread merges(blobs, merge_handlers(inbox));
-  DataPlane data_plane(blobs, welcome, data_handlers(inbox));
+  DataPlane data_plane(blobs, brought, welcome, data_handlers(inbox));
   net::TlsFront front(config.host, config.port, std::move(tls), kit.identity.consortium,
                       front_handlers(inbox, data_plane));
   const KitWatch kit_watch(kit, hangup,

@@ -4,15 +4,14 @@
 
 #include <algorithm>
 #include <exception>
-#include <map>
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "broker/data_plane/file_inbox.h"
 #include "broker/store/broker_store.h"
 #include "broker/store/consistency.h"
 #include "common/base/figures.h"
 #include "common/blob/blob_store.h"
-#include "common/domain/brought_files.h"
 #include "common/wire/job_codec.h"
 
 namespace entente::broker {
@@ -83,20 +82,6 @@ void check_blob(const BlobStore& blobs, const NamedBlob& named, CheckReport& rep
   }
 }
 
-// The files that coordinators are to bring, with the job that awaits each.
-std::map<BlobId, std::string> awaited_files(BrokerStore& store) {
-  std::map<BlobId, std::string> awaited;
-  const auto snapshot = store.load();
-  for (const auto& job : snapshot ? snapshot->jobs : std::vector<JobRow>()) {
-    if (!is_terminal(job.state) && has_its_files(job.spec)) {
-      for (const auto& file : brought_files(job.spec)) {
-        awaited.emplace(file.blob, job.job.str());
-      }
-    }
-  }
-  return awaited;
-}
-
 void check_blobs(BrokerStore& store, const fs::path& folder, CheckReport& report) {
   const BlobStore blobs(folder);
   std::set<BlobId> known;
@@ -108,14 +93,8 @@ void check_blobs(BrokerStore& store, const fs::path& folder, CheckReport& report
       check_blob(blobs, named, report);
     }
   }
-  const auto awaited = awaited_files(store);
   for (const auto& blob : blobs.list()) {
-    if (const auto job = awaited.find(blob); !known.contains(blob) && job != awaited.end()) {
-      report.notes.push_back(
-          fmt::format("blob {}: {} awaits it; the next start takes it or "
-                      "removes it",
-                      blob.hex(), job->second));
-    } else if (!known.contains(blob)) {
+    if (!known.contains(blob)) {
       report.notes.push_back(
           fmt::format("blob {}: no row names it; the next start removes it", blob.hex()));
     }
@@ -129,6 +108,15 @@ void check_blobs(BrokerStore& store, const fs::path& folder, CheckReport& report
       report.notes.push_back(fmt::format("blob {}: damaged, in quarantine, not used by anybody",
                                          entry.path().filename().string()));
     }
+  }
+}
+
+void note_brought_files(const fs::path& folder, CheckReport& report) {
+  for (const auto& [sender, blob] : FileInbox(folder).list()) {
+    report.notes.push_back(
+        fmt::format("blob {}: {} has brought it, or a part; the next start takes it if a job needs "
+                    "it, and removes it if not",
+                    blob.hex(), sender));
   }
 }
 
@@ -154,6 +142,7 @@ Expected<CheckReport> check_data_directory(const fs::path& data_dir) {
     }
     check_rows(*store, report);
     check_blobs(*store, data_dir / "blobs", report);
+    note_brought_files(data_dir / "brought", report);
   } catch (const std::exception& error) {  // a row, the database, the disk
     report.problems.emplace_back(error.what());
   }

@@ -3,18 +3,23 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <filesystem>
+#include <optional>
 #include <vector>
 
 #include "broker/core/damage.h"
 #include "broker/store/consistency.h"
 #include "common/base/limits.h"
 #include "common/domain/brought_files.h"
+#include "common/domain/identity.h"
 #include "common/runtime/log.h"
 #include "common/tensors/update_file.h"
 #include "common/wire/job_codec.h"
 
 namespace entente::broker {
 namespace {
+
+namespace fs = std::filesystem;
 
 tl::unexpected<Refusal> damaged(const std::string& finding) {
   return refuse("database_corrupt", "the broker's database is damaged: " + finding,
@@ -44,21 +49,35 @@ bool is_recorded(const Snapshot& snapshot, const JobId& job, const BlobId& blob)
                      [&](const FileRow& row) { return row.job == job && row.blob == blob; });
 }
 
-// One that is not what its job needs is removed: when it is brought again, its job fails for it.
-void record_files(BrokerStore& store, BlobStore& blobs, Snapshot& snapshot, UnixMillis now) {
+// The file, if one who has brought it may be the job's coordinator, and it is what the job needs.
+// One that is not stays as it is: when it is put again, its job fails for it.
+std::optional<fs::path> find_brought(FileInbox& inbox, const JobRow& job, const BroughtFile& file) {
+  for (const Role role : {Role::coordinator, Role::operator_}) {
+    BlobStore* const store = inbox.find(Identity{{}, role, job.coordinator}.path());
+    if (store != nullptr && store->size(file.blob) == file.bytes && store->vouch_for(file.blob) &&
+        check_update(store->path(file.blob), file_layout(file.use, job.spec), UpdateSpec(),
+                     limits::kUpdateNormMax)) {
+      return store->path(file.blob);
+    }
+  }
+  return std::nullopt;
+}
+
+void record_files(BrokerStore& store, BlobStore& blobs, FileInbox& inbox, Snapshot& snapshot,
+                  UnixMillis now) {
   for (const auto& job : snapshot.jobs) {
     if (is_terminal(job.state)) {
       continue;
     }
     for (const auto& file : brought_files(job.spec)) {
-      if (is_recorded(snapshot, job.job, file.blob) || blobs.size(file.blob) != file.bytes ||
-          !blobs.vouch_for(file.blob)) {
+      if (is_recorded(snapshot, job.job, file.blob)) {
         continue;
       }
-      if (!check_update(blobs.path(file.blob), file_layout(file.use, job.spec), UpdateSpec(),
-                        limits::kUpdateNormMax)) {
-        continue;  // no row names it: it goes with what else is left over
+      const auto path = find_brought(inbox, job, file);
+      if (!path) {
+        continue;
       }
+      blobs.link(file.blob, *path);
       snapshot.files.push_back({job.job, file.blob, file.bytes});
       store.write(std::vector<Row>{
           snapshot.files.back(),
@@ -71,7 +90,8 @@ void record_files(BrokerStore& store, BlobStore& blobs, Snapshot& snapshot, Unix
 
 }  // namespace
 
-Expected<void> recover(BrokerStore& store, BlobStore& blobs, Snapshot& snapshot, UnixMillis now) {
+Expected<void> recover(BrokerStore& store, BlobStore& blobs, FileInbox& inbox, Snapshot& snapshot,
+                       UnixMillis now) {
   if (auto sound = check_rows(store, snapshot); !sound) {
     return sound;
   }
@@ -83,7 +103,7 @@ Expected<void> recover(BrokerStore& store, BlobStore& blobs, Snapshot& snapshot,
   if (!taken_back.rows.empty()) {
     store.write(taken_back.rows);
   }
-  record_files(store, blobs, snapshot, now);
+  record_files(store, blobs, inbox, snapshot, now);
   return {};
 }
 

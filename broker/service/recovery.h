@@ -4,12 +4,13 @@
 //    database is damaged, and the broker does not start.
 //  - The blobs that running jobs go on from still have the digests that name them; what was damaged
 //    is quarantined, and core/damage.h says what becomes of its job.
-//  - A coordinator's file that was stored, and whose row was not, is recorded: its coordinator has
-//    been told that the broker has it, and may be gone.
+//  - A coordinator's file that it has brought, and whose row was not written, is recorded: its
+//    coordinator has been told that the broker has it, and may be gone.
 //
 // The cost is one pass over those blobs and over the audit log.
 #pragma once
 
+#include "broker/data_plane/file_inbox.h"
 #include "broker/store/broker_store.h"
 #include "common/base/refusal.h"
 #include "common/base/time.h"
@@ -19,7 +20,7 @@ namespace entente::broker {
 
 // Changes `snapshot` as it changes the rows. Refuses with "database_corrupt". Throws as
 // BrokerStore::write and BlobStore::vouch_for do.
-[[nodiscard]] Expected<void> recover(BrokerStore& store, BlobStore& blobs, Snapshot& snapshot,
-                                     UnixMillis now);
+[[nodiscard]] Expected<void> recover(BrokerStore& store, BlobStore& blobs, FileInbox& inbox,
+                                     Snapshot& snapshot, UnixMillis now);
 
 }  // namespace entente::broker

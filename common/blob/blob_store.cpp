@@ -32,37 +32,52 @@ class BusySet {
     const std::lock_guard lock(mutex_);
     return ids_.insert(id).second;
   }
-  void release(const BlobId& id) {
+  // Nobody is to go on with the one that is being written now.
+  void call_off(const BlobId& id) {
+    const std::lock_guard lock(mutex_);
+    if (ids_.contains(id)) {
+      called_off_.insert(id);
+    }
+  }
+  // Whether that was called off meanwhile.
+  [[nodiscard]] bool release(const BlobId& id) {
     const std::lock_guard lock(mutex_);
     ids_.erase(id);
+    return called_off_.erase(id) > 0;
   }
 
  private:
   std::mutex mutex_;
   std::set<BlobId> ids_;
+  std::set<BlobId> called_off_;
 };
 
-// The right to write one blob, held as long as this object lives.
+// The right to write one blob, held as long as this object lives. What is unfinished then stays for
+// a later resume, unless it was called off.
 class Claim {
  public:
-  static std::optional<Claim> take(std::shared_ptr<BusySet> busy, const BlobId& id) {
+  static std::optional<Claim> take(std::shared_ptr<BusySet> busy, const BlobId& id,
+                                   fs::path partial) {
     if (!busy->try_add(id)) {
       return std::nullopt;
     }
-    return Claim(std::move(busy), id);
+    return Claim(std::move(busy), id, std::move(partial));
   }
   Claim(Claim&& other) noexcept = default;
   Claim& operator=(Claim&&) = delete;
   ~Claim() {
-    if (busy_) {
-      busy_->release(id_);
+    if (busy_ && busy_->release(id_)) {
+      std::error_code ignored;
+      fs::remove(partial_, ignored);
     }
   }
 
  private:
-  Claim(std::shared_ptr<BusySet> busy, const BlobId& id) : busy_(std::move(busy)), id_(id) {}
+  Claim(std::shared_ptr<BusySet> busy, const BlobId& id, fs::path partial)
+      : busy_(std::move(busy)), id_(id), partial_(std::move(partial)) {}
   std::shared_ptr<BusySet> busy_;
   BlobId id_;
+  fs::path partial_;
 };
 
 // The folders in which blobs are filed, each made once: its entry is on the disk from then on.
@@ -219,7 +234,7 @@ fs::path BlobStore::path(const BlobId& id) const { return impl_->finished(id); }
 
 Expected<std::unique_ptr<BlobWriter>> BlobStore::open_writer(const BlobId& id, std::uint64_t bytes,
                                                              Keeping keeping) {
-  std::optional<Claim> claim = Claim::take(impl_->busy_, id);
+  std::optional<Claim> claim = Claim::take(impl_->busy_, id, impl_->partial(id));
   if (!claim) {
     return refuse("blob_busy",
                   fmt::format("blob {} is being written by another transfer", id.short_hex()),
@@ -252,6 +267,17 @@ BlobId BlobStore::adopt(const fs::path& file) {
   publish(*impl_->shelves_, file, path(id));
   impl_->fresh_->note(id, source.size(), now());
   return id;
+}
+
+void BlobStore::link(const BlobId& id, const fs::path& file) {
+  if (vouch_for(id)) {
+    return;
+  }
+  const fs::path shelf = path(id).parent_path();
+  impl_->shelves_->make(shelf);
+  fs::create_hard_link(file, path(id));
+  sync_folder(shelf);
+  impl_->fresh_->note(id, fs::file_size(path(id)), now());
 }
 
 bool BlobStore::verify(const BlobId& id) const {
@@ -287,8 +313,10 @@ bool BlobStore::vouch_for(const BlobId& id) {
 void BlobStore::remove(const BlobId& id) {
   impl_->fresh_->forget(id);
   impl_->removed_->take(path(id));
-  if (const std::optional<Claim> claim = Claim::take(impl_->busy_, id)) {
+  if (const std::optional<Claim> claim = Claim::take(impl_->busy_, id, impl_->partial(id))) {
     fs::remove(impl_->partial(id));
+  } else {
+    impl_->busy_->call_off(id);
   }
 }
 

@@ -59,6 +59,9 @@ class BlobStore {
       const BlobId& id, std::uint64_t bytes, Keeping keeping = Keeping::durable);
   // Takes over a finished file on the same file system: hashes, fsyncs, renames. Returns its name.
   [[nodiscard]] BlobId adopt(const std::filesystem::path& file);
+  // Makes a finished blob of another store on this file system one of this store's, too, unless it
+  // has it. The bytes must be known to be sound; none is copied.
+  void link(const BlobId& id, const std::filesystem::path& file);
 
   // Reads a finished blob again: false when its digest is no longer its name.
   [[nodiscard]] bool verify(const BlobId& id) const;
@@ -69,8 +72,8 @@ class BlobStore {
   [[nodiscard]] bool is_fresh(const BlobId& id) const;
   // Where `vouch_for` puts a damaged blob.
   [[nodiscard]] std::filesystem::path quarantine_path(const BlobId& id) const;
-  // Forgets the blob and, unless it is being written, what an unfinished transfer left of it. Never
-  // waits for the disk to free a large blob.
+  // Forgets the blob and what an unfinished transfer has left of it; one that is under way leaves
+  // nothing when it breaks off. Never waits for the disk to free a large blob.
   void remove(const BlobId& id);
   [[nodiscard]] std::vector<BlobId> list() const;
   // Whether an unfinished transfer of it has left something, or is under way.

@@ -92,6 +92,10 @@ Expected<void> check_brought_files(const JobSpec& spec, const ResolvedModel& mod
   if (!spec.predict) {
     return {};
   }
+  if (starts_from_file(spec) && *spec.init->file == spec.predict->inputs) {
+    return invalid("init and predict.inputs name the same file, and one cannot be both",
+                   "name a model in init, and in predict.inputs the inputs for it");
+  }
   const auto rows = spec.predict->examples;
   if (rows == 0 || rows > limits::kPredictionRowsMax) {
     return invalid(fmt::format("predict.inputs has {} rows, may have 1 to {}", with_commas(rows),

@@ -99,6 +99,19 @@ double interpolate(const Histogram& histogram, double share, const Range& range,
   return range.high;
 }
 
+// Of equally rare ones the last by name.
+void drop_rarest_columns(Statistics& statistics, std::size_t columns_max) {
+  std::vector<std::map<std::string, Column>::iterator> columns;
+  for (auto column = statistics.columns.begin(); column != statistics.columns.end(); ++column) {
+    columns.push_back(column);
+  }
+  std::stable_sort(columns.begin(), columns.end(),
+                   [](const auto& a, const auto& b) { return a->second.sites > b->second.sites; });
+  for (auto i = columns_max; i < columns.size(); ++i) {
+    statistics.columns.erase(columns[i]);
+  }
+}
+
 }  // namespace
 
 std::string_view to_string(ColumnRole role) { return name_of(kRoleNames, role); }
@@ -154,13 +167,7 @@ std::size_t columns_max(std::size_t bins) {
 }
 
 void fit_message(Statistics& statistics, std::size_t bins) {
-  while (statistics.columns.size() > columns_max(bins)) {
-    // Of equally rare ones the last by name.
-    const auto rarest = std::min_element(
-        statistics.columns.rbegin(), statistics.columns.rend(),
-        [](const auto& a, const auto& b) { return a.second.sites < b.second.sites; });
-    statistics.columns.erase(std::prev(rarest.base()));
-  }
+  drop_rarest_columns(statistics, columns_max(bins));
   struct Cell {
     Column* column;
     std::map<std::string, std::uint64_t>::iterator cell;

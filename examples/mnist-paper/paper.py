@@ -63,7 +63,7 @@ EXPERIMENTS = {
                           train__dataset="mnist-iid"),
     "2nn-shards": Experiment("2NN, two shards each, E = 1", "2nn.toml", 0.97, 664, 0.1,
                              train__dataset="mnist-shards"),
-    "cnn-iid-1": Experiment("CNN, IID, E = 1", "cnn.toml", 0.99, 34, 0.1, train__local_epochs=1),
+    "cnn-iid-1": Experiment("CNN, IID, E = 1", "cnn.toml", 0.99, 34, 0.215, train__local_epochs=1),
     "cnn-iid-5": Experiment("CNN, IID, E = 5", "cnn.toml", 0.99, 20, 0.1, train__local_epochs=5),
 }
 

@@ -62,11 +62,13 @@ class BroughtFiles : public testing::Test {
     bytes.put(static_cast<char>(first ^ 1));
   }
 
-  // Whether an upload has left anything at the broker.
+  // What the coordinator is bringing, at the broker.
+  fs::path brought() const {
+    return consortium_.folder() / "broker/data/brought/coordinator/alice";
+  }
   bool has_partial() const {
     std::error_code missing;
-    return fs::directory_iterator(consortium_.folder() / "broker/data/blobs/partial", missing) !=
-           fs::directory_iterator();
+    return fs::directory_iterator(brought() / "partial", missing) != fs::directory_iterator();
   }
 
   json only_job() {
@@ -165,7 +167,7 @@ TEST_F(BroughtFiles, AnUploadThatTheBrokersDeathHasBrokenOffGoesOn) {
   EXPECT_NE(cut.code, 0);
   EXPECT_THAT(cut.err, HasSubstr("stripes-1 is submitted and waits for its file"));
   EXPECT_THAT(cut.err, HasSubstr("go on with: entente job upload stripes-1 FILE"));
-  const auto partial = consortium_.folder() / "broker/data/blobs/partial";
+  const auto partial = brought() / "partial";
   ASSERT_FALSE(fs::is_empty(partial));
   const auto arrived = fs::file_size(fs::directory_iterator(partial)->path());
   EXPECT_GT(arrived, 0U);

@@ -5,6 +5,7 @@
 #include <map>
 #include <set>
 #include <span>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -24,7 +25,8 @@ struct BrokerDisk {
   std::map<std::string, broker::UsageRow> usage;
   std::map<std::pair<JobId, BlobId>, broker::FileRow> files;
   std::set<BlobId> blobs;
-  std::set<BlobId> damaged;  // among them, and nobody has noticed yet
+  std::set<std::pair<std::string, BlobId>> brought;  // by whom
+  std::set<BlobId> damaged;                          // among them, and nobody has noticed yet
 
   void write(const broker::Row& row);
   // What a broker that starts now would read.

@@ -51,11 +51,13 @@ broker::Snapshot BrokerHost::recover() {
 void BrokerHost::record_files(broker::Snapshot& snapshot) {
   for (const auto& job : snapshot.jobs) {
     for (const auto& file : brought_files(job.spec)) {
-      if (is_terminal(job.state) || !disk_.blobs.contains(file.blob) ||
+      if (is_terminal(job.state) ||
+          !disk_.brought.contains({"coordinator/" + job.coordinator, file.blob}) ||
           disk_.files.contains({job.job, file.blob})) {
         continue;
       }
       snapshot.files.push_back({job.job, file.blob, file.bytes});
+      disk_.blobs.insert(file.blob);
       const std::vector<broker::Row> rows{
           snapshot.files.back(), broker::AuditRow{world_.now().unix_ms, "broker", "file.accept",
                                                   "job/" + job.job.str(), file.blob.hex()}};
@@ -181,6 +183,11 @@ void BrokerHost::hear(SessionId session, const msg::Control& message) {
 bool BrokerHost::may_put(const std::string& peer, const BlobId& blob) const {
   return puts_.contains({peer, blob});
 }
+// As file_inbox.h says of one who must bring the bytes itself.
+bool BrokerHost::has_of(const std::string& peer, const BlobId& blob) {
+  const auto put = puts_.find({peer, blob});
+  return put != puts_.end() && put->second ? disk_.brought.contains({peer, blob}) : vouch_for(blob);
+}
 bool BrokerHost::may_get(const std::string& peer, const BlobId& blob) const {
   return gets_.contains({peer, blob});
 }
@@ -207,6 +214,9 @@ bool BrokerHost::take(const std::string& peer, const BlobId& blob, bool poisoned
     return false;
   }
   disk_.blobs.insert(blob);
+  if (const auto put = puts_.find({peer, blob}); put != puts_.end() && put->second) {
+    disk_.brought.emplace(peer, blob);
+  }
   promises_.on_validated(peer, blob);
   later(world_.random.between(Millis(0), Millis(10)), broker::UpdateArrived{peer, blob, 1.0});
   return true;
@@ -323,10 +333,13 @@ void BrokerHost::carry_out(const broker::CloseSession& close) {
   network_.hang_up_broker(close.session);
 }
 
-void BrokerHost::carry_out(const broker::GrantPut& grant) { puts_.emplace(grant.peer, grant.blob); }
+void BrokerHost::carry_out(const broker::GrantPut& grant) {
+  puts_[{grant.peer, grant.blob}] = grant.is_brought;
+}
 void BrokerHost::carry_out(const broker::GrantGet& grant) { gets_.emplace(grant.peer, grant.blob); }
 void BrokerHost::carry_out(const broker::Revoke& revoke) {
   puts_.erase({revoke.peer, revoke.blob});
+  disk_.brought.erase({revoke.peer, revoke.blob});
   gets_.erase({revoke.peer, revoke.blob});
 }
 

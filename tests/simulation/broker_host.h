@@ -8,6 +8,7 @@
 
 #include <deque>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <set>
@@ -48,6 +49,8 @@ class BrokerHost final : public BrokerSide {
 
   // The data plane.
   [[nodiscard]] bool may_put(const std::string& peer, const BlobId& blob) const;
+  // Whether it has all bytes of what the peer puts, as far as those count.
+  [[nodiscard]] bool has_of(const std::string& peer, const BlobId& blob);
   [[nodiscard]] bool may_get(const std::string& peer, const BlobId& blob) const;
   // False also when it finds the blob damaged.
   [[nodiscard]] bool vouch_for(const BlobId& blob);
@@ -109,7 +112,7 @@ class BrokerHost final : public BrokerSide {
   std::size_t unspoken_ = 0;  // batches handed over whose actions are still to come
   bool commit_planned_ = false;
   std::optional<Monotonic> tick_at_;
-  Grants puts_;
+  std::map<std::pair<std::string, BlobId>, bool> puts_;  // and whether the peer must bring it
   Grants gets_;
   std::uint32_t moments_left_ = 0;
   Millis down_when_armed_{};

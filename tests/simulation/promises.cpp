@@ -361,6 +361,12 @@ struct Promises::ActionCheck {
         broken("P1 the file that {} was brought is dropped", file.job.str());
       }
     }
+    for (const auto& [key, task] : disk.tasks) {
+      if (task.state == TaskState::done && task.result.blob == drop.blob && !disk.is_merged(task) &&
+          !is_terminal(disk.jobs.at(key.job).state)) {
+        broken("P1 the accepted result of {} is dropped", name_of(key));
+      }
+    }
     if (disk.server_states().contains(drop.blob)) {
       broken("P1 a state that the next merge starts from is dropped");
     }

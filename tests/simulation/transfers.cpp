@@ -34,7 +34,7 @@ void Transfers::begin(const std::shared_ptr<Transfer>& transfer) {
     end(transfer, network_.latency(), refusal_of("not_granted"));
   } else if (!transfer->is_upload && !broker_.vouch_for(transfer->blob)) {
     end(transfer, network_.latency(), refusal_of("blob_missing"));
-  } else if (transfer->is_upload && broker_.vouch_for(transfer->blob)) {
+  } else if (transfer->is_upload && broker_.has_of(transfer->peer, transfer->blob)) {
     complete(transfer, broker_.life());
   } else {
     move(transfer, broker_.life(), 1);

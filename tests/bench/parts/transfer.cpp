@@ -27,8 +27,8 @@ TensorLayout one_tensor() { return TensorLayout{{{"w", {kElements}}}}; }
 // A front and a data plane that report to each other.
 class DataBroker {
  public:
-  DataBroker(const Kit& kit, BlobStore& store)
-      : plane_(store, msg::Welcome{1, 0, "main", "bench", {}},
+  DataBroker(const Kit& kit, BlobStore& store, broker::FileInbox& inbox)
+      : plane_(store, inbox, msg::Welcome{1, 0, "main", "bench", {}},
                {[this](const broker::BlobArrived& arrived) { arrive(arrived); },
                 [](const broker::BlobMoved&) {}, [](SessionId) {}, [](const std::string&) {}}),
         front_("127.0.0.1", 0, TlsContext::server(kit).value(), ConsortiumId::literal("bench"),
@@ -82,7 +82,8 @@ void upload(benchmark::State& state) {
   const auto layout = std::make_shared<const TensorLayout>(one_tensor());
   const BlobId blob = make_update(site, *layout);
   const auto bytes = site.size(blob).value();
-  DataBroker broker(members.broker(), stored);
+  broker::FileInbox inbox(folder.path() / "brought");
+  DataBroker broker(members.broker(), stored, inbox);
   broker.plane().grant(broker::PutGrant{"site/north", blob, bytes, layout, limits::kUpdateNormMax});
   const net::DialOptions dial{"localhost:" + std::to_string(broker.port()), "",
                               TlsContext::client(members.site(), Plane::data).value(),

@@ -5,7 +5,7 @@
 namespace entente::agent {
 
 ScriptedBroker::ScriptedBroker(const Kit& kit, const std::filesystem::path& folder)
-    : blobs_(folder) {
+    : blobs_(folder), brought_(folder / "brought") {
   broker::DataPlaneHandlers data_handlers;
   data_handlers.on_arrived = [this](broker::BlobArrived arrived) {
     EXPECT_TRUE(arrived.check) << arrived.check.error().message;
@@ -16,8 +16,8 @@ ScriptedBroker::ScriptedBroker(const Kit& kit, const std::filesystem::path& fold
   data_handlers.on_moved = [](const broker::BlobMoved&) {};
   data_handlers.close_session = [](SessionId) { ADD_FAILURE() << "a site broke the protocol"; };
   data_handlers.on_failure = [](const std::string& what) { ADD_FAILURE() << what; };
-  data_plane_ = std::make_unique<broker::DataPlane>(blobs_, msg::Welcome{1, 0, "hub", "0.1", {}},
-                                                    std::move(data_handlers));
+  data_plane_ = std::make_unique<broker::DataPlane>(
+      blobs_, brought_, msg::Welcome{1, 0, "hub", "0.1", {}}, std::move(data_handlers));
   net::TlsFrontHandlers handlers;
   handlers.on_up = [this](net::SessionUp up) {
     if (up.plane == Plane::data) {

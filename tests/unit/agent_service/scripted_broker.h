@@ -62,6 +62,7 @@ class ScriptedBroker {
   [[nodiscard]] std::optional<msg::Control> next(std::chrono::steady_clock::time_point deadline);
 
   BlobStore blobs_;
+  broker::FileInbox brought_;
   zmq::context_t context_;
   net::RouterPort port_{context_};
   Mailbox<net::SessionUp> ups_{64};

@@ -240,6 +240,30 @@ TEST_F(BlobStoreTest, ListsFinishedBlobsOnly) {
   EXPECT_THAT(store.list(), testing::ElementsAre(expected[0], expected[2]));
 }
 
+TEST_F(BlobStoreTest, WhatIsRemovedWhileItIsWrittenLeavesNothingToGoOnFrom) {
+  BlobStore store(folder_);
+  const std::string bytes = some_bytes(5000);
+  const BlobId id = sha256(bytes);
+  auto writer = store.open_writer(id, bytes.size());
+  ASSERT_TRUE(writer);
+  (*writer)->append(view(std::string_view(bytes).substr(0, 1000)));
+  store.remove(id);
+  writer->reset();
+  EXPECT_FALSE(store.has_partial(id));
+  ASSERT_TRUE(write_all(store, id, bytes)) << "it may be written anew";
+}
+
+TEST_F(BlobStoreTest, ALinkIsABlobOfBothStoresAndOutlivesEither) {
+  BlobStore other(folder_ / "other");
+  BlobStore store(folder_ / "own");
+  const BlobId id = sha256("12345");
+  ASSERT_TRUE(write_all(other, id, "12345"));
+  store.link(id, other.path(id));
+  store.link(id, other.path(id));
+  other.remove(id);
+  EXPECT_TRUE(store.verify(id));
+}
+
 TEST_F(BlobStoreTest, AFlippedBitFailsVerification) {
   BlobStore store(folder_);
   std::string bytes = some_bytes(5000);

@@ -221,13 +221,25 @@ TEST(Buffering, WhoLagsTooFarIsGivenUpWhenTheRoundOpensAndBeginsAnew) {
 TEST(Buffering, AnUpdateThatArrivesTooLateIsRefusedAsStale) {
   Async it(async_spec({.buffer = 1, .staleness_max = 1}));
   it.run_ahead(1, 1);
+  it.announce(it.south, it.train("south"), blob(90));
   it.answer_from("east");  // round 2 merges: what comes now is for round 3
-  const auto effects = it.answer_from("south");
+  const auto effects = it.on(UpdateArrived{"site/south", blob(90), 1.0});
   EXPECT_THAT(sent<msg::ResultVerdict>(effects, it.south).at(0).refusal->message,
               HasSubstr("too late, the model is 2 versions further"));
+  EXPECT_EQ(all<DropBlob>(effects).at(0).blob, blob(90));
   EXPECT_EQ(it.store.task(it.train("south"))->state, TaskState::lost);
   it.merge_round(2);
   EXPECT_EQ(it.open("south"), it.train("south", 3));
+}
+
+TEST(Buffering, AnUpdateThatIsTooLateAlreadyNeedNotBeSent) {
+  Async it(async_spec({.buffer = 1, .staleness_max = 1}));
+  it.run_ahead(1, 1);
+  it.answer_from("east");
+  const auto effects = it.announce(it.south, it.train("south"), blob(90));
+  EXPECT_THAT(all<GrantPut>(effects), IsEmpty());
+  EXPECT_THAT(sent<msg::ResultVerdict>(effects, it.south).at(0).refusal->message,
+              HasSubstr("too late, the model is 2 versions further"));
 }
 
 TEST(Buffering, AtMostSoManySitesTrainAtOnceAndWhoHasWaitedLongestGoesNext) {

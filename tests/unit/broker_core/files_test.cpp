@@ -152,15 +152,58 @@ TEST(Files, BytesOfAnotherDigestEndNothing) {
   EXPECT_EQ(it.state(id), JobState::matching);
 }
 
-TEST(Files, AnAbortedJobDropsItsGrantAndWhatHasArrived) {
+// With the grant goes what has arrived under it (data_plane.h).
+TEST(Files, AnAbortedJobEndsItsGrant) {
   Files it;
   const auto id = it.submit(Files::from_file());
   const auto effects = it.ask(it.alice, msg::AbortJob{id, ""});
   const auto revoked = all<Revoke>(effects);
   ASSERT_FALSE(revoked.empty());
   EXPECT_EQ(revoked[0].peer, "coordinator/alice");
-  EXPECT_EQ(all<DropBlob>(effects).size(), 1U);
   EXPECT_THAT(it.bring().rows, IsEmpty()) << "nobody awaits it any more";
+}
+
+TEST(Files, AnAbortedJobDropsAFileThatHasArrived) {
+  Files it;
+  auto first = Files::from_file();
+  first.after = {it.submit(small_spec(2))};
+  const auto id = it.submit(first);
+  it.bring();
+  const auto dropped = all<DropBlob>(it.ask(it.alice, msg::AbortJob{id, ""}));
+  ASSERT_EQ(dropped.size(), 1U);
+  EXPECT_EQ(dropped[0].blob, blob(7));
+}
+
+// A digest is no secret: whoever names one must show that it has the bytes.
+TEST(Files, ACoordinatorMustBringAllBytesUnlessAJobOfItsOwnHasHadThem) {
+  Files it;
+  const auto grants_of = [&](const JobSpec& spec) {
+    return all<GrantPut>(it.ask(it.alice, msg::SubmitJob{spec, {}}));
+  };
+  auto spec = Files::from_file();
+  const auto first = grants_of(spec);
+  ASSERT_FALSE(first.empty());
+  EXPECT_TRUE(first[0].is_brought);
+  it.bring();
+  spec.name = "again";
+  const auto again = grants_of(spec);
+  ASSERT_FALSE(again.empty());
+  EXPECT_FALSE(again[0].is_brought);
+}
+
+// Nor is naming one and going away again a way to have it removed.
+TEST(Files, AnotherJobsUpdateThatIsNamedAsAFileStaysWhenTheJobIsAborted) {
+  Files it;
+  const auto south = it.connect("south");
+  auto training = small_spec(2);
+  training.sites.min = 2;
+  const auto id = it.submit(training);
+  it.accept(it.north, id);
+  it.accept(south, id);
+  it.deliver(it.north, key(id, 0, TaskKind::initialize, "north"), blob(100));
+  it.deliver(it.north, key(id, 1, TaskKind::train, "north"), blob(7));
+  const auto thief = it.submit(Files::from_file());
+  EXPECT_THAT(all<DropBlob>(it.ask(it.alice, msg::AbortJob{thief, ""})), IsEmpty());
 }
 
 TEST(Files, WhatAnotherJobAwaitsOrHasIsNotDropped) {

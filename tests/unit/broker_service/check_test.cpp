@@ -184,8 +184,9 @@ TEST_F(Check, AStartPutsADamagedUpdateAsideAndOpensItsTaskAgain) {
   overwrite(update_, "AN UPDATE");
   auto store = open();
   BlobStore blobs(folder_ / "blobs");
+  FileInbox inbox(folder_ / "brought");
   auto snapshot = *store.load();
-  ASSERT_TRUE(recover(store, blobs, snapshot, 99));
+  ASSERT_TRUE(recover(store, blobs, inbox, snapshot, 99));
   EXPECT_FALSE(blobs.has(update_));
   EXPECT_TRUE(fs::exists(blobs.quarantine_path(update_)));
   EXPECT_TRUE(blobs.has(model_));
@@ -213,8 +214,9 @@ TEST_F(Check, AStartRefusesAcceptedExamplesOrASpecThatHaveChanged) {
     {
       auto store = open();
       BlobStore blobs(folder_ / "blobs");
+      FileInbox inbox(folder_ / "brought");
       auto snapshot = *store.load();
-      const auto recovered = recover(store, blobs, snapshot, 99);
+      const auto recovered = recover(store, blobs, inbox, snapshot, 99);
       ASSERT_FALSE(recovered) << change;
       EXPECT_EQ(recovered.error().code, "database_corrupt");
     }
@@ -233,12 +235,12 @@ TEST_F(Check, TakesAcceptedUpdatesOfEarlierVersionsAsTheyAre) {
   EXPECT_THAT(report().problems, IsEmpty());
 }
 
-// A job that awaits a model file, which is stored.
+// A job that awaits a model file, which its coordinator has brought.
 class CoordinatorsFile : public Check {
  protected:
   // With `values` in the file, of the ten that the model has.
-  void write_waiting_job(std::int64_t values) {
-    BlobStore blobs(folder_ / "blobs");
+  void write_waiting_job(std::int64_t values, const std::string& sender = "coordinator/alice") {
+    BlobStore blobs(folder_ / "brought" / sender);
     const auto path = blobs.scratch_path("brought");
     TensorFileWriter writer(
         path, {{TensorInfo{"fc.weight", {2, 4}}, TensorInfo{"fc.bias", {values}}}}, {});
@@ -265,8 +267,9 @@ class CoordinatorsFile : public Check {
   Snapshot recovered() {
     auto store = open();
     BlobStore blobs(folder_ / "blobs");
+    FileInbox inbox(folder_ / "brought");
     auto snapshot = *store.load();
-    EXPECT_TRUE(recover(store, blobs, snapshot, 5));
+    EXPECT_TRUE(recover(store, blobs, inbox, snapshot, 5));
     return snapshot;
   }
 
@@ -276,7 +279,7 @@ class CoordinatorsFile : public Check {
 
 TEST_F(CoordinatorsFile, ThatWasStoredAndNotRecordedIsRecordedAtTheNextStart) {
   write_waiting_job(2);
-  EXPECT_THAT(report().notes, Contains(HasSubstr("lung-1 awaits it")));
+  EXPECT_THAT(report().notes, Contains(HasSubstr("coordinator/alice has brought it")));
   ASSERT_EQ(recovered().files.size(), 1U);
   EXPECT_EQ(open().load()->files.at(0).blob, file_);
   EXPECT_THAT(open().named_blobs(), Contains(file_));
@@ -285,10 +288,15 @@ TEST_F(CoordinatorsFile, ThatWasStoredAndNotRecordedIsRecordedAtTheNextStart) {
   EXPECT_EQ(after.files, 1U);
 }
 
+TEST_F(CoordinatorsFile, ThatIsSomebodyElsesIsNotTheJobs) {
+  write_waiting_job(2, "coordinator/bob");
+  EXPECT_THAT(recovered().files, IsEmpty());
+}
+
 TEST_F(CoordinatorsFile, ThatIsNotWhatTheJobNeedsIsNotRecorded) {
   write_waiting_job(3);
   EXPECT_THAT(recovered().files, IsEmpty());
-  EXPECT_THAT(open().named_blobs(), IsEmpty()) << "it goes with what is left over";
+  EXPECT_THAT(open().named_blobs(), IsEmpty()) << "nobody has it yet";
 }
 
 TEST_F(CoordinatorsFile, IsNamedUntilItsJobHasEnded) {

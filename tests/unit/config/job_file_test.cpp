@@ -234,7 +234,7 @@ TEST(JobFile, AJobThatPredictsNamesItsInputsAndItsTextHasTheirDigests) {
   EXPECT_EQ(spec->train.dataset, "lung-nodules");
   EXPECT_EQ(spec->train.loss, Loss::mse);
   EXPECT_EQ(spec->strategy.weights, Weighting::uniform);
-  EXPECT_EQ(spec->predict->own, JobId::literal("lung-screening-1"));
+  EXPECT_EQ(spec->predict->own, JobId::literal("lung-linear-1"));
   EXPECT_EQ(files, (FilePaths{{FileUse::inputs, "new-scans.safetensors"}}));
   spec->predict->inputs.bytes.fill(7);
   spec->predict->inputs_bytes = 3136 * 2 + 100;

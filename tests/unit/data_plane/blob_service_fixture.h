@@ -38,7 +38,7 @@ class BlobServiceTest : public testing::Test {
 
   std::unique_ptr<BlobService> make_service() {
     return std::make_unique<BlobService>(
-        store_, grants_, msg::Welcome{1, 0, "hub", "0.1", {}},
+        store_, inbox_, grants_, msg::Welcome{1, 0, "hub", "0.1", {}},
         BlobService::Outputs{
             [this](SessionId session, const msg::Data& message,
                    std::optional<zmq::message_t> payload) {
@@ -129,6 +129,7 @@ class BlobServiceTest : public testing::Test {
   const integration::TempFolder temp_;  // outlives the store, which removes blobs on a thread
   const fs::path folder_ = temp_.path();
   BlobStore store_{folder_};
+  FileInbox inbox_{folder_ / "brought"};
   GrantBook grants_;
   Monotonic now_{};
   bool queues_are_full_ = false;

@@ -90,8 +90,8 @@ class DataPlaneTest : public testing::Test {
  protected:
   DataPlaneTest() {
     make_kits();
-    plane_ = std::make_unique<DataPlane>(broker_store_, msg::Welcome{1, 0, "hub", "0.1", {}},
-                                         plane_handlers());
+    plane_ = std::make_unique<DataPlane>(broker_store_, inbox_,
+                                         msg::Welcome{1, 0, "hub", "0.1", {}}, plane_handlers());
     front_ = std::make_unique<net::TlsFront>("127.0.0.1", 0, *TlsContext::server(*broker_kit_),
                                              consortium_, front_handlers());
     link_.connect(front_.get(), plane_.get());
@@ -197,6 +197,7 @@ class DataPlaneTest : public testing::Test {
   const integration::TempFolder temp_;  // outlives the stores, which remove blobs on threads
   const fs::path folder_ = temp_.path();
   BlobStore broker_store_{folder_ / "broker"};
+  FileInbox inbox_{folder_ / "brought"};
   BlobStore site_store_{folder_ / "site"};
   Expected<Kit> broker_kit_ = refuse("kit_missing", "");
   Expected<Kit> site_kit_ = refuse("kit_missing", "");
