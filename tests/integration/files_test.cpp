@@ -3,7 +3,6 @@
 #include <gmock/gmock.h>
 
 #include <algorithm>
-#include <fstream>
 
 #include "common/config/job_file.h"
 #include "common/domain/layers.h"
@@ -55,13 +54,6 @@ class BroughtFiles : public testing::Test {
     writer.close();
   }
 
-  static void flip_first_bit(const fs::path& file) {
-    std::fstream bytes(file, std::ios::binary | std::ios::in | std::ios::out);
-    const auto first = bytes.get();
-    bytes.seekp(0);
-    bytes.put(static_cast<char>(first ^ 1));
-  }
-
   // What the coordinator is bringing, at the broker.
   fs::path brought() const {
     return consortium_.folder() / "broker/data/brought/coordinator/alice";
@@ -85,9 +77,9 @@ class BroughtFiles : public testing::Test {
     consortium_.wait_for_sites(2);
   }
 
-  void start_broker_again() {
+  void start_broker_again(const std::string& failpoint = "") {
     consortium_.kill("broker");  // reaps the one that has died
-    consortium_.set_environment("broker", {});
+    consortium_.set_environment("broker", {{"ENTENTE_FAILPOINT", failpoint}});
     consortium_.start_broker();
     consortium_.wait_for_sites(2);
   }
@@ -159,9 +151,9 @@ TEST_F(BroughtFiles, ADryRunSubmitsAndSendsNothing) {
 
 TEST_F(BroughtFiles, AnUploadThatTheBrokersDeathHasBrokenOffGoesOn) {
   add_sites("quick-trainer");
-  const auto large = job(20'000);
+  const auto large = job(150);  // about ten of the smallest chunks, with which a transfer begins
   write_model(large);
-  arm_broker("blob.chunk.written:12");
+  arm_broker("blob.chunk.written:6");
   const auto file = consortium_.write_job(large).string();
   const auto cut = consortium_.entente({"job", "submit", file});
   EXPECT_NE(cut.code, 0);
@@ -171,21 +163,17 @@ TEST_F(BroughtFiles, AnUploadThatTheBrokersDeathHasBrokenOffGoesOn) {
   ASSERT_FALSE(fs::is_empty(partial));
   const auto arrived = fs::file_size(fs::directory_iterator(partial)->path());
   EXPECT_GT(arrived, 0U);
-  // What is there is not sent again: a bit that flips in it shows at the end, and all is fetched
-  // once more by the next try.
-  flip_first_bit(fs::directory_iterator(partial)->path());
-  start_broker_again();
+  // As many chunks again would be its end: what is there is not sent again.
+  EXPECT_GT(arrived, fs::file_size(path("first.safetensors")) / 2);
+  start_broker_again("blob.chunk.written:6");
   EXPECT_EQ(only_job()["state"], "queued");
   EXPECT_THAT(std::string(only_job()["reason"]), HasSubstr("waits for its coordinator's file"));
   const auto wrong = consortium_.entente({"job", "upload", "stripes-1", file});
   EXPECT_NE(wrong.code, 0) << "the job file is not the file";
-  const auto spoilt =
-      consortium_.entente({"job", "upload", "stripes-1", path("first.safetensors").string()});
-  EXPECT_EQ(spoilt.code, 1) << "it has begun anew";
-  EXPECT_THAT(spoilt.err, HasSubstr("digest"));
   const auto sent =
       consortium_.entente({"job", "upload", "stripes-1", path("first.safetensors").string()});
   EXPECT_EQ(sent.code, 0) << sent.err;
+  start_broker_again();
   EXPECT_EQ(consortium_.wait_for_end("stripes-1")["state"], "completed");
   EXPECT_TRUE(fs::is_empty(partial));
   const auto late =
