@@ -199,6 +199,9 @@ std::size_t places(const Job& job) {
 }
 
 void give_out_places(Step& step, Job& job) {
+  if (!rules_of(job).gives_places_away(job)) {
+    return;  // whoever has had one keeps it
+  }
   for (auto& [id, part] : job.parts) {
     if (part.row.has_place && !(has_accepted(part) && part.row.claimed)) {
       part.row.has_place = false;

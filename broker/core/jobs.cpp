@@ -123,6 +123,7 @@ void withdraw(Step& step, Job& job, Part& part, const Refusal& why) {
   fail_tasks_of(step, job, site, why.message);
   step.state.queue.is_stale = true;
   advance(step, job);
+  drop_models(step, job);
 }
 
 }  // namespace

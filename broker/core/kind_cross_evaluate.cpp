@@ -13,11 +13,13 @@
 //  - A round of evaluations takes one answer to close when the others stall, and none when every
 //    site has failed at that model: one site's model that nobody can run must not cost the other
 //    rows. A job that has no cell at all in the end, or no site left, fails.
-//  - Places are not given to others once round 1 is closed: a new site would be a column without
-//    its beginning.
+//  - Places are not given to others once round 1 is closed, also when the job goes on after a rest:
+//    a new site would be a column without its beginning. Who is away then sits out until the next.
 //  - An update that is found damaged when its turn comes is left out, with a reason, and so is that
-//    of a site which takes part no longer: nobody is shown its model from then on. In round 1 the
-//    site of a damaged one is asked again, as in any round that trains.
+//    of a site which takes part no longer. In round 1 the site of a damaged one is asked again, as
+//    in any round that trains.
+//  - Nobody is shown the model of a site any more that has taken its word back: the round about it
+//    closes with what there is, and the version is removed (leftovers.h).
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -92,16 +94,23 @@ Turnout turnout(const Job& job) {
   if (is_training(job)) {
     return turnout_of_all(job);
   }
+  if (is_taken_back(job, job.rounds.at(current(job) - 1))) {
+    return {};
+  }
   const auto all = places(job);
   return {all, all, is_beyond_all(job) ? 0U : 1U};
 }
 
 std::string describe(const Job& job, const std::vector<SiteId>& asked) {
   const auto round = current(job);
-  const auto what = round <= kTraining ? std::string("training")
-                                       : fmt::format("evaluating the model of {}",
-                                                     job.rounds.at(round - 1).model_of);
-  return fmt::format("{} at {} sites", what, asked.size());
+  if (round <= kTraining) {
+    return fmt::format("training at {} sites", asked.size());
+  }
+  const auto& judged = job.rounds.at(round - 1);
+  return is_taken_back(job, judged)
+             ? fmt::format("passing over the model of {}, which takes part no longer",
+                           judged.model_of)
+             : fmt::format("evaluating the model of {} at {} sites", judged.model_of, asked.size());
 }
 
 // From now on it is settled whose update becomes which version.
@@ -232,10 +241,19 @@ void close(Step& step, Job& job, RoundRow& round) {
 
 }  // namespace
 
+bool is_taken_back(const Job& job, const RoundRow& round) {
+  const auto site = SiteId::parse(round.model_of);
+  const auto part = site ? job.parts.find(*site) : job.parts.end();
+  return part != job.parts.end() && part->second.row.enrolment == Enrolment::declined;
+}
+
 void leave_out_update(Step& step, Job& job, RoundRow& round) {
   auto* update = update_for(job, round.round);
   ENTENTE_CHECK(update != nullptr);
-  leave_out(step, job, *update, kDamagedUpdate);
+  // Of a site that takes part no longer it is left out for that.
+  if (!is_taken_back(job, round)) {
+    leave_out(step, job, *update, kDamagedUpdate);
+  }
   make_version(step, job, round);
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "broker/core/cross_evaluation.h"
 #include "broker/core/early_stop.h"
 #include "broker/core/evaluations.h"
 #include "broker/core/files.h"
@@ -107,17 +108,16 @@ void drop_last_server_state(Step& step, const Job& job) {
 }
 
 void drop_models(Step& step, Job& job) {
-  if (job.spec().keep == Keep::all) {
-    return;
-  }
-  const auto best = best_round(job);
+  const bool keeps_all = job.spec().keep == Keep::all;
+  const auto best = keeps_all ? std::nullopt : best_round(job);
   const RoundRow* newest = nullptr;
   for (const auto& [number, round] : job.rounds) {
     newest = round.model ? &round : newest;
   }
   for (auto& [number, round] : job.rounds) {
-    if (!round.model || round.model_removed || &round == newest || number == best ||
-        awaits_evaluation(job, round) || is_trained_from(job, number)) {
+    const bool is_kept = keeps_all || &round == newest || number == best ||
+                         awaits_evaluation(job, round) || is_trained_from(job, number);
+    if (!round.model || round.model_removed || (is_kept && !is_taken_back(job, round))) {
       continue;
     }
     round.model_removed = true;

@@ -8,6 +8,7 @@
 //  - Of a job that keeps its best and its last model only, each other version: as soon as no round
 //    goes on from it, no task trains from it and its evaluation is done, since until then it may be
 //    the best. The row says so in the same transaction; its receipt stays.
+//  - A version that is the model of one site which has taken its word back (cross_evaluation.h).
 //  - What another job names too, also as its coordinator's file (files.h), is left alone: jobs of
 //  one spec come to the same bytes.
 //
@@ -34,7 +35,7 @@ void drop_server_state(Step& step, const Job& job, const RoundRow& round);
 // That of a job that has ended.
 void drop_last_server_state(Step& step, const Job& job);
 
-// Versions that the job does not keep. A job that has ended awaits no evaluation.
+// Versions that the job does not keep, or may not. A job that has ended awaits no evaluation.
 void drop_models(Step& step, Job& job);
 
 }  // namespace entente::broker

@@ -11,6 +11,7 @@
 #include "broker/core/cohort.h"
 #include "broker/core/following.h"
 #include "broker/core/jobs.h"
+#include "broker/core/kinds.h"
 #include "broker/core/matchmaker.h"
 #include "broker/core/requests.h"
 #include "broker/core/rounds.h"
@@ -127,8 +128,12 @@ class Question {
     auto& list = lists_.emplace_back();
     for (const auto index : job.candidates.eligible()) {
       const auto part = job.parts.find(ids_[index]);
-      if (part == job.parts.end() ||
-          (part->second.row.enrolment == Enrolment::accepted && !part->second.row.claimed)) {
+      const bool is_new = part == job.parts.end();
+      const bool is_free = is_new || (part->second.row.enrolment == Enrolment::accepted &&
+                                      !part->second.row.claimed);
+      const bool may_have_place =
+          rules_of(job).gives_places_away(job) || (!is_new && part->second.row.has_place);
+      if (is_free && may_have_place) {
         list.push_back(index);
       }
     }

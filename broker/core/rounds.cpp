@@ -327,6 +327,14 @@ void on_merge_finished(Step& step, const MergeFinished& merge) {
          fmt::format("round {} could not be merged: {}", round.round, merge.model.error().message));
     return;
   }
+  if (is_taken_back(job, round)) {
+    leave_out_update(step, job, round);
+    drop_unnamed(step, {merge.model->blob});
+    if (round.state == RoundState::done) {
+      go_on(step, job);
+    }
+    return;
+  }
   publish(step, job, round, *merge.model);
   drop_updates(step, job, round.round);
   drop_server_state(step, job, job.rounds.at(rules_of(job).base(round.round)));

@@ -59,7 +59,8 @@ constexpr std::array kOthers{
          "it is open although the next one has begun"},
     Rule{"SELECT 'round ' || r.round || ' of ' || r.job FROM rounds r WHERE r.state = 'done'"
          " AND r.model IS NULL AND EXISTS (SELECT 1 FROM tasks t WHERE t.job = r.job"
-         "  AND t.round = r.round AND t.kind IN ('initialize', 'train', 'predict'))",
+         "  AND t.round = r.round AND t.kind IN ('initialize', 'train', 'predict')"
+         "  AND t.state = 'done')",
          "it is done and has no model"},
     Rule{"SELECT 'round ' || round || ' of ' || job FROM"
          " (SELECT job, round, model, model_bytes FROM rounds WHERE model IS NOT NULL EXCEPT"

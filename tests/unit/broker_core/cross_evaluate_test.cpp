@@ -10,11 +10,13 @@
 namespace entente::broker {
 namespace {
 
+using testing::Contains;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::Key;
 using testing::Not;
+using testing::UnorderedElementsAre;
 
 JobSpec cross_spec() {
   JobSpec spec = small_spec(1);
@@ -404,13 +406,77 @@ TEST(CrossEvaluateJob, ShowsNobodyTheFirstModelOfASiteThatHasTakenItsWordBackEit
   EXPECT_EQ(it.row(1).updates, 2U);
 }
 
+TEST(CrossEvaluateJob, PublishesNoModelWhoseSiteHasTakenItsWordBackWhileItWasMade) {
+  CrossJob it;
+  it.all_train();
+  it.answer(2, "east", 10);
+  it.answer(2, "north", 20);
+  it.answer(2, "south", 30);  // the model of north is being made
+  it.decline(it.north, it.id, "our board has changed its mind");
+  const auto effects = it.merged(it.id, 2, blob(102));
+  EXPECT_THAT(dropped(effects), UnorderedElementsAre(blob(2), blob(102)));
+  const auto merges = all<StartMerge>(effects);
+  ASSERT_EQ(merges.size(), 1U);
+  EXPECT_EQ(merges[0].updates[0].update, blob(3));
+  it.merged(it.id, 2, blob(103));
+  EXPECT_EQ(it.row(2).model_of, "south");
+}
+
+TEST(CrossEvaluateJob, OffersAModelNoMoreWhenItsSiteTakesItsWordBackWhileOthersJudgeIt) {
+  CrossJob it;
+  it.all_train();
+  it.answer(2, "north", 20);
+  const auto effects = it.decline(it.east, it.id, "our board has changed its mind");
+  EXPECT_EQ(it.row(1).at_sites.size(), 1U) << "what was said stays";
+  EXPECT_TRUE(it.row(1).model_removed);
+  EXPECT_THAT(dropped(effects), Contains(blob(101)));
+  EXPECT_EQ(it.store.task(it.evaluate(2, "south"))->state, TaskState::lost);
+  EXPECT_EQ(all<StartMerge>(effects).at(0).updates[0].update, blob(2)) << "the next one";
+}
+
+TEST(CrossEvaluateJob, ShowsNobodyAModelWhoseSiteTakesItsWordBackWhileTheJobRests) {
+  auto spec = cross_spec();
+  spec.sites.min = 2;
+  CrossJob it(spec);
+  it.deliver(it.north, it.train("north"), blob(2));
+  it.deliver(it.south, it.train("south"), blob(3));
+  it.deliver(it.east, it.train("east"), blob(1));
+  it.ask(it.alice, msg::PauseJob{it.id, ""});
+  it.merged(it.id, 1, blob(101));
+  const auto effects = it.decline(it.east, it.id, "our board has changed its mind");
+  EXPECT_THAT(dropped(effects), Contains(blob(101)));
+  const auto resumed = it.ask(it.alice, msg::ResumeJob{it.id});
+  for (const auto& offer : sent<msg::TaskOffer>(resumed, it.north)) {
+    EXPECT_NE(offer.order.model, blob(101));
+  }
+  EXPECT_THAT(it.events(), HasSubstr("passing over the model of east"));
+  it.merged(it.id, 2, blob(102));
+  EXPECT_EQ(it.row(2).model_of, "north");
+}
+
+TEST(CrossEvaluateJob, GivesNoPlaceToANewSiteWhenItGoesOnAfterARest) {
+  auto spec = cross_spec();
+  spec.sites.min = 2;
+  CrossJob it(spec);
+  it.all_train();
+  it.ask(it.alice, msg::PauseJob{it.id, ""});
+  it.on(SessionClosed{it.south});
+  const auto west = it.connect("west");
+  const auto resumed = it.ask(it.alice, msg::ResumeJob{it.id});
+  EXPECT_THAT(sent<msg::JobOffer>(resumed, west), IsEmpty());
+  EXPECT_EQ(it.state(it.id), JobState::running);
+  EXPECT_TRUE(it.store.part(it.id, SiteId::literal("south"))->has_place);
+}
+
 TEST(CrossEvaluateJob, FailsWhenNoSiteIsLeft) {
   CrossJob it;
   it.all_train();
   for (const auto session : {it.east, it.north, it.south}) {
     it.decline(session, it.id, "no longer");
   }
+  it.merged(it.id, 2, blob(102));  // which was under way
   EXPECT_EQ(it.state(it.id), JobState::failed);
+  EXPECT_FALSE(it.store.round(it.id, 2)->model);
 }
 
 TEST(CrossEvaluateJob, KeepsInACellWhatAllSitesKnow) {
