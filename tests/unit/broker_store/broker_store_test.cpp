@@ -385,6 +385,15 @@ TEST_F(BrokerStoreTest, ARoundThatHasTrainedIsNotDoneWithoutItsModel) {
               testing::Contains(testing::HasSubstr("it is done and has no model")));
 }
 
+// A cross-evaluation whose models were all left out.
+TEST_F(BrokerStoreTest, ARoundWhoseUpdatesAreAllLostMayBeDoneWithoutAModel) {
+  auto store = open();
+  write_job(store);
+  write(store, {task_row(kNorth, TaskState::lost), round_row(1, RoundState::done)});
+  EXPECT_THAT(store.contradictions(Rules::all, 100),
+              testing::Not(testing::Contains(testing::HasSubstr("it is done and has no model"))));
+}
+
 TEST_F(BrokerStoreTest, ANumberThatCannotBeReadBackIsNotWritten) {
   auto store = open();
   write_job(store);
