@@ -46,6 +46,9 @@ class EchoTrainer {
   contract::ReplyBody carry_out(const contract::Statistics&) {
     return contract::Error{"job_invalid", "this trainer has no examples to count", false};
   }
+  contract::ReplyBody carry_out(const contract::Predict&) {
+    return contract::Error{"job_invalid", "this trainer has no model to ask", false};
+  }
   contract::ReplyBody carry_out(const contract::Stop&) { return contract::Result{}; }
 
   void write(const std::string& output, float value) const {
