@@ -122,7 +122,7 @@ void Coordinator::take(const msg::Reply& reply) {
   if (const auto* summary = std::get_if<JobSummary>(&reply.body)) {
     acknowledged(errands_[number], *summary);
   } else if (const auto* refusal = std::get_if<Refusal>(&reply.body)) {
-    if (refusal->code == "job_ended") {
+    if (refusal->code == "job_ended" || follows_none(number)) {
       errands_[number].has_ended = true;  // the job that it was to follow has failed before
       return;
     }
@@ -130,6 +130,15 @@ void Coordinator::take(const msg::Reply& reply) {
     errands_[number].is_asked = false;
     world_.timeline.after(std::chrono::seconds(20), [this, number] { submit(number); });
   }
+}
+
+// Whether it was to follow a job that was never submitted, for the same reason.
+bool Coordinator::follows_none(std::size_t number) const {
+  const auto& after = errands_[number].plan->spec.after;
+  return std::ranges::any_of(errands_, [&after](const Errand& errand) {
+    const auto id = JobId::literal(errand.plan->spec.name + "-1");
+    return errand.has_ended && !errand.job && std::ranges::find(after, id) != after.end();
+  });
 }
 
 void Coordinator::find_known(const std::vector<JobSummary>& jobs) {

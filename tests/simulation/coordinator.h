@@ -48,6 +48,7 @@ class Coordinator final : public Peer {
   void redial();
   void take(const msg::Reply& reply);
   void take(const msg::JobUpdate& update);
+  [[nodiscard]] bool follows_none(std::size_t number) const;
   void find_known(const std::vector<JobSummary>& jobs);
   void submit(std::size_t number);
   void acknowledged(Errand& errand, const JobSummary& summary);

@@ -224,6 +224,13 @@ void Promises::before_row(const broker::Row& row, Millis awake) {
 }
 
 void Promises::after_commit(std::span<const broker::Row> rows) {
+  // A job may give way and go on with other places in one transaction.
+  for (const auto& row : rows) {
+    const auto* job = std::get_if<broker::JobRow>(&row);
+    if (job != nullptr && job->state != JobState::running) {
+      places_.erase(job->job);
+    }
+  }
   for (const auto& row : rows) {
     if (const auto* model = std::get_if<broker::ModelRow>(&row)) {
       check_model(model->model);
@@ -246,9 +253,6 @@ void Promises::after_commit(std::span<const broker::Row> rows) {
       check_places(part->job);
       check_slots(part->site);
     } else if (const auto* job = std::get_if<broker::JobRow>(&row)) {
-      if (job->state != JobState::running) {
-        places_.erase(job->job);
-      }
       check_released(job->job);
     }
   }
