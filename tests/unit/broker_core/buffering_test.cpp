@@ -300,6 +300,20 @@ TEST(Buffering, ATaskThatHangsAtAConnectedSiteIsReplacedWhenTheNextRoundOpens) {
   EXPECT_TRUE(it.store.part(it.id, SiteId::literal("south"))->silent);
 }
 
+// Its people have stopped it: to the broker it is away, and what it has finished comes later.
+TEST(Buffering, AStalledTaskOfASiteThatIsPausedStaysOpen) {
+  Async it(async_spec(buffer_of_size(1)));
+  auto paused = advert();
+  paused.paused = true;
+  it.hear(it.south, msg::Advert{paused});
+  it.wait(kWindow - Millis(1000));
+  it.hear(it.east, msg::TaskReport{it.open("east"), {1, 2, "examples"}});
+  it.wait(Millis(2000));
+  it.answer_from("east");
+  it.merge_round(1);
+  EXPECT_EQ(it.open("south"), it.train("south"));
+}
+
 TEST(Buffering, WhoFailsForGoodIsLeftOutUntilTheNextRound) {
   auto spec = async_spec(buffer_of_size(1));
   spec.sites.replace = false;

@@ -100,19 +100,6 @@ TEST(Predict, MergesOverZerosWithTheWeightsAndCompletes) {
       << "each site's own outputs, and the inputs";
 }
 
-// Where all sites have the same model, they give the same answer.
-TEST(Predict, EqualAnswersAreDroppedOnce) {
-  Predicting it;
-  const auto id = it.start(Predicting::predict_spec());
-  it.deliver(it.east, it.task(id, "east"), blob(20));
-  it.deliver(it.north, it.task(id, "north"), blob(20));
-  std::vector<BlobId> dropped;
-  for (const auto& drop : all<DropBlob>(it.merged(id, 1, blob(30)))) {
-    dropped.push_back(drop.blob);
-  }
-  EXPECT_THAT(dropped, testing::UnorderedElementsAre(blob(20), blob(8)));
-}
-
 TEST(Predict, RefusesOneFileAsModelAndAsInputs) {
   Predicting it;
   auto spec = Predicting::predict_spec();

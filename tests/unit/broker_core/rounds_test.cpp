@@ -95,6 +95,18 @@ TEST(Rounds, MergedUpdatesAreDropped) {
   EXPECT_EQ(all<DropBlob>(it.merged(it.id, 1, blob(101))).size(), 3U);
 }
 
+// As those of sites that have nothing to change: one blob, which two tasks name.
+TEST(Rounds, EqualUpdatesAreDroppedOnceWhenTheirRoundIsMerged) {
+  RunningJob it;
+  it.deliver(it.east, it.train("east"), blob(1));
+  it.deliver(it.north, it.train("north"), blob(1));
+  it.deliver(it.south, it.train("south"), blob(1));
+  const auto dropped = all<DropBlob>(it.merged(it.id, 1, blob(101)));
+  ASSERT_EQ(dropped.size(), 1U);
+  EXPECT_EQ(dropped[0].blob, blob(1));
+  EXPECT_NE(it.state(it.id), JobState::completed) << "its end would drop them anyway";
+}
+
 TEST(Rounds, AnUpdateThatIsAlsoAModelIsKept) {
   RunningJob it;
   it.deliver(it.east, it.train("east"), blob(100));  // the same bytes as the initial model
